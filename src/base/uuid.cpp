@@ -1,0 +1,37 @@
+// UUID text and version 4 generation.
+#include "base/uuid.h"
+
+#include <array>
+#include <cstdint>
+
+#include "base/bytes.h"
+#include "base/random.h"
+
+namespace merlon {
+
+std::optional<Uuid> Uuid::parse(std::string_view text) {
+  if (text.size() != 36) return std::nullopt;
+  Uuid uuid;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+    const char c = text[i] >= 'A' && text[i] <= 'F' ? static_cast<char>(text[i] - 'A' + 'a') : text[i];
+    const bool hex = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+    if (dash ? c != '-' : !hex) return std::nullopt;
+    uuid.text_[i] = c;
+  }
+  return uuid;
+}
+
+Uuid Uuid::generate(Random& random) {
+  std::array<uint8_t, 16> bytes{};
+  random.fill(bytes);
+  bytes[6] = static_cast<uint8_t>((bytes[6] & 0x0f) | 0x40);
+  bytes[8] = static_cast<uint8_t>((bytes[8] & 0x3f) | 0x80);
+  const std::string hex = to_hex(bytes);
+  Uuid uuid;
+  uuid.text_ = hex.substr(0, 8) + "-" + hex.substr(8, 4) + "-" + hex.substr(12, 4) + "-" + hex.substr(16, 4) + "-" +
+               hex.substr(20);
+  return uuid;
+}
+
+}  // namespace merlon
