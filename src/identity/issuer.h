@@ -1,0 +1,50 @@
+// The token issuer: signing keys (RS256, sealed), access tokens, the discovery documents, and the verification of our own
+// tokens. The OAuth endpoints are tokens.h.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "identity/directory.h"
+#include "seal/seal.h"
+
+namespace merlon::identity {
+
+struct IssuerParameters {
+  TenantId tenant;
+  std::string domain;                       // "merlon.localhost"
+  std::vector<std::string> own_audiences;   // extra Resource Manager audiences, e.g. "https://merlon.localhost:8443/"
+};
+
+struct TokenSubject {
+  Principal principal;
+  std::string audience;
+  std::string scope;          // delegated tokens: "user_impersonation"; empty for application tokens
+  std::string user_principal_name;
+  std::string session_id;
+};
+
+class Issuer {
+ public:
+  static Result<std::unique_ptr<Issuer>> open(store::Store& store, const seal::Seal& seal, const Clock& clock,
+                                              Random& random, IssuerParameters parameters);
+  virtual ~Issuer() = default;
+
+  // `origin` is "https://host:port" as the client asked for it: iss must match it (msal-common checks).
+  virtual Result<std::string> issue(const TokenSubject& subject, const std::string& origin, Duration lifetime) = 0;
+  // Whether a requested resource or audience names the Resource Manager: our own origins, with or without a trailing or
+  // doubled slash, Azure's own ARM audiences, and the configured ones.
+  virtual bool is_resource_manager(std::string_view audience) const = 0;
+  // Reads "Bearer …": signature by our key, iss one of ours, tid, exp and nbf (5 min skew), aud for the Resource Manager
+  // (or Graph when `graph`), the principal exists and is enabled, the token is not older than a revocation. Errors are
+  // unauthenticated with Azure's codes: AuthenticationFailed (no header), InvalidAuthenticationToken,
+  // ExpiredAuthenticationToken, InvalidAuthenticationTokenAudience, InvalidAuthenticationTokenTenant.
+  virtual Result<Principal> authenticate(store::Reader& reader, std::string_view authorization, const IpAddress& peer) = 0;
+  virtual JsonObject jwks() const = 0;
+  virtual const std::string& domain() const = 0;
+  virtual const TenantId& tenant() const = 0;
+};
+
+}  // namespace merlon::identity
