@@ -41,7 +41,7 @@ class Table(unittest.TestCase):
             for entry in [role, *role.get("more", [])]:
                 for name in lists & set(entry):
                     for operation in entry[name]:
-                        self.assertRegex(operation, r"^[A-Za-z0-9.*/_{}-]+$", role["name"])
+                        self.assertRegex(operation, r"^[A-Za-z0-9.*/_{}:-]+$", role["name"])
 
     def test_one_role_per_line_sorted_by_name(self):
         self.assertEqual(self.text.count("\n"), len(self.roles) + 2)
