@@ -1,0 +1,32 @@
+// The foundation, handed to every room above it by hand: no singletons, no globals.
+#pragma once
+
+#include <string>
+
+#include "access/access.h"
+#include "base/clock.h"
+#include "base/random.h"
+#include "identity/directory.h"
+#include "identity/issuer.h"
+#include "ledger/ledger.h"
+#include "seal/seal.h"
+#include "store/store.h"
+
+namespace merlon::resource {
+
+struct Core {
+  store::Store& store;
+  seal::Seal& seal;
+  ledger::Ledger& ledger;
+  identity::Directory& directory;
+  identity::Issuer& issuer;
+  access::Access& access;
+  const Clock& clock;
+  Random& random;
+  TenantId tenant;
+  Uuid subscription;       // the one subscription of this tenant
+  std::string domain;      // "merlon.localhost"
+  std::string default_location = "local";
+};
+
+}  // namespace merlon::resource
