@@ -1,5 +1,5 @@
-// AES-256-GCM with a random 96-bit nonce that travels in front of the ciphertext: nonce ‖ ciphertext ‖ 128-bit tag
-// (NIST SP 800-38D). At most 2^32 messages per key: callers rotate keys far below that.
+// AES-256-GCM with a random 96-bit nonce that travels in front of the ciphertext: nonce ‖ ciphertext ‖
+// 128-bit tag (NIST SP 800-38D). At most 2^32 messages per key: callers rotate keys far below that.
 #pragma once
 
 #include "base/bytes.h"
@@ -13,7 +13,8 @@ inline constexpr size_t kAes256KeyBytes = 32;
 
 // `key` must be 32 bytes (checked: anything else is a bug).
 Bytes aead_seal(const Secret& key, ByteView plaintext, ByteView associated_data, Random& random);
-// Any change to nonce, ciphertext, tag or associated data is an error; nothing of the plaintext is given out then.
+// Any change to nonce, ciphertext, tag or associated data is an error; nothing of the plaintext is given out
+// then.
 Result<Secret> aead_open(const Secret& key, ByteView sealed, ByteView associated_data);
 
 }  // namespace merlon::crypto

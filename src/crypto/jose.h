@@ -1,5 +1,6 @@
-// JWS and JWK (RFC 7515, 7517, 7638, 8725), the compact form only. The algorithm comes from our record of the key, never
-// from the token's header; `none`, unknown `crit`, embedded `jwk`/`jku` and non-canonical base64url are refused.
+// JWS and JWK (RFC 7515, 7517, 7638, 8725), the compact form only. The algorithm comes from our record of the
+// key, never from the token's header; `none`, unknown `crit`, embedded `jwk`/`jku` and non-canonical
+// base64url are refused.
 #pragma once
 
 #include <string>
@@ -25,8 +26,8 @@ bool verify_jws(const JwsParts& parts, SignatureAlgorithm algorithm, const Publi
 Result<std::string> sign_jws(JsonObject header, const JsonObject& payload, SignatureAlgorithm algorithm,
                              const PrivateKey& key);
 
-JsonObject to_jwk(const PublicKey& key);                   // kty and the key's own members
+JsonObject to_jwk(const PublicKey& key);  // kty and the key's own members
 Result<PublicKey> from_jwk(const JsonObject& jwk);
-std::string jwk_thumbprint(const PublicKey& key);          // RFC 7638, base64url of SHA-256
+std::string jwk_thumbprint(const PublicKey& key);  // RFC 7638, base64url of SHA-256
 
 }  // namespace merlon::crypto

@@ -1,5 +1,5 @@
-// Asymmetric keys over OpenSSL EVP: RSA, EC (P-256, P-384, P-521) and Ed25519. Values: copying shares the immutable key.
-// Thread-safe once made.
+// Asymmetric keys over OpenSSL EVP: RSA, EC (P-256, P-384, P-521) and Ed25519. Values: copying shares the
+// immutable key. Thread-safe once made.
 #pragma once
 
 #include <memory>

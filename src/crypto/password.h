@@ -1,5 +1,5 @@
-// Argon2id password hashes (RFC 9106) in libsodium's self-describing text form. Slow by intent (64 MiB each): call them
-// from a gather step, never inside a transaction.
+// Argon2id password hashes (RFC 9106) in libsodium's self-describing text form. Slow by intent (64 MiB each):
+// call them from a gather step, never inside a transaction.
 #pragma once
 
 #include <string>

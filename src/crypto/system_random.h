@@ -1,4 +1,5 @@
-// The operating system's randomness through OpenSSL. Ends the process when there is none: nothing can go on without.
+// The operating system's randomness through OpenSSL. Ends the process when there is none: nothing can go on
+// without.
 #pragma once
 
 #include "base/random.h"

@@ -1,5 +1,6 @@
 // X.509 certificates (RFC 5280): our own authorities with path length, key usage and name constraints, leaf
-// certificates, and reading what others present. Times are bounded by the caller's Clock, never by the system's.
+// certificates, and reading what others present. Times are bounded by the caller's Clock, never by the
+// system's.
 #pragma once
 
 #include <optional>
@@ -41,11 +42,14 @@ struct CertificateFacts {
 };
 
 // Self-signed authority: path length 0, keyCertSign and cRLSign only. PEM.
-Result<std::string> make_authority(const AuthorityParameters& parameters, const PrivateKey& key, Random& random);
+Result<std::string> make_authority(const AuthorityParameters& parameters, const PrivateKey& key,
+                                   Random& random);
 // A leaf for `subject`, signed by the authority. PEM, the leaf alone.
 Result<std::string> issue_leaf(const LeafParameters& parameters, const PublicKey& subject,
-                               const std::string& authority_pem, const PrivateKey& authority_key, Random& random);
-// A self-signed certificate for a key that somebody registers (application credentials in tests and `app create`).
+                               const std::string& authority_pem, const PrivateKey& authority_key,
+                               Random& random);
+// A self-signed certificate for a key that somebody registers (application credentials in tests and `app
+// create`).
 Result<std::string> make_self_signed(const LeafParameters& parameters, const PrivateKey& key, Random& random);
 
 Result<CertificateFacts> read_certificate(std::string_view pem);
