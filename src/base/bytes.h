@@ -1,5 +1,5 @@
-// Bytes and their text encodings. Decoders are strict: one accepted spelling per value (RFC 4648 section 3.5), since
-// a second spelling of a token or a key id is a way around a comparison.
+// Bytes and their text encodings. Decoders are strict: one accepted spelling per value (RFC 4648
+// section 3.5), since a second spelling of a token or a key id is a way around a comparison.
 #pragma once
 
 #include <cstdint>
@@ -22,12 +22,12 @@ inline std::string_view as_text(ByteView bytes) {
 }
 inline Bytes to_bytes(std::string_view text) { return {text.begin(), text.end()}; }
 
-std::string to_hex(ByteView bytes);                              // lower case
-std::optional<Bytes> from_hex(std::string_view text);            // either case, even length
-std::string to_base64(ByteView bytes);                           // RFC 4648 section 4, padded
-std::optional<Bytes> from_base64(std::string_view text);         // padded, canonical
-std::string to_base64url(ByteView bytes);                        // RFC 4648 section 5, unpadded (RFC 7515 section 2)
-std::optional<Bytes> from_base64url(std::string_view text);      // unpadded, canonical
+std::string to_hex(ByteView bytes);                       // lower case
+std::optional<Bytes> from_hex(std::string_view text);     // either case, even length
+std::string to_base64(ByteView bytes);                    // RFC 4648 section 4, padded
+std::optional<Bytes> from_base64(std::string_view text);  // padded, canonical
+std::string to_base64url(ByteView bytes);                 // RFC 4648 section 5, unpadded (RFC 7515 section 2)
+std::optional<Bytes> from_base64url(std::string_view text);  // unpadded, canonical
 
 // Same time for equal lengths, whatever the contents. Different lengths compare unequal at once.
 bool constant_time_equal(ByteView a, ByteView b);

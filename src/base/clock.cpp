@@ -12,7 +12,8 @@ Timestamp SystemClock::now() const {
 Duration SystemClock::boottime() const {
   timespec spec{};
   clock_gettime(CLOCK_BOOTTIME, &spec);
-  return std::chrono::duration_cast<Duration>(std::chrono::seconds(spec.tv_sec) + std::chrono::nanoseconds(spec.tv_nsec));
+  return std::chrono::duration_cast<Duration>(std::chrono::seconds(spec.tv_sec) +
+                                              std::chrono::nanoseconds(spec.tv_nsec));
 }
 
 Timestamp ManualClock::now() const {

@@ -29,8 +29,8 @@ class ManualClock final : public Clock {
   explicit ManualClock(Timestamp start = Timestamp(std::chrono::hours(24 * 365 * 56))) : now_(start) {}
   Timestamp now() const override;
   Duration boottime() const override;
-  void advance(Duration by);         // both clocks
-  void step_wall(Duration by);       // the wall clock alone, as an administrator or NTP would
+  void advance(Duration by);    // both clocks
+  void step_wall(Duration by);  // the wall clock alone, as an administrator or NTP would
 
  private:
   mutable std::mutex mutex_;

@@ -76,7 +76,8 @@ std::optional<IpPrefix> IpPrefix::make(const IpAddress& address, unsigned length
     prefix.address_ = IpAddress::from_v4(host_order);
   } else {
     prefix.address_ = IpAddress::from_v6(bytes);
-    // ::/0 to ::/96 cleared down to the mapped prefix would change family; there is no such IPv6 prefix in use.
+    // ::/0 to ::/96 cleared down to the mapped prefix would change family; there is no such IPv6 prefix in
+    // use.
     if (prefix.address_.is_v4()) return std::nullopt;
   }
   prefix.length_ = length;
@@ -89,7 +90,8 @@ std::optional<IpPrefix> IpPrefix::parse(std::string_view text) {
   if (!address) return std::nullopt;
   if (slash == std::string_view::npos) return IpPrefix(*address);
   const std::string_view digits = text.substr(slash + 1);
-  if (digits.empty() || digits.size() > 3 || (digits.size() > 1 && digits.front() == '0')) return std::nullopt;
+  if (digits.empty() || digits.size() > 3 || (digits.size() > 1 && digits.front() == '0'))
+    return std::nullopt;
   unsigned length = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), length);
   if (error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
@@ -102,7 +104,9 @@ bool IpPrefix::contains(const IpAddress& address) const {
   return own && own->address_ == address_;
 }
 
-bool IpPrefix::contains(const IpPrefix& other) const { return other.length_ >= length_ && contains(other.address_); }
+bool IpPrefix::contains(const IpPrefix& other) const {
+  return other.length_ >= length_ && contains(other.address_);
+}
 
 std::string IpPrefix::text() const {
   return is_host() ? address_.text() : address_.text() + "/" + std::to_string(length_);

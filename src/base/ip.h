@@ -1,5 +1,5 @@
-// IP addresses and prefixes, both families. IPv4-mapped IPv6 addresses are unmapped on the way in: "who is asking" has
-// one spelling.
+// IP addresses and prefixes, both families. IPv4-mapped IPv6 addresses are unmapped on the way in: "who is
+// asking" has one spelling.
 #pragma once
 
 #include <array>
@@ -42,7 +42,8 @@ class IpPrefix {
   explicit IpPrefix(const IpAddress& host) : address_(host), length_(host.bits()) {}
   // Host bits below the length are cleared, as Azure's own tools do. Empty for a length beyond the family's.
   static std::optional<IpPrefix> make(const IpAddress& address, unsigned length);
-  static std::optional<IpPrefix> parse(std::string_view text);  // "10.0.0.0/8", "fd00::/8", or a single address
+  static std::optional<IpPrefix> parse(
+      std::string_view text);  // "10.0.0.0/8", "fd00::/8", or a single address
   const IpAddress& address() const { return address_; }
   unsigned length() const { return length_; }
   IpFamily family() const { return address_.family(); }

@@ -112,13 +112,27 @@ void write_string(std::string& out, std::string_view text) {
   out.push_back('"');
   for (const char c : text) {
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
-      case '\b': out += "\\b"; break;
-      case '\f': out += "\\f"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      case '\b':
+        out += "\\b";
+        break;
+      case '\f':
+        out += "\\f";
+        break;
       default:
         if (static_cast<unsigned char>(c) < 0x20) {
           out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
@@ -165,15 +179,25 @@ void write_object(std::string& out, const JsonObject& object, const Layout& layo
 
 void write(std::string& out, const Json& json, const Layout& layout, size_t depth) {
   switch (json.kind()) {
-    case boost::json::kind::null: out += "null"; return;
-    case boost::json::kind::bool_: out += json.get_bool() ? "true" : "false"; return;
-    case boost::json::kind::int64: out += std::to_string(json.get_int64()); return;
-    case boost::json::kind::uint64: out += std::to_string(json.get_uint64()); return;
+    case boost::json::kind::null:
+      out += "null";
+      return;
+    case boost::json::kind::bool_:
+      out += json.get_bool() ? "true" : "false";
+      return;
+    case boost::json::kind::int64:
+      out += std::to_string(json.get_int64());
+      return;
+    case boost::json::kind::uint64:
+      out += std::to_string(json.get_uint64());
+      return;
     case boost::json::kind::double_:
       MERLON_CHECK(std::isfinite(json.get_double()));
       out += fmt::format("{}", json.get_double());
       return;
-    case boost::json::kind::string: write_string(out, std::string_view(json.get_string())); return;
+    case boost::json::kind::string:
+      write_string(out, std::string_view(json.get_string()));
+      return;
     case boost::json::kind::array: {
       out.push_back('[');
       bool first = true;
@@ -186,7 +210,9 @@ void write(std::string& out, const Json& json, const Layout& layout, size_t dept
       out.push_back(']');
       return;
     }
-    case boost::json::kind::object: write_object(out, json.get_object(), layout, depth); return;
+    case boost::json::kind::object:
+      write_object(out, json.get_object(), layout, depth);
+      return;
   }
 }
 
@@ -198,8 +224,9 @@ std::unexpected<Error> missing_field(std::string_view key, std::string_view type
 
 Result<Json> parse_json(std::string_view text, const JsonLimits& limits) {
   if (text.size() > limits.bytes_max)
-    return fail(ErrorKind::too_large, "RequestContentTooLarge",
-                fmt::format("The JSON text has {} bytes; at most {} are accepted.", text.size(), limits.bytes_max));
+    return fail(
+        ErrorKind::too_large, "RequestContentTooLarge",
+        fmt::format("The JSON text has {} bytes; at most {} are accepted.", text.size(), limits.bytes_max));
   boost::json::parse_options options;
   options.max_depth = limits.depth_max;
   boost::json::basic_parser<StrictHandler> parser(options);

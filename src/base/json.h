@@ -1,5 +1,6 @@
-// JSON at the boundary, strict: duplicate keys, numbers that are not finite, and depth beyond the limit are errors, not
-// surprises (Boost.JSON alone keeps the last duplicate and reads 1e400 as Infinity). Decode to structs at once.
+// JSON at the boundary, strict: duplicate keys, numbers that are not finite, and depth beyond the limit are
+// errors, not surprises (Boost.JSON alone keeps the last duplicate and reads 1e400 as Infinity). Decode to
+// structs at once.
 #pragma once
 
 #include <boost/json/array.hpp>
@@ -34,7 +35,8 @@ std::string to_pretty_text(const Json& json);  // two spaces, for people
 // The same with every object's keys sorted: equal values give equal text, for hashing.
 std::string to_canonical_text(const Json& json);
 
-// Null where the path does not lead to a value: at(json, "properties.ipConfigurations"). Segments are keys; no escapes.
+// Null where the path does not lead to a value: at(json, "properties.ipConfigurations"). Segments are keys;
+// no escapes.
 const Json* find(const Json& json, std::string_view path);
 const Json* find(const JsonObject& json, std::string_view path);
 
@@ -45,7 +47,8 @@ std::optional<bool> bool_at(const JsonObject& json, std::string_view path);
 const JsonArray* array_at(const JsonObject& json, std::string_view path);
 const JsonObject* object_at(const JsonObject& json, std::string_view path);
 
-// As above; absence or another type is an internal error that names the record's field. For records of our own.
+// As above; absence or another type is an internal error that names the record's field. For records of our
+// own.
 Result<std::string> require_string(const JsonObject& json, std::string_view key);
 Result<int64_t> require_int(const JsonObject& json, std::string_view key);
 Result<bool> require_bool(const JsonObject& json, std::string_view key);

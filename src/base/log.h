@@ -1,5 +1,5 @@
-// The operator's log: one JSON object per line on standard error, fields instead of formatting, no secrets (Secret does
-// not convert to a field). The ledger is a different, durable thing (ledger/ledger.h).
+// The operator's log: one JSON object per line on standard error, fields instead of formatting, no secrets
+// (Secret does not convert to a field). The ledger is a different, durable thing (ledger/ledger.h).
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,8 @@ struct LogField {
   LogField(std::string_view field_name, std::string_view value) : name(field_name), text(value) {}
   LogField(std::string_view field_name, const char* value) : name(field_name), text(value) {}
   LogField(std::string_view field_name, const std::string& value) : name(field_name), text(value) {}
-  LogField(std::string_view field_name, int64_t value) : name(field_name), text(std::to_string(value)), number(true) {}
+  LogField(std::string_view field_name, int64_t value)
+      : name(field_name), text(std::to_string(value)), number(true) {}
   LogField(std::string_view field_name, int value) : LogField(field_name, static_cast<int64_t>(value)) {}
   LogField(std::string_view field_name, size_t value) : LogField(field_name, static_cast<int64_t>(value)) {}
   std::string_view name;

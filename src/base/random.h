@@ -1,4 +1,5 @@
-// Randomness behind an interface: crypto/system_random.h in the product, a seeded one in tests and the simulator.
+// Randomness behind an interface: crypto/system_random.h in the product, a seeded one in tests and the
+// simulator.
 #pragma once
 
 #include <cstdint>

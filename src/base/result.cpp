@@ -11,7 +11,9 @@ std::unexpected<Error> internal_error(std::string cause) {
   Error error;
   error.kind = ErrorKind::internal;
   error.code = "InternalServerError";
-  error.message = "Merlon could not complete the request because of a fault of its own. The server's log has the details.";
+  error.message =
+      "Merlon could not complete the request because of a fault of its own. The server's log has the "
+      "details.";
   error.cause = std::move(cause);
   return std::unexpected(std::move(error));
 }

@@ -1,5 +1,5 @@
-// Secret: bytes that wipe themselves, compare in constant time and cannot be formatted or logged. Reading them takes
-// expose(), a word to search for in reviews (after Tink's SecretKeyAccessToken).
+// Secret: bytes that wipe themselves, compare in constant time and cannot be formatted or logged. Reading
+// them takes expose(), a word to search for in reviews (after Tink's SecretKeyAccessToken).
 #pragma once
 
 #include <string>

@@ -1,4 +1,5 @@
-// RFC 3339 and ISO 8601 text. Written by hand: GCC 12 has no std::chrono::parse, and strptime depends on the locale.
+// RFC 3339 and ISO 8601 text. Written by hand: GCC 12 has no std::chrono::parse, and strptime depends on the
+// locale.
 #include "base/time_text.h"
 
 #include <fmt/format.h>
@@ -76,8 +77,8 @@ Parts split(Timestamp time) {
 std::string to_rfc3339(Timestamp time) {
   const Parts p = split(time);
   std::string out = fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", static_cast<int>(p.date.year()),
-                                static_cast<unsigned>(p.date.month()), static_cast<unsigned>(p.date.day()), p.hour,
-                                p.minute, p.second);
+                                static_cast<unsigned>(p.date.month()), static_cast<unsigned>(p.date.day()),
+                                p.hour, p.minute, p.second);
   if (p.ms != 0) out += fmt::format(".{:03}", p.ms);
   return out + "Z";
 }
@@ -103,7 +104,8 @@ std::optional<Timestamp> from_rfc3339(std::string_view text) {
   }
   const auto offset = take_offset(text);
   if (!offset || !text.empty()) return std::nullopt;
-  const std::chrono::year_month_day date{std::chrono::year(*year), std::chrono::month(static_cast<unsigned>(*month)),
+  const std::chrono::year_month_day date{std::chrono::year(*year),
+                                         std::chrono::month(static_cast<unsigned>(*month)),
                                          std::chrono::day(static_cast<unsigned>(*day))};
   if (!date.ok() || *hour > 23 || *minute > 59 || *second > 60) return std::nullopt;
   const auto local = std::chrono::sys_days(date) + hours(*hour) + minutes(*minute) + seconds(*second);
@@ -169,7 +171,8 @@ std::string to_iso8601_duration(Duration duration) {
   int64_t ms = duration.count();
   if (ms <= 0) return "PT0S";
   std::string out = "P";
-  if (const int64_t day = ms / 86'400'000; day > 0 && ms % 86'400'000 == 0) return out + fmt::format("{}D", day);
+  if (const int64_t day = ms / 86'400'000; day > 0 && ms % 86'400'000 == 0)
+    return out + fmt::format("{}D", day);
   out += "T";
   if (const int64_t hour = ms / 3'600'000; hour > 0) out += fmt::format("{}H", hour);
   ms %= 3'600'000;
@@ -205,7 +208,8 @@ std::optional<Duration> from_human_duration(std::string_view text) {
 std::string to_human_duration(Duration duration) {
   int64_t s = duration.count() / 1000;
   if (s <= 0) return "0s";
-  static constexpr std::array<std::pair<int64_t, char>, 4> kUnits = {{{86'400, 'd'}, {3'600, 'h'}, {60, 'm'}, {1, 's'}}};
+  static constexpr std::array<std::pair<int64_t, char>, 4> kUnits = {
+      {{86'400, 'd'}, {3'600, 'h'}, {60, 'm'}, {1, 's'}}};
   std::string out;
   int shown = 0;
   for (const auto& [length, name] : kUnits) {

@@ -11,13 +11,14 @@ namespace merlon {
 
 // "2026-11-22T18:23:35Z", with ".123" only when there are milliseconds.
 std::string to_rfc3339(Timestamp time);
-// Any offset and up to nine fractional digits (cut to milliseconds). Rejects what is no date, e.g. February 30.
+// Any offset and up to nine fractional digits (cut to milliseconds). Rejects what is no date, e.g.
+// February 30.
 std::optional<Timestamp> from_rfc3339(std::string_view text);
 // RFC 9110 section 5.6.7, for HTTP headers: "Sun, 22 Nov 2026 18:23:35 GMT".
 std::string to_http_date(Timestamp time);
 
-// "PT3H", "PT1H30M", "P1D", "PT0S". Weeks, days, hours, minutes and seconds (with a fraction); years and months are
-// refused since their length depends on the date. Negative durations are refused.
+// "PT3H", "PT1H30M", "P1D", "PT0S". Weeks, days, hours, minutes and seconds (with a fraction); years and
+// months are refused since their length depends on the date. Negative durations are refused.
 std::optional<Duration> from_iso8601_duration(std::string_view text);
 std::string to_iso8601_duration(Duration duration);
 

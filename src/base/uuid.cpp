@@ -29,8 +29,8 @@ Uuid Uuid::generate(Random& random) {
   bytes[8] = static_cast<uint8_t>((bytes[8] & 0x3f) | 0x80);
   const std::string hex = to_hex(bytes);
   Uuid uuid;
-  uuid.text_ = hex.substr(0, 8) + "-" + hex.substr(8, 4) + "-" + hex.substr(12, 4) + "-" + hex.substr(16, 4) + "-" +
-               hex.substr(20);
+  uuid.text_ = hex.substr(0, 8) + "-" + hex.substr(8, 4) + "-" + hex.substr(12, 4) + "-" + hex.substr(16, 4) +
+               "-" + hex.substr(20);
   return uuid;
 }
 

@@ -23,7 +23,8 @@ class Uuid {
   std::string text_;
 };
 
-// The tenant is part of every key and every call: a value of its own type, so that leaving it out does not compile.
+// The tenant is part of every key and every call: a value of its own type, so that leaving it out does not
+// compile.
 struct TenantId {
   Uuid id;
   const std::string& text() const { return id.text(); }

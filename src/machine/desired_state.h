@@ -1,5 +1,5 @@
-// What a machine must look like, in neutral terms: no nftables words. The server compiles it (services/network, services/jit);
-// the agent carries it out (agent/firewall). Versions are (epoch, number).
+// What a machine must look like, in neutral terms: no nftables words. The server compiles it
+// (services/network, services/jit); the agent carries it out (agent/firewall). Versions are (epoch, number).
 #pragma once
 
 #include <compare>
@@ -28,7 +28,8 @@ struct PortRange {
   auto operator<=>(const PortRange&) const = default;
 };
 
-// One security rule, tags and groups already expanded. Empty lists match nothing; "any" is 0.0.0.0/0 and ::/0, 0-65535.
+// One security rule, tags and groups already expanded. Empty lists match nothing; "any" is 0.0.0.0/0 and
+// ::/0, 0-65535.
 struct FilterRule {
   std::string name;
   int64_t priority = 0;
@@ -47,19 +48,20 @@ struct FilterLayer {
 // Every layer must allow (Azure: subnet's then NIC's inbound). No layer = allowed.
 struct InterfacePolicy {
   std::string nic_id;
-  std::vector<IpAddress> addresses;   // the private addresses of the NIC: they select the policy
-  bool primary = false;               // takes traffic of unknown interfaces and addresses
+  std::vector<IpAddress> addresses;  // the private addresses of the NIC: they select the policy
+  bool primary = false;              // takes traffic of unknown interfaces and addresses
   std::vector<FilterLayer> inbound_layers, outbound_layers;
 };
 
-// One just-in-time opening: passes before any layer, until the deadline, for this source, destination and port alone.
+// One just-in-time opening: passes before any layer, until the deadline, for this source, destination and
+// port alone.
 struct Opening {
-  std::string id;            // grant id + position
+  std::string id;  // grant id + position
   Protocol protocol = Protocol::tcp;
   IpPrefix source;
   IpAddress destination;
   uint16_t port = 0;
-  Timestamp deadline;        // server time
+  Timestamp deadline;  // server time
 };
 
 struct DesiredState {
@@ -68,7 +70,8 @@ struct DesiredState {
   std::vector<InterfacePolicy> interfaces;
   std::vector<Opening> openings;
   JsonObject to_json() const;
-  static Result<DesiredState> from_json(const JsonObject& json);  // bounded and strict: the agent trusts nothing
+  static Result<DesiredState> from_json(
+      const JsonObject& json);  // bounded and strict: the agent trusts nothing
 };
 
 std::string_view protocol_text(Protocol protocol);
@@ -84,8 +87,8 @@ struct Flow {
 };
 struct Verdict {
   Access access = Access::deny;
-  std::string layer;      // which group decided; empty = platform rule, opening or no group
-  std::string rule;       // which rule: "DenyAllInBound", an opening's id, "platform: loopback"
+  std::string layer;  // which group decided; empty = platform rule, opening or no group
+  std::string rule;   // which rule: "DenyAllInBound", an opening's id, "platform: loopback"
 };
 Verdict judge(const DesiredState& state, const Flow& flow, Timestamp now);
 

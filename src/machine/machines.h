@@ -18,12 +18,12 @@ const std::vector<store::TableSpec>& tables();
 struct Machine {
   Uuid id;
   std::string name;
-  std::string resource_id;       // of the virtual machine, as created
-  std::string key_hash;          // SPKI hash of the enrolled key: who the agent is (unique index)
-  std::string previous_key_hash; // accepted until the new key was used, after a renewal
+  std::string resource_id;        // of the virtual machine, as created
+  std::string key_hash;           // SPKI hash of the enrolled key: who the agent is (unique index)
+  std::string previous_key_hash;  // accepted until the new key was used, after a renewal
   MachineFacts facts;
   Mode mode = Mode::audit;
-  bool quarantined = false;      // one key seen from two boot ids at once
+  bool quarantined = false;  // one key seen from two boot ids at once
   DesiredState desired;
   Applied applied;
   std::optional<Timestamp> last_seen;
@@ -36,22 +36,25 @@ struct Machine {
   static Result<Machine> from_json(const JsonObject& json);
 };
 
-// What enrolment makes beside the machine: each service adds its part, in order of registration, in the enrolling
-// transaction (the virtual machine first, then network interface, network and security group).
-using EnrolHook = std::function<Result<void>(resource::WriteContext&, Machine&, const std::string& resource_group_id)>;
+// What enrolment makes beside the machine: each service adds its part, in order of registration, in the
+// enrolling transaction (the virtual machine first, then network interface, network and security group).
+using EnrolHook =
+    std::function<Result<void>(resource::WriteContext&, Machine&, const std::string& resource_group_id)>;
 using RemoveHook = std::function<Result<void>(resource::WriteContext&, const Machine&)>;
 // What the agent saw, after authentication: services may react (in a write of their own).
-using ObservationHook = std::function<Result<void>(resource::WriteContext&, const Machine&, const Observation&)>;
+using ObservationHook =
+    std::function<Result<void>(resource::WriteContext&, const Machine&, const Observation&)>;
 
 class Machines {
  public:
   // Opens or makes the agents' authority (sealed) and declares the Merlon.Machines routes on the manager:
-  //   POST RG/providers/Merlon.Machines/enrolmentTokens   {name, enforce, lifetime?} → {token, expires}  (…/enrolmentTokens/write)
-  //   GET  RG|subscription /providers/Merlon.Machines/machines[/{name}]                                  (…/machines/read)
-  //   POST RG/providers/Merlon.Machines/machines/{name}/enforce {confirmCut?}                            (…/machines/enforce/action)
-  //   POST RG/providers/Merlon.Machines/machines/{name}/audit                                            (…/machines/enforce/action)
-  //   DELETE RG/providers/Merlon.Machines/machines/{name}                                                (…/machines/delete)
-  static Result<std::unique_ptr<Machines>> open(const resource::Core& core, resource::Manager& manager, grant::Grants& grants);
+  //   POST RG/providers/Merlon.Machines/enrolmentTokens   {name, enforce, lifetime?} → {token, expires}
+  //   (…/enrolmentTokens/write) GET  RG|subscription /providers/Merlon.Machines/machines[/{name}]
+  //   (…/machines/read) POST RG/providers/Merlon.Machines/machines/{name}/enforce {confirmCut?}
+  //   (…/machines/enforce/action) POST RG/providers/Merlon.Machines/machines/{name}/audit
+  //   (…/machines/enforce/action) DELETE RG/providers/Merlon.Machines/machines/{name} (…/machines/delete)
+  static Result<std::unique_ptr<Machines>> open(const resource::Core& core, resource::Manager& manager,
+                                                grant::Grants& grants);
   virtual ~Machines() = default;
 
   virtual void on_enrol(EnrolHook hook) = 0;
@@ -61,9 +64,12 @@ class Machines {
   virtual Result<std::optional<Machine>> by_resource(store::Reader& reader, std::string_view resource_id) = 0;
   virtual Result<std::optional<Machine>> get(store::Reader& reader, const Uuid& id) = 0;
   virtual Result<std::vector<Machine>> all(store::Reader& reader) = 0;
-  // Replace a part of the desired state; the number grows only when something differs; waiting agents are woken after COMMIT.
-  virtual Result<void> set_interfaces(store::Transaction& tx, const Uuid& id, std::vector<InterfacePolicy> interfaces) = 0;
-  virtual Result<void> set_openings(store::Transaction& tx, const Uuid& id, std::vector<Opening> openings) = 0;
+  // Replace a part of the desired state; the number grows only when something differs; waiting agents are
+  // woken after COMMIT.
+  virtual Result<void> set_interfaces(store::Transaction& tx, const Uuid& id,
+                                      std::vector<InterfacePolicy> interfaces) = 0;
+  virtual Result<void> set_openings(store::Transaction& tx, const Uuid& id,
+                                    std::vector<Opening> openings) = 0;
   virtual Result<void> set_mode(store::Transaction& tx, const Uuid& id, Mode mode) = 0;
 
   // The agent channel. Enrolment on the control plane; the rest on the agents plane. Sync may answer later.

@@ -1,8 +1,9 @@
-// The agent channel's messages: JSON over mTLS on the agents plane, except enrolment, which is on the control plane and is
-// authenticated by its token alone.
+// The agent channel's messages: JSON over mTLS on the agents plane, except enrolment, which is on the control
+// plane and is authenticated by its token alone.
 //   POST /agent/v1/enrol   (control plane)  EnrolRequest  → EnrolAnswer
-//   POST /agent/v1/sync    (agents plane)   SyncRequest   → SyncAnswer; waits up to `wait_ms` for a version other than `have`
-//   POST /agent/v1/renew   (agents plane)   {"request": CSR PEM} → {"certificate": PEM}; same key or a new one
+//   POST /agent/v1/sync    (agents plane)   SyncRequest   → SyncAnswer; waits up to `wait_ms` for a version
+//   other than `have` POST /agent/v1/renew   (agents plane)   {"request": CSR PEM} → {"certificate": PEM};
+//   same key or a new one
 #pragma once
 
 #include <optional>
@@ -23,7 +24,8 @@ struct ReportedInterface {
 struct MachineFacts {
   std::string hostname;
   std::string os_name, os_version, kernel, architecture;  // "debian", "12", "6.1.0", "x86_64"
-  std::string machine_id_hash;  // SHA-256 of /etc/machine-id, hex: tells clones apart without giving the id away
+  std::string
+      machine_id_hash;  // SHA-256 of /etc/machine-id, hex: tells clones apart without giving the id away
   std::string boot_id;
   int64_t cpus = 0, memory_bytes = 0;
   std::vector<ReportedInterface> interfaces;
@@ -40,12 +42,12 @@ struct EnrolRequest {
 };
 
 struct EnrolAnswer {
-  std::string machine_id;        // uuid
-  std::string resource_id;       // of the virtual machine
+  std::string machine_id;   // uuid
+  std::string resource_id;  // of the virtual machine
   std::string certificate_pem;
-  std::string authority_pem;     // the server's CA: pinned; the fleet follows it, not an address
-  std::string agents_name;       // SNI for the agents plane
-  std::string head;              // newest signed ledger head, JSON text
+  std::string authority_pem;  // the server's CA: pinned; the fleet follows it, not an address
+  std::string agents_name;    // SNI for the agents plane
+  std::string head;           // newest signed ledger head, JSON text
   JsonObject to_json() const;
   static Result<EnrolAnswer> from_json(const JsonObject& json);
 };
@@ -54,21 +56,23 @@ struct EnrolAnswer {
 struct Applied {
   Version version;
   Mode mode = Mode::audit;
-  bool confirmed = true;             // false: applied, waits for its contact with the server (30 s), else rolls back
-  std::string error;                 // why the last version could not be applied; empty = applied
-  std::vector<std::string> open;     // ids of openings that are in the kernel
-  std::vector<std::string> blockers; // other base chains that may drop what we accept: "inet filter input (policy drop)"
+  bool confirmed = true;  // false: applied, waits for its contact with the server (30 s), else rolls back
+  std::string error;      // why the last version could not be applied; empty = applied
+  std::vector<std::string> open;  // ids of openings that are in the kernel
+  std::vector<std::string>
+      blockers;  // other base chains that may drop what we accept: "inet filter input (policy drop)"
 };
 
 // Something that happened on the machine since the last exchange; ledger entries and findings come from it.
 struct Observation {
-  std::string kind;     // "opened", "closed", "table-lost", "rolled-back", "released", "address-changed", "would-drop", "fork"
-  Duration age{};       // how long before this message was sent
+  std::string kind;  // "opened", "closed", "table-lost", "rolled-back", "released", "address-changed",
+                     // "would-drop", "fork"
+  Duration age{};    // how long before this message was sent
   JsonObject facts;
 };
 
 struct SyncRequest {
-  std::string nonce;                  // fresh for each exchange; comes back in the answer
+  std::string nonce;  // fresh for each exchange; comes back in the answer
   std::string boot_id;
   Version have;
   Applied applied;
@@ -83,10 +87,10 @@ struct SyncRequest {
 struct SyncAnswer {
   std::string nonce;
   Timestamp server_time;
-  std::optional<DesiredState> state;  // only when it differs from `have`
-  std::string head;                   // newest signed head, JSON text
+  std::optional<DesiredState> state;     // only when it differs from `have`
+  std::string head;                      // newest signed head, JSON text
   std::vector<std::string> consistency;  // hex hashes: proof from the agent's head to this one
-  bool released = false;              // machine was removed from Merlon: take the rules down and stop
+  bool released = false;                 // machine was removed from Merlon: take the rules down and stop
   JsonObject to_json() const;
   static Result<SyncAnswer> from_json(const JsonObject& json);
 };
