@@ -1,10 +1,12 @@
-// Time-boxed permission to do something, with a deadline that survives any crash. Grants know no service: kinds register
-// what happens at the end. Deadlines are server time; the clock that judges them never runs backwards (trust.md, Time).
+// Time-boxed permission to do something, with a deadline that survives any crash. Grants know no service:
+// kinds register what happens at the end. Deadlines are server time; the clock that judges them never runs
+// backwards (trust.md, Time).
 #pragma once
 
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,18 +21,18 @@ enum class State { active, ended };
 
 struct Grant {
   Uuid id;
-  std::string kind;           // "jit"
-  std::string subject;        // what it opens: a resource id, lower case (indexed)
-  std::string holder;         // object id of who asked
+  std::string kind;     // "jit"
+  std::string subject;  // what it opens: a resource id, lower case (indexed)
+  std::string holder;   // object id of who asked
   std::string holder_name;
   std::string justification;
-  JsonObject data;            // the kind's own facts
+  JsonObject data;  // the kind's own facts
   Timestamp start, deadline;
   State state = State::active;
-  std::string end_reason;     // "Expired", "UserRequested", "NewerRequestInitiated", "PolicyDeleted", "Restored"
+  std::string end_reason;  // "Expired", "UserRequested", "NewerRequestInitiated", "PolicyDeleted", "Restored"
   std::optional<Timestamp> ended;
   std::string correlation_id;
-  static const store::TableSpec& table();   // indexes: subject, state+deadline
+  static const store::TableSpec& table();  // indexes: subject, state+deadline
   std::string key() const;
   std::vector<std::optional<std::string>> index_values() const;
   JsonObject to_json() const;
@@ -45,25 +47,34 @@ class Grants {
   Grants(const resource::Core& core, resource::Manager& manager);
   void add_kind(std::string kind, EndHandler on_end);  // before the first request
 
-  // Server time that never runs backwards: max(clock, persisted high-water mark). The mark is stored at least once a minute
-  // and with every grant.
+  // Server time that never runs backwards: max(clock, persisted high-water mark). The mark is stored at least
+  // once a minute and with every grant.
   Timestamp now() const;
 
-  Result<Grant> open(store::Transaction& tx, Grant grant);        // id, start and state are set here; deadline must be ahead
-  Result<void> end(resource::WriteContext& context, const Uuid& id, std::string_view reason);  // ending twice is fine
+  Result<Grant> open(store::Transaction& tx,
+                     Grant grant);  // id, start and state are set here; deadline must be ahead
+  Result<void> end(resource::WriteContext& context, const Uuid& id,
+                   std::string_view reason);  // ending twice is fine
   Result<std::optional<Grant>> get(store::Reader& reader, const Uuid& id);
   Result<std::vector<Grant>> active(store::Reader& reader, std::string_view kind);
-  Result<std::vector<Grant>> of_subject(store::Reader& reader, std::string_view subject);  // newest first, ended ones too
-  // Ends every grant that is due, overdue ones of a time when nobody ran first. Call at start, before serving, and often.
+  Result<std::vector<Grant>> of_subject(store::Reader& reader,
+                                        std::string_view subject);  // newest first, ended ones too
+  // Ends every grant that is due, overdue ones of a time when nobody ran first. Call at start, before
+  // serving, and often.
   Result<size_t> expire_due();
   std::optional<Timestamp> next_deadline(store::Reader& reader);
 
  private:
+  Result<void> mark(store::Transaction& tx, Timestamp time);
+  Result<std::vector<Uuid>> due_ids(store::Reader& reader, Timestamp time);
+  Timestamp last_stored_mark() const;
+
   const resource::Core& core_;
   resource::Manager& manager_;
   std::map<std::string, EndHandler> kinds_;
   mutable std::mutex mutex_;
   mutable Timestamp high_water_{};
+  Timestamp stored_mark_{};
 };
 
 }  // namespace merlon::grant

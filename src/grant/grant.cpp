@@ -1,0 +1,171 @@
+// Opening, ending and expiring grants, under a clock that never runs backwards.
+#include "grant/grant.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "base/time_text.h"
+
+namespace merlon::grant {
+namespace {
+
+constexpr Duration kMarkEvery = std::chrono::minutes(1);
+
+// The highest server time that was ever acted on, so that a stepped-back clock cannot prolong a grant.
+const store::TableSpec& clock_table() {
+  static const store::TableSpec spec{"grant_clock", {}};
+  return spec;
+}
+
+Result<void> store_mark(store::Transaction& tx, const TenantId& tenant, Timestamp mark) {
+  const JsonObject body = {{"highWater", mark.time_since_epoch().count()}};
+  return tx.put(clock_table(), tenant, {"high_water", to_text(body), {}});
+}
+
+Result<Timestamp> stored_mark(store::Reader& reader, const TenantId& tenant) {
+  const auto row = TRY(reader.get(clock_table(), tenant, "high_water"));
+  if (!row) return Timestamp();
+  return Timestamp(Duration(TRY(require_int(TRY(parse_json_object(row->body)), "highWater"))));
+}
+
+}  // namespace
+
+const std::vector<store::TableSpec>& tables() {
+  static const std::vector<store::TableSpec> specs = {Grant::table(), clock_table()};
+  return specs;
+}
+
+Grants::Grants(const resource::Core& core, resource::Manager& manager) : core_(core), manager_(manager) {
+  const auto mark = store::read_value<Timestamp>(
+      core_.store, [&](store::Reader& reader) { return stored_mark(reader, core_.tenant); });
+  if (mark) {
+    high_water_ = *mark;
+    stored_mark_ = *mark;
+  } else {
+    log_error("the grants' clock mark could not be read", mark.error());
+  }
+}
+
+void Grants::add_kind(std::string kind, EndHandler on_end) { kinds_[std::move(kind)] = std::move(on_end); }
+
+Timestamp Grants::now() const {
+  const std::lock_guard lock(mutex_);
+  high_water_ = std::max(high_water_, core_.clock.now());
+  return high_water_;
+}
+
+Result<void> Grants::mark(store::Transaction& tx, Timestamp time) {
+  TRY(store_mark(tx, core_.tenant, time));
+  tx.after_commit([this, time] {
+    const std::lock_guard lock(mutex_);
+    stored_mark_ = std::max(stored_mark_, time);
+  });
+  return {};
+}
+
+Result<Grant> Grants::open(store::Transaction& tx, Grant grant) {
+  MERLON_CHECK(kinds_.contains(grant.kind));
+  const Timestamp time = now();
+  if (grant.deadline <= time)
+    return fail(ErrorKind::invalid, "InvalidDeadline",
+                "The end " + to_rfc3339(grant.deadline) + " is not after the server's time " +
+                    to_rfc3339(time) + ". Ask for a later end.");
+  grant.id = Uuid::generate(core_.random);
+  grant.start = time;
+  grant.state = State::active;
+  grant.end_reason.clear();
+  grant.ended.reset();
+  TRY(store::put(tx, core_.tenant, grant));
+  TRY(mark(tx, time));
+  return grant;
+}
+
+Result<void> Grants::end(resource::WriteContext& context, const Uuid& id, std::string_view reason) {
+  auto grant = TRY(get(context.tx, id));
+  if (!grant || grant->state == State::ended) return {};
+  const auto kind = kinds_.find(grant->kind);
+  MERLON_CHECK(kind != kinds_.end());
+  grant->state = State::ended;
+  grant->end_reason = reason;
+  grant->ended = now();
+  TRY(store::put(context.tx, core_.tenant, *grant));
+  TRY(mark(context.tx, *grant->ended));
+  return kind->second(context, *grant);
+}
+
+Result<std::optional<Grant>> Grants::get(store::Reader& reader, const Uuid& id) {
+  return store::get<Grant>(reader, core_.tenant, id.text());
+}
+
+Result<std::vector<Grant>> Grants::active(store::Reader& reader, std::string_view kind) {
+  std::vector<Grant> grants;
+  store::Range range;
+  for (;;) {
+    const auto rows = TRY(reader.scan_index(Grant::table(), core_.tenant, "active_deadline", range));
+    for (const auto& row : rows) {
+      Grant grant = TRY(store::decode<Grant>(row.row));
+      if (grant.kind == kind) grants.push_back(std::move(grant));
+    }
+    if (rows.size() < range.limit) return grants;
+    range.after = rows.back().value;
+    range.after_key = rows.back().row.key;
+  }
+}
+
+Result<std::vector<Grant>> Grants::of_subject(store::Reader& reader, std::string_view subject) {
+  auto grants = TRY(store::find<Grant>(reader, core_.tenant, "subject", subject));
+  std::stable_sort(grants.begin(), grants.end(),
+                   [](const Grant& a, const Grant& b) { return a.start > b.start; });
+  return grants;
+}
+
+Result<size_t> Grants::expire_due() {
+  const Timestamp time = now();
+  const auto due = TRY(store::read_value<std::vector<Uuid>>(
+      core_.store, [&](store::Reader& reader) { return due_ids(reader, time); }));
+  size_t ended = 0;
+  for (const Uuid& id : due) {
+    const auto done = core_.store.write([&](store::Transaction& tx) -> Result<void> {
+      return manager_.as_system(tx, "the deadline of the grant has passed",
+                                [&](resource::WriteContext& context) { return end(context, id, "Expired"); });
+    });
+    // One grant that cannot be ended must not keep the others open; it is tried again at the next tick.
+    if (done) {
+      ++ended;
+    } else {
+      log_error("a grant that is due could not be ended; it is tried again", done.error(),
+                {{"grant", id.text()}});
+    }
+  }
+  if (due.empty() && time - last_stored_mark() >= kMarkEvery)
+    TRY(core_.store.write([&](store::Transaction& tx) { return mark(tx, time); }));
+  return ended;
+}
+
+Result<std::vector<Uuid>> Grants::due_ids(store::Reader& reader, Timestamp time) {
+  std::vector<Uuid> ids;
+  store::Range range{.prefix = {}, .after = {}, .after_key = {}, .limit = 256};
+  const auto rows = TRY(reader.scan_index(Grant::table(), core_.tenant, "active_deadline", range));
+  for (const auto& row : rows) {
+    const Grant grant = TRY(store::decode<Grant>(row.row));
+    if (grant.deadline > time) break;
+    ids.push_back(grant.id);
+  }
+  return ids;
+}
+
+std::optional<Timestamp> Grants::next_deadline(store::Reader& reader) {
+  store::Range range{.prefix = {}, .after = {}, .after_key = {}, .limit = 1};
+  const auto rows = reader.scan_index(Grant::table(), core_.tenant, "active_deadline", range);
+  if (!rows || rows->empty()) return std::nullopt;
+  const auto grant = store::decode<Grant>(rows->front().row);
+  if (!grant) return std::nullopt;
+  return grant->deadline;
+}
+
+Timestamp Grants::last_stored_mark() const {
+  const std::lock_guard lock(mutex_);
+  return stored_mark_;
+}
+
+}  // namespace merlon::grant
