@@ -114,8 +114,9 @@ Result<std::vector<Grant>> Grants::active(store::Reader& reader, std::string_vie
 
 Result<std::vector<Grant>> Grants::of_subject(store::Reader& reader, std::string_view subject) {
   auto grants = TRY(store::find<Grant>(reader, core_.tenant, "subject", subject));
-  std::stable_sort(grants.begin(), grants.end(),
-                   [](const Grant& a, const Grant& b) { return a.start > b.start; });
+  std::sort(grants.begin(), grants.end(), [](const Grant& a, const Grant& b) {
+    return std::pair(a.start, a.id) > std::pair(b.start, b.id);
+  });
   return grants;
 }
 
