@@ -1,0 +1,69 @@
+// Every room, built by hand in the order of the architecture and owned in one place. Tests assemble the same
+// thing with a clock of their own.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "access/access.h"
+#include "grant/grant.h"
+#include "identity/endpoints.h"
+#include "machine/machines.h"
+#include "machine/platform.h"
+#include "resource/manager.h"
+#include "server/settings.h"
+#include "services/compute/api.h"
+#include "services/jit/api.h"
+#include "services/network/api.h"
+
+namespace merlon::server {
+
+struct AssemblyParameters {
+  std::string state_dir;
+  std::string domain;
+  std::string root_key_path;
+  std::vector<std::string> own_audiences;  // Resource Manager audiences beside the origins asked for
+};
+
+class Assembly {
+ public:
+  static Result<std::unique_ptr<Assembly>> make(const AssemblyParameters& parameters, const Clock& clock,
+                                                Random& random);
+  ~Assembly();
+
+  // Any request of either plane that has passed the edge. Blocks on the store: runs on a worker.
+  void handle(net::Request request, net::Responder respond);
+  // What time makes due: expiry first. Called several times a second.
+  void tick();
+  void stop();  // answers what waits, writes what is pending
+
+  const Settings& settings() const { return settings_; }
+  store::Store& store() { return *store_; }
+  const resource::Core& core() const { return *core_; }
+  resource::Manager& manager() { return *manager_; }
+  grant::Grants& grants() { return *grants_; }
+  machine::Machines& machines() { return *machines_; }
+
+ private:
+  Assembly() = default;
+
+  Settings settings_;
+  std::unique_ptr<store::Store> store_;
+  std::unique_ptr<seal::Seal> seal_;
+  std::unique_ptr<ledger::Ledger> ledger_;
+  std::unique_ptr<identity::Directory> directory_;
+  std::unique_ptr<identity::Issuer> issuer_;
+  std::unique_ptr<access::Access> access_;
+  std::unique_ptr<resource::Core> core_;
+  std::unique_ptr<identity::Endpoints> endpoints_;
+  std::unique_ptr<resource::Manager> manager_;
+  std::unique_ptr<grant::Grants> grants_;
+  std::unique_ptr<machine::Machines> machines_;
+  std::unique_ptr<Platform> platform_;
+  std::unique_ptr<compute::Compute> compute_;
+  std::unique_ptr<network::Network> network_;
+  std::unique_ptr<jit::Jit> jit_;
+  Timestamp flushed_{};
+};
+
+}  // namespace merlon::server

@@ -1,0 +1,24 @@
+// The server process: everything assembled by hand, in order, then served until a signal ends it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace merlon::server {
+
+struct Options {
+  std::string state_dir;
+  std::vector<std::string> listen = {"127.0.0.1:8443", "[::1]:8443"};
+  std::string domain = "merlon.localhost";
+  std::string store_url = "sqlite";  // the embedded store in state_dir
+  std::string root_key_path;         // empty: state_dir/root.key
+  bool keep_bootstrap = false;       // the first credential does not expire: for tests
+};
+
+// Blocks until SIGTERM or SIGINT, then stops cleanly. Must be called before any other thread exists (signals
+// are masked).
+Result<void> run(const Options& options);
+
+}  // namespace merlon::server
