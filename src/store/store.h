@@ -71,6 +71,9 @@ class Transaction : public Reader {
   // Runs after COMMIT has returned, in order, on the writer's thread: keep it short. Forgotten when this write fails.
   // The place for in-memory indexes, wake-ups and pushes.
   virtual void after_commit(std::function<void()> effect) = 0;
+  // This write takes access away or keeps a promise (revocation, expiry): it may spend the disk reserve when the disk is
+  // full. Until the reserve is back, every other write that changes something is refused as StorageFull.
+  virtual void urgent() {}
 };
 
 // A change of shape beyond new tables and new indexes, run once, in order, inside the opening transaction.
@@ -83,6 +86,7 @@ struct Migration {
 struct Schema {
   std::vector<TableSpec> tables;       // created when missing; a new index on an old table needs a migration
   std::vector<Migration> migrations;
+  std::string product_version = "0.1.0";  // kept in the file, to name it to an older program that meets the file
 };
 
 class Store {

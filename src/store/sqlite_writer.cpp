@@ -1,0 +1,296 @@
+// Group commit, checkpoints and the full disk.
+#include "store/sqlite_writer.h"
+
+#include <sqlite3.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <string>
+#include <utility>
+
+#include "base/log.h"
+
+namespace merlon::store {
+namespace {
+
+constexpr size_t kGroupWritesMax = 256;
+constexpr size_t kGroupBytesMax = 8 * 1024 * 1024;  // a group lives in the page cache until COMMIT
+constexpr int kFrameBytes = 4096 + 24;     // https://www.sqlite.org/fileformat.html#the_write_ahead_log
+constexpr int kCheckpointFrames = 1000;    // about 4 MiB
+constexpr int kRestartFrames = 16 * 1000;  // about 64 MiB: wait for readers instead of growing on
+constexpr int kRestartWaitMs = 500;
+constexpr int kBusyTimeoutMs = 5000;
+constexpr auto kIdle = std::chrono::seconds(1);
+constexpr auto kReserveRetry = std::chrono::seconds(1);
+constexpr int kExitIoError = 74;  // EX_IOERR of sysexits.h
+
+// After a failed write or fsync nobody knows what is on the disk, and a second fsync may report success over
+// lost pages (https://www.sqlite.org/lockingv3.html; "fsyncgate"). The next start recovers from the log,
+// which is whole or not there.
+[[noreturn]] void die(const char* doing, const Error& error) {
+  log_error("STORAGE FAILED, the server ends: check the disk, then start it again", error,
+            {{"doing", doing}});
+  ::_exit(kExitIoError);
+}
+
+std::unexpected<Error> storage_full(std::string cause) {
+  auto error = fail(
+      ErrorKind::unavailable, "StorageFull",
+      "Nothing was changed: the disk that holds Merlon's state is full. Free space on it, then try again.");
+  error.error().cause = std::move(cause);
+  return error;
+}
+
+}  // namespace
+
+SqliteWriter::SqliteWriter(std::unique_ptr<Connection> connection, const Layout& layout,
+                           StateDirectory& directory)
+    : connection_(std::move(connection)), layout_(layout), directory_(directory) {
+  sqlite3_wal_hook(connection_->handle(), &SqliteWriter::on_wal, this);
+  thread_ = std::thread([this] { run(); });
+}
+
+SqliteWriter::~SqliteWriter() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  thread_.join();
+}
+
+int SqliteWriter::on_wal(void* self, sqlite3*, const char*, int frames) {
+  auto& writer = *static_cast<SqliteWriter*>(self);
+  if (frames < writer.log_frames_) writer.next_checkpoint_ = 0;  // the log has started again
+  writer.log_frames_ = frames;
+  return SQLITE_OK;
+}
+
+Result<void> SqliteWriter::write(const Work& work) {
+  // From inside a write, a hook or an effect this would wait for itself for ever.
+  MERLON_CHECK(std::this_thread::get_id() != thread_.get_id());
+  Waiting waiting{.work = &work, .result = {}, .effects = {}, .done = false, .finished = {}};
+  std::unique_lock lock(mutex_);
+  started_ = true;
+  queue_.push_back(&waiting);
+  if (queue_.size() == 1) wake_.notify_one();
+  waiting.finished.wait(lock, [&] { return waiting.done; });
+  return std::move(waiting.result);
+}
+
+void SqliteWriter::before_commit(Work hook) {
+  const std::lock_guard lock(mutex_);
+  MERLON_CHECK(!started_ && !hook_);
+  hook_ = std::move(hook);
+}
+
+void SqliteWriter::run() {
+  checkpoint(0);  // what opening wrote, and what a killed server left
+  while (wait_for_work()) {
+    commit_group();
+    if (log_frames_ >= std::max(kCheckpointFrames, next_checkpoint_)) checkpoint(kCheckpointFrames);
+    restore_reserve();
+  }
+  if (checkpoint_due()) checkpoint(0);
+}
+
+bool SqliteWriter::checkpoint_due() const { return log_frames_ != copied_frames_; }
+
+// False when the store closes and nothing waits. Idle time goes to the checkpoint and the reserve.
+bool SqliteWriter::wait_for_work() {
+  std::unique_lock lock(mutex_);
+  const auto ready = [this] { return stopping_ || !queue_.empty(); };
+  for (;;) {
+    if (ready()) return !queue_.empty();
+    const bool chores = checkpoint_due() || !directory_.has_reserve();
+    if (!chores) {
+      wake_.wait(lock, ready);
+    } else if (!wake_.wait_for(lock, kIdle, ready)) {
+      lock.unlock();
+      if (checkpoint_due()) checkpoint(0);
+      restore_reserve();
+      lock.lock();
+    }
+  }
+}
+
+SqliteWriter::Waiting* SqliteWriter::take(Group& group) {
+  if (group.writes.size() >= kGroupWritesMax || group.bytes >= kGroupBytesMax) return nullptr;
+  const std::lock_guard lock(mutex_);
+  if (queue_.empty()) return nullptr;
+  Waiting* next = queue_.front();
+  queue_.pop_front();
+  group.writes.push_back(next);
+  return next;
+}
+
+void SqliteWriter::commit_group() {
+  Group group;
+  auto outcome = connection_->run("BEGIN IMMEDIATE");
+  if (outcome) {
+    outcome = run_group(group);
+  } else {
+    while (take(group) != nullptr) {
+    }
+  }
+  if (!outcome) {
+    if (connection_->in_transaction()) {
+      if (const auto undone = connection_->run("ROLLBACK"); !undone) die("ROLLBACK", undone.error());
+    }
+    log_error("a group of writes was rolled back", outcome.error(), {{"writes", group.writes.size()}});
+    for (Waiting* write : group.writes) {
+      if (write->result) write->result = std::unexpected(outcome.error());
+      write->effects.clear();
+    }
+    group.hook_effects.clear();
+  }
+  for (const Waiting* write : group.writes) run_effects(write->effects);
+  run_effects(group.hook_effects);
+  release(group);
+}
+
+Result<void> SqliteWriter::run_group(Group& group) {
+  while (Waiting* next = take(group)) TRY(run_one(*next, group));
+  if (!group.changed) return connection_->run("ROLLBACK");
+  TRY(run_hook(group));
+  TRY(make_room(group));
+  return commit(group);
+}
+
+// An error here is the group's; the write's own error is in write.result.
+Result<void> SqliteWriter::run_one(Waiting& write, Group& group) {
+  TRY(connection_->run("SAVEPOINT one"));
+  SqliteTransaction transaction(*connection_, layout_);
+  write.result = run_guarded(*write.work, transaction);
+  if (!connection_->in_transaction()) {
+    return internal_error("SQLite rolled the transaction back: " +
+                          (write.result ? std::string("the write hid why") : write.result.error().cause));
+  }
+  if (write.result && transaction.changed() && !transaction.is_urgent() && directory_.reserve_was_spent()) {
+    write.result = storage_full("the reserve is spent and this write is not urgent");
+  }
+  if (!write.result) TRY(connection_->run("ROLLBACK TO one"));
+  TRY(connection_->run("RELEASE one"));
+  if (!write.result) return {};
+  write.effects = transaction.take_effects();
+  group.bytes += transaction.bytes();
+  group.changed |= transaction.changed();
+  group.urgent |= transaction.changed() && transaction.is_urgent();
+  return {};
+}
+
+Result<void> SqliteWriter::run_hook(Group& group) {
+  // No lock: it was set before the first write, whose queueing orders it before this.
+  if (!hook_) return {};
+  SqliteTransaction transaction(*connection_, layout_);
+  TRY(run_guarded(hook_, transaction));
+  if (!connection_->in_transaction())
+    return internal_error("SQLite rolled the transaction back in the before-commit hook");
+  group.hook_effects = transaction.take_effects();
+  return {};
+}
+
+// A caller's exception must not end the thread that everyone waits for.
+Result<void> SqliteWriter::run_guarded(const Work& work, SqliteTransaction& transaction) const {
+  try {
+    return work(transaction);
+  } catch (const std::exception& exception) {
+    return internal_error(std::string("a write threw: ") + exception.what());
+  } catch (...) {
+    return internal_error("a write threw something that is no std::exception");
+  }
+}
+
+// The blocks for this commit's frames are taken before COMMIT, since a full disk inside COMMIT would lose the
+// group and `work` may run once only. No page has left the cache yet (cache_spill=OFF), so all cached pages
+// bound the dirty ones.
+Result<void> SqliteWriter::make_room(const Group& group) {
+  int cache_bytes = 0;
+  int highest = 0;
+  sqlite3_db_status(connection_->handle(), SQLITE_DBSTATUS_CACHE_USED, &cache_bytes, &highest, 0);
+  const off_t frames = static_cast<off_t>(log_frames_) + cache_bytes / 4096 + 8;
+  const off_t bytes = frames * kFrameBytes;
+  if (directory_.ensure_log_space(bytes)) return {};
+  if (group.urgent && directory_.release_reserve() && directory_.ensure_log_space(bytes)) return {};
+  return storage_full("no disk blocks for " + std::to_string(bytes) + " bytes of log");
+}
+
+Result<void> SqliteWriter::commit(Group& group) {
+  const int code = sqlite3_exec(connection_->handle(), "COMMIT", nullptr, nullptr, nullptr);
+  if (code == SQLITE_OK) {
+    commit_count_.fetch_add(1);
+    return {};
+  }
+  const auto failed = connection_->failure(code, "COMMIT");
+  // A full disk is the one failure whose outcome is known: a frame could not be written, the commit frame
+  // comes last and nothing follows it (powersafe overwrite: no padding), so the transaction is not in the log
+  // and SQLite has rolled it back. It can happen only where the filesystem could not promise blocks to
+  // make_room().
+  if ((code & 0xff) != SQLITE_FULL) die("COMMIT", failed.error());
+  if (group.urgent) directory_.release_reserve();  // for the caller's next attempt
+  return failed;
+}
+
+void SqliteWriter::run_effects(const Effects& effects) const {
+  for (const auto& effect : effects) {
+    try {
+      effect();
+    } catch (const std::exception& exception) {
+      log(LogLevel::error, "an effect after a commit threw", {{"what", exception.what()}});
+    } catch (...) {
+      log(LogLevel::error, "an effect after a commit threw",
+          {{"what", "something that is no std::exception"}});
+    }
+  }
+}
+
+void SqliteWriter::release(Group& group) {
+  // Notified under the lock: a caller that sees `done` may destroy its condition variable only after we let
+  // go.
+  const std::lock_guard lock(mutex_);
+  for (Waiting* write : group.writes) {
+    write->done = true;
+    write->finished.notify_one();
+  }
+}
+
+// PASSIVE waits for nobody. Readers that overlap without end could keep the log from ever starting again;
+// RESTART waits for them when it has grown far. Between attempts the log may grow by `frames_of_grace`.
+void SqliteWriter::checkpoint(int frames_of_grace) {
+  const bool restart = log_frames_ >= kRestartFrames;
+  const int mode = restart ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE;
+  int frames = 0;
+  int copied = 0;
+  if (restart) sqlite3_busy_timeout(connection_->handle(), kRestartWaitMs);
+  const int code = sqlite3_wal_checkpoint_v2(connection_->handle(), nullptr, mode, &frames, &copied);
+  if (restart) sqlite3_busy_timeout(connection_->handle(), kBusyTimeoutMs);
+  if (frames >= 0) log_frames_ = frames;
+  next_checkpoint_ = log_frames_ + frames_of_grace;
+  if (code == SQLITE_OK) {
+    if (frames == copied) copied_frames_ = log_frames_;
+    return;
+  }
+  const auto failed = connection_->failure(code, "checkpoint");
+  switch (code & 0xff) {
+    case SQLITE_BUSY:
+      return;  // readers; the next attempt gets further
+    case SQLITE_FULL:
+      // The log keeps everything; it grows until there is room or make_room() refuses.
+      log_error("the disk is full: the database could not take over its log", failed.error());
+      return;
+    default:
+      die("checkpoint", failed.error());
+  }
+}
+
+void SqliteWriter::restore_reserve() {
+  if (directory_.has_reserve()) return;
+  const auto now = std::chrono::steady_clock::now();
+  if (now - reserve_tried_ < kReserveRetry) return;
+  reserve_tried_ = now;
+  directory_.restore_reserve();
+}
+
+}  // namespace merlon::store
