@@ -36,7 +36,8 @@ class Table(unittest.TestCase):
     def test_every_role_has_only_known_fields(self):
         lists = {"actions", "notActions", "dataActions", "notDataActions"}
         for role in self.roles:
-            self.assertLessEqual(set(role), lists | {"id", "name", "condition", "conditionVersion", "more"}, role["name"])
+            fields = lists | {"id", "name", "condition", "conditionVersion", "more"}
+            self.assertLessEqual(set(role), fields, role["name"])
             self.assertRegex(role["id"], r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
             for entry in [role, *role.get("more", [])]:
                 for name in lists & set(entry):
