@@ -24,6 +24,8 @@ struct Machine {
   MachineFacts facts;
   Mode mode = Mode::audit;
   bool quarantined = false;  // one key seen from two boot ids at once
+  bool removed = false;      // deleted; kept until the agent has heard that it may take its rules down
+  std::vector<std::string> past_boot_ids;  // newest last, bounded; one that comes back is a clone
   DesiredState desired;
   Applied applied;
   std::optional<Timestamp> last_seen;
@@ -56,6 +58,9 @@ class Machines {
   static Result<std::unique_ptr<Machines>> open(const resource::Core& core, resource::Manager& manager,
                                                 grant::Grants& grants);
   virtual ~Machines() = default;
+
+  // Called when an agent's wait may be over, from the writer's thread after COMMIT: tick() soon.
+  virtual void on_wake(std::function<void()> wake) = 0;
 
   virtual void on_enrol(EnrolHook hook) = 0;
   virtual void on_remove(RemoveHook hook) = 0;

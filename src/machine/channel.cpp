@@ -1,0 +1,256 @@
+// The agent channel over HTTP.
+#include "machine/channel.h"
+
+#include "base/log.h"
+#include "base/time_text.h"
+#include "crypto/x509.h"
+#include "machine/fields.h"
+#include "resource/call.h"
+
+namespace merlon::machine {
+namespace {
+
+constexpr std::string_view kEnrolPath = "/agent/v1/enrol";
+constexpr std::string_view kSyncPath = "/agent/v1/sync";
+constexpr std::string_view kRenewPath = "/agent/v1/renew";
+constexpr auto kSeenEvery = std::chrono::seconds(60);
+
+net::Response to_response(Result<net::Response> result, const std::string& request_id) {
+  if (result) return *std::move(result);
+  if (result.error().kind == ErrorKind::internal) log_error("agent channel", result.error());
+  return resource::error_response(result.error(), request_id);
+}
+
+Error no_such_operation() {
+  return fail(ErrorKind::not_found, "NotFound", "The agent channel has no such operation.").error();
+}
+
+// Whether a poll has anything to write down; most polls have not.
+bool has_news(const Machine& machine, const SyncRequest& said, Timestamp now) {
+  SyncRequest known;
+  known.applied = machine.applied;
+  SyncRequest told;
+  told.applied = said.applied;
+  return !said.observations.empty() || said.facts.has_value() || said.boot_id != machine.facts.boot_id ||
+         !machine.last_seen || now - *machine.last_seen >= kSeenEvery || !machine.previous_key_hash.empty() ||
+         to_text(known.to_json()) != to_text(told.to_json());
+}
+
+}  // namespace
+
+bool Channel::handles(const net::Request& request) const { return request.path.starts_with("/agent/v1/"); }
+
+void Channel::handle(net::Request request, net::Responder respond) {
+  const bool on_agents_plane = request.plane == net::Plane::agents;
+  if (request.method != "POST" || !handles(request)) {
+    respond(resource::error_response(no_such_operation(), request.request_id));
+    return;
+  }
+  if (!on_agents_plane) {
+    if (request.path != kEnrolPath) {
+      respond(to_response(fail(ErrorKind::misdirected, "MisdirectedRequest",
+                               "This operation is served on the agents' name alone."),
+                          request.request_id));
+      return;
+    }
+    respond(to_response(enrol(request), request.request_id));
+    return;
+  }
+  const auto key = crypto::certificate_public_key(request.client_certificate_pem);
+  if (!key) {
+    respond(to_response(not_enrolled(), request.request_id));
+    return;
+  }
+  if (request.path == kRenewPath) {
+    respond(to_response(renew(request, *key), request.request_id));
+    return;
+  }
+  // An expired certificate of a key that is still enrolled may only renew (trust.md, Keys).
+  const auto facts = crypto::read_certificate(request.client_certificate_pem);
+  if (!facts || facts->not_after <= fleet_.core.clock.now()) {
+    respond(to_response(fail(ErrorKind::unauthenticated, "CertificateExpired",
+                             "The agent's certificate has expired: it may only be renewed."),
+                        request.request_id));
+    return;
+  }
+  if (request.path != kSyncPath) {
+    respond(resource::error_response(no_such_operation(), request.request_id));
+    return;
+  }
+  sync(request, crypto::spki_hash_hex(*key), std::move(respond));
+}
+
+Result<net::Response> Channel::enrol(const net::Request& request) {
+  const EnrolRequest wanted = TRY(EnrolRequest::from_json(TRY(parse_json_object(request.body))));
+  const crypto::PublicKey key = TRY(crypto::verify_request(wanted.certificate_request_pem));
+  auto answer = store::write_value<EnrolAnswer>(
+      fleet_.core.store, [&](store::Transaction& tx) { return fleet_.enrol(tx, wanted, key, request.peer); });
+  if (!answer) {
+    note_failure(request, "Merlon.Machines/machines/enrol/action", answer.error());
+    return std::unexpected(std::move(answer).error());
+  }
+  const auto head = TRY(store::read_value<ledger::SignedHead>(
+      fleet_.core.store, [&](store::Reader& reader) { return fleet_.core.ledger.head(reader); }));
+  answer->head = to_text(head.to_json());
+  return resource::json_response(201, answer->to_json());
+}
+
+void Channel::note_failure(const net::Request& request, std::string_view action, const Error& error) {
+  ledger::Entry entry;
+  entry.time = fleet_.core.clock.now();
+  entry.actor = {.kind = "Anonymous", .object_id = {}, .name = {}, .address = request.peer.text()};
+  entry.action = action;
+  entry.decision = ledger::Decision::denied;
+  entry.reason = error.code;
+  entry.request_id = request.request_id;
+  fleet_.core.ledger.note_denial(entry);
+}
+
+Result<net::Response> Channel::renew(const net::Request& request, const crypto::PublicKey& key) {
+  const JsonObject body = TRY(parse_json_object(request.body));
+  const std::string wanted_pem = TRY(text_field(body, "request", kPemMax));
+  const crypto::PublicKey wanted = TRY(crypto::verify_request(wanted_pem));
+  const std::string pem = TRY(store::write_value<std::string>(fleet_.core.store, [&](store::Transaction& tx) {
+    return fleet_.renew(tx, crypto::spki_hash_hex(key), wanted);
+  }));
+  return resource::json_response(200, {{"certificate", pem}});
+}
+
+Result<Machine> Channel::hear(const std::string& key_hash, const SyncRequest& said) {
+  auto known = TRY(store::read_value<std::optional<Machine>>(
+      fleet_.core.store, [&](store::Reader& reader) { return fleet_.by_key(reader, key_hash); }));
+  if (!known) return not_enrolled();
+  Machine machine = *std::move(known);
+  if (has_news(machine, said, fleet_.core.clock.now()))
+    machine = TRY(store::write_value<Machine>(
+        fleet_.core.store, [&](store::Transaction& tx) { return fleet_.hear(tx, key_hash, said); }));
+  if (machine.quarantined)
+    return fail(ErrorKind::forbidden, "MachineQuarantined",
+                "The machine '" + machine.name +
+                    "' is quarantined: its key was seen on two machines. Remove it and enrol it anew.");
+  return machine;
+}
+
+void Channel::sync(const net::Request& request, const std::string& key_hash, net::Responder respond) {
+  const auto body = parse_json_object(request.body);
+  const auto said = body ? SyncRequest::from_json(*body) : Result<SyncRequest>(std::unexpected(body.error()));
+  if (!said) {
+    respond(resource::error_response(said.error(), request.request_id));
+    return;
+  }
+  const auto machine = hear(key_hash, *said);
+  if (!machine) {
+    if (machine.error().kind != ErrorKind::internal)
+      note_failure(request, "Merlon.Machines/machines/sync/action", machine.error());
+    respond(to_response(std::unexpected(machine.error()), request.request_id));
+    return;
+  }
+  if (machine->removed || machine->desired.version != said->have || said->wait_ms == 0) {
+    respond(to_response(answer(*said, key_hash), request.request_id));
+    return;
+  }
+  const Duration until = fleet_.core.clock.boottime() + Duration(said->wait_ms);
+  park(machine->id.text(), {std::move(respond), *said, key_hash, until});
+}
+
+void Channel::park(const std::string& machine_id, Waiting waiting) {
+  std::optional<Waiting> replaced;
+  bool stopped = false;
+  {
+    const std::lock_guard lock(mutex_);
+    stopped = stopped_;
+    if (const auto old = waiting_.find(machine_id); old != waiting_.end()) {
+      replaced.emplace(std::move(old->second));
+      waiting_.erase(old);
+    }
+    if (!stopped) waiting_.emplace(machine_id, waiting);
+  }
+  if (replaced) replaced->respond(to_response(answer(replaced->request, replaced->key_hash), {}));
+  if (stopped) {
+    waiting.respond(to_response(answer(waiting.request, waiting.key_hash), {}));
+    return;
+  }
+  // A change that committed between the look at the record and the parking has found nobody to wake: look
+  // once more.
+  const auto now = store::read_value<std::optional<Machine>>(
+      fleet_.core.store, [&](store::Reader& reader) { return fleet_.by_key(reader, waiting.key_hash); });
+  if (!now || !*now || (*now)->removed || (*now)->desired.version != waiting.request.have) {
+    std::optional<Waiting> mine;
+    {
+      const std::lock_guard lock(mutex_);
+      if (const auto it = waiting_.find(machine_id);
+          it != waiting_.end() && it->second.request.nonce == waiting.request.nonce) {
+        mine.emplace(std::move(it->second));
+        waiting_.erase(it);
+      }
+    }
+    if (mine) mine->respond(to_response(answer(mine->request, mine->key_hash), {}));
+  }
+}
+
+Result<std::pair<std::string, std::vector<std::string>>> Channel::newest_head(store::Reader& reader,
+                                                                              const std::string& seen) {
+  const ledger::SignedHead head = TRY(fleet_.core.ledger.head(reader));
+  std::vector<std::string> proof;
+  if (!seen.empty()) {
+    const auto json = parse_json_object(seen);
+    const auto old = json ? ledger::SignedHead::from_json(*json)
+                          : Result<ledger::SignedHead>(std::unexpected(json.error()));
+    if (old && old->size > 0 && old->size < head.size)
+      for (const ledger::Hash& hash : TRY(fleet_.core.ledger.consistency(reader, old->size, head.size)))
+        proof.push_back(to_hex(hash));
+  }
+  return std::pair(to_text(head.to_json()), std::move(proof));
+}
+
+Result<net::Response> Channel::answer(const SyncRequest& said, const std::string& key_hash) {
+  SyncAnswer answer;
+  answer.nonce = said.nonce;
+  std::optional<Machine> machine;
+  TRY(fleet_.core.store.read([&](store::Reader& reader) -> Result<void> {
+    machine = TRY(fleet_.by_key(reader, key_hash));
+    if (!machine) return not_enrolled();
+    std::tie(answer.head, answer.consistency) = TRY(newest_head(reader, said.head));
+    return {};
+  }));
+  answer.server_time = fleet_.grants.now();
+  answer.released = machine->removed;
+  if (machine->removed) {
+    TRY(fleet_.core.store.write([&](store::Transaction& tx) { return fleet_.forget(tx, *machine); }));
+  } else if (machine->desired.version != said.have) {
+    answer.state = machine->desired;
+  }
+  return resource::json_response(200, answer.to_json());
+}
+
+void Channel::tick() {
+  const std::set<std::string> changed = fleet_.take_changed();
+  std::vector<Waiting> over;
+  const Duration now = fleet_.core.clock.boottime();
+  {
+    const std::lock_guard lock(mutex_);
+    for (auto it = waiting_.begin(); it != waiting_.end();) {
+      if (changed.contains(it->first) || it->second.until <= now) {
+        over.push_back(std::move(it->second));
+        it = waiting_.erase(it);
+      } else {
+        ++it;
+      }
+    }
+  }
+  for (const Waiting& waiting : over)
+    waiting.respond(to_response(answer(waiting.request, waiting.key_hash), {}));
+}
+
+void Channel::stop() {
+  std::map<std::string, Waiting> all;
+  {
+    const std::lock_guard lock(mutex_);
+    stopped_ = true;
+    all.swap(waiting_);
+  }
+  for (const auto& [id, waiting] : all)
+    waiting.respond(to_response(answer(waiting.request, waiting.key_hash), {}));
+}
+
+}  // namespace merlon::machine

@@ -1,0 +1,47 @@
+// The server's end of the agent channel: enrolment on the control plane, synchronisation and renewal on the
+// agents plane. A sync whose machine has nothing new waits here, as a parked answer, until its desired state
+// moves or its time is up.
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <string>
+
+#include "machine/fleet.h"
+#include "net/http.h"
+
+namespace merlon::machine {
+
+class Channel {
+ public:
+  explicit Channel(Fleet& fleet) : fleet_(fleet) {}
+  bool handles(const net::Request& request) const;
+  void handle(net::Request request, net::Responder respond);
+  void tick();
+  void stop();
+
+ private:
+  struct Waiting {
+    net::Responder respond;
+    SyncRequest request;
+    std::string key_hash;
+    Duration until;  // CLOCK_BOOTTIME
+  };
+
+  Result<net::Response> enrol(const net::Request& request);
+  Result<net::Response> renew(const net::Request& request, const crypto::PublicKey& key);
+  void sync(const net::Request& request, const std::string& key_hash, net::Responder respond);
+  Result<Machine> hear(const std::string& key_hash, const SyncRequest& said);
+  Result<net::Response> answer(const SyncRequest& said, const std::string& key_hash);
+  Result<std::pair<std::string, std::vector<std::string>>> newest_head(store::Reader& reader,
+                                                                       const std::string& seen);
+  void park(const std::string& machine_id, Waiting waiting);
+  void note_failure(const net::Request& request, std::string_view action, const Error& error);
+
+  Fleet& fleet_;
+  std::mutex mutex_;
+  std::map<std::string, Waiting> waiting_;  // by machine id: a machine waits once
+  bool stopped_ = false;
+};
+
+}  // namespace merlon::machine

@@ -1,0 +1,219 @@
+// Enrolling, hearing and changing machines.
+#include "machine/fleet.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "base/time_text.h"
+#include "resource/resource_id.h"
+
+namespace merlon::machine {
+namespace {
+
+constexpr size_t kPastBootIdsMax = 64;
+constexpr int64_t kFirstEpoch = 1;
+
+std::string machine_resource_id(const EnrolmentToken& token) {
+  return token.group_id + "/providers/Microsoft.Compute/virtualMachines/" + token.machine_name;
+}
+
+// What is entered in the ledger one by one; the rest is material for findings.
+bool is_recorded(std::string_view kind) { return kind != "would-drop"; }
+
+}  // namespace
+
+std::unexpected<Error> not_enrolled() {
+  return fail(ErrorKind::unauthenticated, "MachineNotEnrolled",
+              "The key of this agent belongs to no enrolled machine. Enrol it with a new token: 'merlon "
+              "machine token'.");
+}
+
+ledger::Entry Fleet::entry_of(const Machine& machine, std::string_view action, JsonObject details) const {
+  ledger::Entry entry;
+  entry.time = core.clock.now();
+  entry.actor = {.kind = "Machine", .object_id = machine.id.text(), .name = machine.name, .address = {}};
+  entry.action = action;
+  entry.resource = machine.resource_id;
+  entry.details = std::move(details);
+  return entry;
+}
+
+Result<EnrolAnswer> Fleet::enrol(store::Transaction& tx, const EnrolRequest& request,
+                                 const crypto::PublicKey& key, const IpAddress& peer) {
+  EnrolmentToken token = TRY(find_token(tx, core.tenant, request.token, core.clock.now()));
+  Machine machine;
+  machine.id = Uuid::generate(core.random);
+  machine.name = token.machine_name;
+  machine.resource_id = machine_resource_id(token);
+  machine.key_hash = crypto::spki_hash_hex(key);
+  machine.facts = request.facts;
+  machine.mode = token.mode;
+  machine.desired.version = {kFirstEpoch, 1};
+  machine.desired.mode = token.mode;
+  machine.enrolled = core.clock.now();
+  machine.certificate_end = machine.enrolled + kAgentCertificateLifetime;
+  if (TRY(by_resource(tx, machine.resource_id)))
+    return fail(ErrorKind::conflict, "MachineAlreadyEnrolled",
+                "A machine named '" + machine.name +
+                    "' is enrolled in this resource group already. Remove it first with " +
+                    "'merlon machine remove', or ask for a token with another name.");
+  if (TRY(by_key(tx, machine.key_hash)))
+    return fail(ErrorKind::conflict, "KeyAlreadyEnrolled",
+                "This key belongs to another machine. Enrol with an empty --state directory, so that a new "
+                "key is made.");
+  token.used = true;
+  TRY(store::put(tx, core.tenant, token));
+  TRY(store::put(tx, core.tenant, machine));
+  TRY(manager.as_system(tx, "a machine enrols", [&](resource::WriteContext& context) -> Result<void> {
+    for (const EnrolHook& hook : enrol_hooks) TRY(hook(context, machine, token.group_id));
+    return {};
+  }));
+  ledger::Entry entry = entry_of(machine, "Merlon.Machines/machines/enrol/action",
+                                 {{"hostname", machine.facts.hostname},
+                                  {"mode", mode_text(machine.mode)},
+                                  {"keyHash", machine.key_hash},
+                                  {"token", token.id.text()},
+                                  {"invitedBy", token.created_by}});
+  entry.actor.address = peer.text();
+  TRY(core.ledger.append(tx, entry));
+  EnrolAnswer answer;
+  answer.machine_id = machine.id.text();
+  answer.resource_id = machine.resource_id;
+  answer.certificate_pem = TRY(authority.issue(core, key, machine.id.text()));
+  answer.agents_name = "agents." + core.domain;
+  return answer;
+}
+
+Result<std::optional<Machine>> Fleet::by_resource(store::Reader& reader, std::string_view resource_id) {
+  auto found = TRY(store::find<Machine>(reader, core.tenant, "resource", ascii_lower(resource_id)));
+  if (found.empty()) return std::optional<Machine>();
+  return std::optional<Machine>(std::move(found.front()));
+}
+
+Result<std::optional<Machine>> Fleet::by_key(store::Reader& reader, const std::string& key_hash) {
+  for (const std::string_view index : {"key_hash", "previous_key_hash"}) {
+    auto found = TRY(store::find<Machine>(reader, core.tenant, index, key_hash));
+    if (!found.empty()) return std::optional<Machine>(std::move(found.front()));
+  }
+  return std::optional<Machine>();
+}
+
+Result<void> Fleet::change(store::Transaction& tx, const Uuid& id,
+                           const std::function<void(Machine&)>& edit) {
+  auto machine = TRY(store::get<Machine>(tx, core.tenant, id.text()));
+  if (!machine)
+    return fail(ErrorKind::not_found, "MachineNotFound",
+                "There is no enrolled machine with the id " + id.text() + ".");
+  const std::string before = to_text(machine->desired.to_json());
+  edit(*machine);
+  if (to_text(machine->desired.to_json()) == before) return store::put(tx, core.tenant, *machine);
+  ++machine->desired.version.number;
+  TRY(store::put(tx, core.tenant, *machine));
+  mark_changed(tx, id);
+  return {};
+}
+
+void Fleet::mark_changed(store::Transaction& tx, const Uuid& id) {
+  tx.after_commit([this, text = id.text()] {
+    {
+      const std::lock_guard lock(mutex_);
+      changed_.insert(text);
+    }
+    if (wake_) wake_();
+  });
+}
+
+std::set<std::string> Fleet::take_changed() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(changed_, {});
+}
+
+Result<void> Fleet::note_boot(store::Transaction& tx, Machine& machine, const std::string& boot_id) {
+  if (boot_id == machine.facts.boot_id) return {};
+  const auto& past = machine.past_boot_ids;
+  if (std::find(past.begin(), past.end(), boot_id) != past.end()) {
+    // A boot id never comes back on one machine: two copies of the key are alive (trust.md, Keys).
+    machine.quarantined = true;
+    machine.desired.openings.clear();
+    ++machine.desired.version.number;
+    mark_changed(tx, machine.id);
+    return core.ledger.append(tx, entry_of(machine, "Merlon.Machines/machines/quarantine/action",
+                                           {{"bootId", boot_id}, {"otherBootId", machine.facts.boot_id}}));
+  }
+  machine.past_boot_ids.push_back(machine.facts.boot_id);
+  if (machine.past_boot_ids.size() > kPastBootIdsMax)
+    machine.past_boot_ids.erase(machine.past_boot_ids.begin());
+  machine.facts.boot_id = boot_id;
+  return {};
+}
+
+Result<void> Fleet::observe(store::Transaction& tx, const Machine& machine, const Observation& observation) {
+  if (is_recorded(observation.kind)) {
+    JsonObject details = observation.facts;
+    details["seen"] = to_rfc3339(core.clock.now() - observation.age);
+    TRY(core.ledger.append(tx, entry_of(machine, "Merlon.Machines/machines/observations/" + observation.kind,
+                                        std::move(details))));
+  }
+  return manager.as_system(tx, "a machine reports", [&](resource::WriteContext& context) -> Result<void> {
+    for (const ObservationHook& hook : observation_hooks) TRY(hook(context, machine, observation));
+    return {};
+  });
+}
+
+Result<Machine> Fleet::hear(store::Transaction& tx, const std::string& key_hash, const SyncRequest& said) {
+  auto machine = TRY(by_key(tx, key_hash));
+  if (!machine) return not_enrolled();
+  TRY(note_boot(tx, *machine, said.boot_id));
+  machine->last_seen = core.clock.now();
+  machine->applied = said.applied;
+  if (key_hash == machine->key_hash) machine->previous_key_hash.clear();
+  if (said.facts) {
+    const std::string boot_id = machine->facts.boot_id;
+    machine->facts = *said.facts;
+    machine->facts.boot_id = boot_id;
+  }
+  TRY(store::put(tx, core.tenant, *machine));
+  for (const Observation& observation : said.observations) TRY(observe(tx, *machine, observation));
+  return *std::move(machine);
+}
+
+Result<std::string> Fleet::renew(store::Transaction& tx, const std::string& key_hash,
+                                 const crypto::PublicKey& wanted) {
+  auto machine = TRY(by_key(tx, key_hash));
+  if (!machine || machine->removed) return not_enrolled();
+  if (machine->quarantined)
+    return fail(ErrorKind::forbidden, "MachineQuarantined",
+                "The machine '" + machine->name +
+                    "' is quarantined: its key was seen on two machines. Remove and enrol it anew.");
+  const std::string wanted_hash = crypto::spki_hash_hex(wanted);
+  if (wanted_hash != machine->key_hash) {
+    if (TRY(by_key(tx, wanted_hash)))
+      return fail(ErrorKind::conflict, "KeyAlreadyEnrolled", "The new key belongs to another machine.");
+    machine->previous_key_hash = machine->key_hash;
+    machine->key_hash = wanted_hash;
+  }
+  machine->certificate_end = core.clock.now() + kAgentCertificateLifetime;
+  TRY(store::put(tx, core.tenant, *machine));
+  TRY(core.ledger.append(
+      tx, entry_of(*machine, "Merlon.Machines/machines/renew/action", {{"keyHash", machine->key_hash}})));
+  return authority.issue(core, wanted, machine->id.text());
+}
+
+Result<void> Fleet::remove(resource::WriteContext& context, Machine machine) {
+  for (const RemoveHook& hook : remove_hooks) TRY(hook(context, machine));
+  // The hooks may have changed its desired state: read it again.
+  auto current = TRY(store::get<Machine>(context.tx, core.tenant, machine.id.text()));
+  MERLON_CHECK(current.has_value());
+  current->removed = true;
+  ++current->desired.version.number;
+  TRY(store::put(context.tx, core.tenant, *current));
+  mark_changed(context.tx, machine.id);
+  return {};
+}
+
+Result<void> Fleet::forget(store::Transaction& tx, const Machine& machine) {
+  TRY(store::erase<Machine>(tx, core.tenant, machine.key()));
+  return core.ledger.append(tx, entry_of(machine, "Merlon.Machines/machines/released/action", {}));
+}
+
+}  // namespace merlon::machine

@@ -1,0 +1,59 @@
+// The rules about machines, without HTTP: what their records become. Used by the routes and by the agent
+// channel.
+#pragma once
+
+#include <functional>
+#include <mutex>
+#include <set>
+#include <string>
+
+#include "machine/agents_authority.h"
+#include "machine/machines.h"
+#include "machine/tokens.h"
+
+namespace merlon::machine {
+
+class Fleet {
+ public:
+  Fleet(const resource::Core& core_in, resource::Manager& manager_in, const grant::Grants& grants_in,
+        AgentsAuthority authority_in)
+      : core(core_in), manager(manager_in), grants(grants_in), authority(std::move(authority_in)) {}
+
+  const resource::Core& core;
+  resource::Manager& manager;
+  const grant::Grants& grants;  // whose clock judges deadlines: the one that machines are told
+  const AgentsAuthority authority;
+  std::vector<EnrolHook> enrol_hooks;
+  std::vector<RemoveHook> remove_hooks;
+  std::vector<ObservationHook> observation_hooks;
+
+  Result<EnrolAnswer> enrol(store::Transaction& tx, const EnrolRequest& request, const crypto::PublicKey& key,
+                            const IpAddress& peer);
+  Result<std::optional<Machine>> by_resource(store::Reader& reader, std::string_view resource_id);
+  Result<std::optional<Machine>> by_key(store::Reader& reader, const std::string& key_hash);
+  // Changes a machine's desired state; the number grows only when something differs.
+  Result<void> change(store::Transaction& tx, const Uuid& id, const std::function<void(Machine&)>& edit);
+  // Records what an agent said. Answers the machine as it is then.
+  Result<Machine> hear(store::Transaction& tx, const std::string& key_hash, const SyncRequest& said);
+  Result<std::string> renew(store::Transaction& tx, const std::string& key_hash,
+                            const crypto::PublicKey& wanted);
+  Result<void> remove(resource::WriteContext& context, Machine machine);
+  Result<void> forget(store::Transaction& tx, const Machine& machine);  // the agent has heard of its removal
+  ledger::Entry entry_of(const Machine& machine, std::string_view action, JsonObject details) const;
+
+  void on_wake(std::function<void()> wake) { wake_ = std::move(wake); }
+  std::set<std::string> take_changed();  // ids of machines whose desired state has moved since the last call
+
+ private:
+  Result<void> observe(store::Transaction& tx, const Machine& machine, const Observation& observation);
+  Result<void> note_boot(store::Transaction& tx, Machine& machine, const std::string& boot_id);
+  void mark_changed(store::Transaction& tx, const Uuid& id);
+
+  std::function<void()> wake_;
+  std::mutex mutex_;
+  std::set<std::string> changed_;
+};
+
+std::unexpected<Error> not_enrolled();
+
+}  // namespace merlon::machine

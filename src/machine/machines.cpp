@@ -1,0 +1,75 @@
+// The machine room's front: records and rules (fleet.h), routes (routes.h) and the agent channel (channel.h)
+// as one.
+#include "machine/machines.h"
+
+#include "machine/channel.h"
+#include "machine/routes.h"
+
+namespace merlon::machine {
+namespace {
+
+class MachinesImpl final : public Machines {
+ public:
+  MachinesImpl(const resource::Core& core, resource::Manager& manager, const grant::Grants& grants,
+               AgentsAuthority authority)
+      : fleet_(core, manager, grants, std::move(authority)), channel_(fleet_) {
+    add_routes(fleet_);
+  }
+
+  void on_wake(std::function<void()> wake) override { fleet_.on_wake(std::move(wake)); }
+  void on_enrol(EnrolHook hook) override { fleet_.enrol_hooks.push_back(std::move(hook)); }
+  void on_remove(RemoveHook hook) override { fleet_.remove_hooks.push_back(std::move(hook)); }
+  void on_observation(ObservationHook hook) override { fleet_.observation_hooks.push_back(std::move(hook)); }
+
+  Result<std::optional<Machine>> by_resource(store::Reader& reader, std::string_view resource_id) override {
+    return fleet_.by_resource(reader, resource_id);
+  }
+  Result<std::optional<Machine>> get(store::Reader& reader, const Uuid& id) override {
+    return store::get<Machine>(reader, fleet_.core.tenant, id.text());
+  }
+  Result<std::vector<Machine>> all(store::Reader& reader) override {
+    return store::scan_all<Machine>(reader, fleet_.core.tenant);
+  }
+  Result<void> set_interfaces(store::Transaction& tx, const Uuid& id,
+                              std::vector<InterfacePolicy> interfaces) override {
+    return fleet_.change(tx, id,
+                         [&](Machine& machine) { machine.desired.interfaces = std::move(interfaces); });
+  }
+  Result<void> set_openings(store::Transaction& tx, const Uuid& id, std::vector<Opening> openings) override {
+    return fleet_.change(tx, id, [&](Machine& machine) { machine.desired.openings = std::move(openings); });
+  }
+  Result<void> set_mode(store::Transaction& tx, const Uuid& id, Mode mode) override {
+    return fleet_.change(tx, id, [&](Machine& machine) {
+      machine.mode = mode;
+      machine.desired.mode = mode;
+    });
+  }
+
+  bool handles(const net::Request& request) const override { return channel_.handles(request); }
+  void handle(net::Request request, net::Responder respond) override {
+    channel_.handle(std::move(request), std::move(respond));
+  }
+  std::string agents_authority_pem() const override { return fleet_.authority.certificate_pem(); }
+  void tick() override { channel_.tick(); }
+  void stop() override { channel_.stop(); }
+
+ private:
+  Fleet fleet_;
+  Channel channel_;
+};
+
+}  // namespace
+
+const std::vector<store::TableSpec>& tables() {
+  static const std::vector<store::TableSpec> specs = {Machine::table(), EnrolmentToken::table(),
+                                                      AgentsAuthority::table()};
+  return specs;
+}
+
+Result<std::unique_ptr<Machines>> Machines::open(const resource::Core& core, resource::Manager& manager,
+                                                 grant::Grants& grants) {
+  auto authority = TRY(AgentsAuthority::open(core));
+  return std::make_unique<MachinesImpl>(core, manager, grants, std::move(authority));
+}
+
+}  // namespace merlon::machine
