@@ -109,7 +109,11 @@ std::optional<Timestamp> from_rfc3339(std::string_view text) {
                                          std::chrono::day(static_cast<unsigned>(*day))};
   if (!date.ok() || *hour > 23 || *minute > 59 || *second > 60) return std::nullopt;
   const auto local = std::chrono::sys_days(date) + hours(*hour) + minutes(*minute) + seconds(*second);
-  return Timestamp(local) + Duration(ms) - *offset;
+  const Timestamp time = Timestamp(local) + Duration(ms) - *offset;
+  // An offset can carry the first and last day out of the four digits that a year has here.
+  const int utc_year = static_cast<int>(split(time).date.year());
+  if (utc_year < 0 || utc_year > 9999) return std::nullopt;
+  return time;
 }
 
 std::string to_http_date(Timestamp time) {
