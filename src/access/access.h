@@ -1,13 +1,15 @@
-// Azure role-based access control: role definitions, role assignments, deny assignments, and the decision. Permission is
-// never assumed: nothing that allows means no.
+// Azure role-based access control: role definitions, role assignments, deny assignments, and the decision.
+// Permission is never assumed: nothing that allows means no.
 #pragma once
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "access/attributes.h"
 #include "base/clock.h"
 #include "identity/directory.h"
 #include "identity/principal.h"
@@ -19,7 +21,7 @@ const std::vector<store::TableSpec>& tables();
 
 struct Permission {
   std::vector<std::string> actions, not_actions, data_actions, not_data_actions;
-  std::string condition;          // Azure ABAC text of the role itself, may be empty
+  std::string condition;  // Azure ABAC text of the role itself, may be empty
 };
 
 struct RoleDefinition {
@@ -40,71 +42,137 @@ struct RoleDefinition {
 
 struct RoleAssignment {
   Uuid id;
-  std::string scope;               // as given; compared lower-case; "/" for the root
+  std::string scope;  // as given; compared lower-case; "/" for the root
   Uuid role_definition_id;
   Uuid principal_id;
-  std::string principal_type;      // "User", "Group", "ServicePrincipal"
+  std::string principal_type;  // "User", "Group", "ServicePrincipal"
   std::string description;
   std::string condition, condition_version;
   Timestamp created, updated;
   std::string created_by, updated_by;
   static const store::TableSpec& table();
-  std::string key() const;         // lower-case scope + '\n' + id
-  std::vector<std::optional<std::string>> index_values() const;  // by principal, by role
+  std::string key() const;                                       // lower-case scope + '\n' + id
+  std::vector<std::optional<std::string>> index_values() const;  // by principal, by role, by name (the id)
   JsonObject to_json() const;
   static Result<RoleAssignment> from_json(const JsonObject& json);
+};
+
+// A principal of a deny assignment. The nil id with type "SystemDefined" is everyone (deny-assignments.md).
+struct DenyPrincipal {
+  Uuid id;
+  std::string type;
+};
+
+// What nobody but the excluded may do, whatever roles they hold. Users read these; only Merlon itself makes
+// them.
+struct DenyAssignment {
+  Uuid id;
+  std::string name;
+  std::string description;
+  std::string scope;
+  std::vector<Permission> permissions;
+  bool do_not_apply_to_child_scopes = false;
+  std::vector<DenyPrincipal> principals, exclude_principals;
+  bool is_system_protected = true;
+  std::string condition, condition_version;
+  Timestamp created, updated;
+  std::string created_by, updated_by;
+  static const store::TableSpec& table();
+  std::string key() const;  // lower-case scope + '\n' + id
+  std::vector<std::optional<std::string>> index_values() const;
+  JsonObject to_json() const;
+  static Result<DenyAssignment> from_json(const JsonObject& json);
 };
 
 enum class ActionKind { control, data };
 
 struct Question {
-  std::string action;   // "Microsoft.Network/networkSecurityGroups/write"
-  std::string scope;    // a resource id, resource group, subscription, or "/"
+  std::string action;  // "Microsoft.Network/networkSecurityGroups/write"
+  std::string scope;   // a resource id, resource group, subscription, or "/"
   ActionKind kind = ActionKind::control;
+  // For conditions: what the caller knows of "@Request[…]", "@Resource[…]", "@Principal[…]" and
+  // "@Environment[…]" (the time is added here). A condition that asks for what is not here does not grant.
+  // For role assignments: assignment_attributes in wire.h.
+  Attributes attributes{};
 };
 
 // Why: for `merlon role why`, for the ledger and for the 403 text.
 struct Decision {
   bool allowed = false;
-  std::string assignment_id;        // full id of the deciding assignment (allowed), or of the deny assignment
+  std::string assignment_id;  // full id of the deciding assignment (allowed), or of the deny assignment
   std::string role_definition_id;
   std::string role_name;
-  std::string matched_action;       // the pattern that matched: "*/read"
-  std::string through_group;        // group object id when the assignment is a group's
-  std::string reason;               // one sentence for people, also when denied
+  std::string matched_action;  // the pattern that matched: "*/read"
+  std::string through_group;   // group object id when the assignment is a group's
+  std::string reason;          // one sentence for people, also when denied
 };
+
+struct CompiledRole;  // decide.h
+struct Grant;
 
 class Access {
  public:
   explicit Access(identity::Directory& directory, const Clock& clock);
+  ~Access();
 
-  Result<Decision> check(store::Reader& reader, const identity::Principal& principal, const Question& question);
+  Result<Decision> check(store::Reader& reader, const identity::Principal& principal,
+                         const Question& question);
   // The caller's permissions at a scope, for Microsoft.Authorization/permissions.
-  Result<std::vector<Permission>> permissions(store::Reader& reader, const identity::Principal& principal, std::string_view scope);
+  Result<std::vector<Permission>> permissions(store::Reader& reader, const identity::Principal& principal,
+                                              std::string_view scope);
 
   // Built-in and custom. Names compare without case.
   Result<std::optional<RoleDefinition>> role(store::Reader& reader, const Uuid& id);
   Result<std::optional<RoleDefinition>> role_by_name(store::Reader& reader, std::string_view name);
   Result<std::vector<RoleDefinition>> roles(store::Reader& reader);
 
-  // Rules of creation (rbac.md): principal exists (unless its type is given), role exists, scope is well formed, no equal
-  // assignment (RoleAssignmentExists), role, principal and scope never change.
+  // Creates or replaces a custom role: name free (RoleDefinitionWithSameNameExists), patterns and conditions
+  // well formed, at least one assignable scope, none the root, at most one management group. The route must
+  // first check Microsoft.Authorization/roleDefinitions/write at EVERY assignable scope, old and new, or a
+  // role could be spread upward.
+  Result<RoleDefinition> put_role(store::Transaction& tx, RoleDefinition role);
+  // Nothing when there was none; built-in roles and roles that are assigned stay
+  // (RoleDefinitionHasAssignments).
+  Result<std::optional<RoleDefinition>> delete_role(store::Transaction& tx, const Uuid& id);
+
+  // The assignment with its principal's type filled in from the directory, as assign() would store it: what
+  // the route needs for assignment_attributes before it asks whether the caller may assign.
+  Result<RoleAssignment> complete(store::Reader& reader, RoleAssignment assignment);
+  // Rules of creation (rbac.md): principal exists (unless its type is given), role exists, scope is well
+  // formed, no equal assignment (RoleAssignmentExists), role, principal and scope never change.
   Result<RoleAssignment> assign(store::Transaction& tx, RoleAssignment assignment);
-  Result<std::optional<RoleAssignment>> unassign(store::Transaction& tx, std::string_view scope, const Uuid& id);
-  Result<std::optional<RoleAssignment>> assignment(store::Reader& reader, std::string_view scope, const Uuid& id);
+  Result<std::optional<RoleAssignment>> unassign(store::Transaction& tx, std::string_view scope,
+                                                 const Uuid& id);
+  Result<std::optional<RoleAssignment>> assignment(store::Reader& reader, std::string_view scope,
+                                                   const Uuid& id);
   enum class Reach { at_scope, at_and_above, at_and_below, all };
   Result<std::vector<RoleAssignment>> assignments(store::Reader& reader, std::string_view scope, Reach reach);
-  // When a scope is deleted its assignments go too.
+  // The id and every group that holds it.
+  Result<std::vector<Uuid>> principal_and_groups(store::Reader& reader, const Uuid& id);
+
+  // Deny assignments: for Merlon's own protections, never from a request body.
+  Result<DenyAssignment> deny(store::Transaction& tx, DenyAssignment assignment);
+  Result<bool> undeny(store::Transaction& tx, std::string_view scope, const Uuid& id);
+  Result<std::vector<DenyAssignment>> deny_assignments(store::Reader& reader, std::string_view scope,
+                                                       Reach reach);
+
+  // When a scope is deleted its assignments and deny assignments go too, with those inside it.
   Result<void> forget_scope(store::Transaction& tx, std::string_view scope);
 
  private:
+  struct State;  // the built-in roles, compiled; custom roles as they were last read
+  Result<std::shared_ptr<const CompiledRole>> compiled_role(store::Reader& reader, const Uuid& id);
+  Result<std::vector<Grant>> grants_at(store::Reader& reader, const std::vector<Uuid>& principals,
+                                       std::span<const std::string> scopes);
   identity::Directory& directory_;
   const Clock& clock_;
+  std::unique_ptr<State> state_;
 };
 
 // `*` matches any run of characters, '/' included; case does not count (rbac.md, Evaluation 5).
 bool action_matches(std::string_view pattern, std::string_view action);
-// "/a/b/c" → "/a/b/c", its ancestors, management groups, "/".
+// The scope, every scope around it, and "/": in lower case, nearest first. Empty for text that is no scope.
+// Management groups are scopes of their own; subscriptions have no group above them.
 std::vector<std::string> scope_and_ancestors(std::string_view scope);
 
 }  // namespace merlon::access

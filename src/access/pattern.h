@@ -1,0 +1,28 @@
+// Action patterns of role definitions, prepared once: a check compares hundreds of them with one action.
+// "*" matches any run of characters, "/" included, and case does not count (Azure docs, role-definitions.md,
+// "Actions").
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace merlon::access {
+
+class Pattern {
+ public:
+  explicit Pattern(std::string text);
+  bool matches(std::string_view lower_action) const;  // the action in lower case
+  const std::string& text() const { return text_; }   // as it was written
+
+ private:
+  std::string text_;
+  std::string lower_;
+  size_t stars_ = 0;
+  size_t first_star_ = std::string::npos;
+};
+
+// The Like operators of conditions: "*" is any run, "?" one character, "\*", "\?" and "\\" are themselves
+// (conditions-format.md, "Special characters").
+bool like_matches(std::string_view pattern, std::string_view text, bool ignore_case);
+
+}  // namespace merlon::access
