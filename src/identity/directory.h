@@ -1,5 +1,6 @@
-// The directory: users, groups, applications, service principals and their credentials. Plain rules on a transaction;
-// the protocol faces are tokens.h (OAuth) and graph.h (the part of Microsoft Graph that tools call).
+// The directory: users, groups, applications, service principals and their credentials. Plain rules on a
+// transaction; the protocol faces are token_endpoint.h (OAuth) and graph.h (the part of Microsoft Graph that
+// tools call).
 #pragma once
 
 #include <optional>
@@ -22,7 +23,7 @@ struct User {
   std::string user_principal_name;  // unique without case
   std::string display_name;
   bool enabled = true;
-  std::string password_hash;        // Argon2id text; empty = cannot sign in with a password
+  std::string password_hash;  // Argon2id text; empty = cannot sign in with a password
   bool must_change_password = false;
   Timestamp created;
   static const store::TableSpec& table();
@@ -47,8 +48,8 @@ struct Group {
 struct PasswordCredential {
   Uuid id;
   std::string display_name;
-  std::string hint;               // the first three characters, as Azure shows
-  std::string digest;             // salted SHA-256, hex: the secret has 256 random bits, so no slow hash is needed
+  std::string hint;    // the first three characters, as Azure shows
+  std::string digest;  // salted SHA-256, hex: the secret has 256 random bits, so no slow hash is needed
   std::string salt;
   Timestamp start, end;
 };
@@ -62,13 +63,13 @@ struct CertificateCredential {
 };
 
 struct Application {
-  Uuid id;       // object id
-  Uuid app_id;   // client id
+  Uuid id;      // object id
+  Uuid app_id;  // client id
   std::string display_name;
   std::vector<PasswordCredential> passwords;
   std::vector<CertificateCredential> certificates;
   std::vector<std::string> identifier_uris;
-  bool public_client = false;     // may use device code and password grants without a secret
+  bool public_client = false;  // may use device code and password grants without a secret
   Timestamp created;
   static const store::TableSpec& table();
   std::string key() const;
@@ -95,27 +96,69 @@ struct NewSecret {
   Secret text;  // shown once
 };
 
-// Rules. Each runs in the caller's transaction and enters nothing in the ledger: the route that calls it does.
+enum class SecretMatch { none, expired, valid };
+struct SecretCheck {
+  SecretMatch match = SecretMatch::none;
+  Uuid credential_id;
+};
+// Compares with every credential of the application, the same work whether one fits or none.
+SecretCheck check_secret(const Application& application, const Secret& secret, Timestamp now);
+
+// What is wrong with a password that a person wants to set, or nothing: 8 to 256 characters of three kinds,
+// and not the name of the account in it (Entra's password policy).
+std::optional<std::string> password_weakness(std::string_view password, std::string_view user_principal_name);
+
+// Rules. Each runs in the caller's transaction and enters nothing in the ledger: the route that calls it
+// does.
 class Directory {
  public:
-  Directory(TenantId tenant, const Clock& clock, Random& random) : tenant_(std::move(tenant)), clock_(clock), random_(random) {}
+  Directory(TenantId tenant, const Clock& clock, Random& random)
+      : tenant_(std::move(tenant)), clock_(clock), random_(random) {}
 
-  Result<User> create_user(store::Transaction& tx, User user);             // id and created are set here
+  Result<User> create_user(store::Transaction& tx, User user);  // id and created are set here
   Result<Group> create_group(store::Transaction& tx, Group group);
   // An application and its service principal, as `az ad sp create` and `merlon app create` want them.
-  Result<std::pair<Application, ServicePrincipal>> create_application(store::Transaction& tx, Application application);
-  Result<NewSecret> add_secret(store::Transaction& tx, const Uuid& application_id, std::string display_name, Duration lifetime);
-  Result<CertificateCredential> add_certificate(store::Transaction& tx, const Uuid& application_id, std::string pem);
-  Result<void> remove_credential(store::Transaction& tx, const Uuid& application_id, const Uuid& credential_id);
-  Result<void> set_enabled(store::Transaction& tx, const Uuid& principal_id, bool enabled);  // user or service principal
-  Result<void> add_member(store::Transaction& tx, const Uuid& group_id, const Uuid& member_id);   // no cycles
+  Result<std::pair<Application, ServicePrincipal>> create_application(store::Transaction& tx,
+                                                                      Application application);
+  // The two halves by themselves, as Microsoft Graph has them.
+  Result<Application> register_application(store::Transaction& tx, Application application);
+  Result<ServicePrincipal> create_service_principal(store::Transaction& tx, const Uuid& app_id);
+  Result<void> update_user(store::Transaction& tx,
+                           const User& user);  // name, display name; not enabled, not password
+  Result<void> update_group(store::Transaction& tx, const Group& group);
+  Result<void> update_application(store::Transaction& tx,
+                                  const Application& application);  // not its credentials
+  // Sets the Argon2id text and ends the user's sessions.
+  Result<void> set_password(store::Transaction& tx, const Uuid& user_id, std::string password_hash,
+                            bool must_change);
+  // Removes the object, its relations and its sessions; with an application its service principal too.
+  Result<void> erase_user(store::Transaction& tx, const Uuid& id);
+  Result<void> erase_group(store::Transaction& tx, const Uuid& id);
+  Result<void> erase_application(store::Transaction& tx, const Uuid& id);
+  Result<void> erase_service_principal(store::Transaction& tx, const Uuid& id);
+  Result<NewSecret> add_secret(store::Transaction& tx, const Uuid& application_id, std::string display_name,
+                               Duration lifetime);
+  Result<CertificateCredential> add_certificate(store::Transaction& tx, const Uuid& application_id,
+                                                std::string pem);
+  Result<void> remove_credential(store::Transaction& tx, const Uuid& application_id,
+                                 const Uuid& credential_id);
+  Result<void> set_enabled(store::Transaction& tx, const Uuid& principal_id,
+                           bool enabled);  // user or service principal
+  Result<void> add_member(store::Transaction& tx, const Uuid& group_id, const Uuid& member_id);  // no cycles
   Result<void> remove_member(store::Transaction& tx, const Uuid& group_id, const Uuid& member_id);
   Result<std::vector<Uuid>> members(store::Reader& reader, const Uuid& group_id);
-  // Every group that holds `id`, directly or through groups. Bounded: cycles cannot arise, depth is capped at 64.
+  Result<std::vector<Uuid>> direct_groups(store::Reader& reader, const Uuid& id);
+  // Every group that holds `id`, directly or through groups. Bounded: cycles cannot arise, depth is capped
+  // at 64.
   Result<std::vector<Uuid>> transitive_groups(store::Reader& reader, const Uuid& id);
   // Directory roles: Global Administrator may write the directory, Directory Readers may read it.
-  Result<void> add_directory_role(store::Transaction& tx, const Uuid& role_template_id, const Uuid& principal_id);
-  Result<bool> has_directory_role(store::Reader& reader, const Uuid& role_template_id, const Uuid& principal_id);
+  Result<void> add_directory_role(store::Transaction& tx, const Uuid& role_template_id,
+                                  const Uuid& principal_id);
+  Result<bool> has_directory_role(store::Reader& reader, const Uuid& role_template_id,
+                                  const Uuid& principal_id);
+  Result<void> remove_directory_role(store::Transaction& tx, const Uuid& role_template_id,
+                                     const Uuid& principal_id);
+  Result<std::vector<Uuid>> directory_role_members(store::Reader& reader, const Uuid& role_template_id);
   // "User", "Group", "ServicePrincipal" and a display name for an object id; nothing when there is none.
   struct Found {
     std::string type;
@@ -124,11 +167,17 @@ class Directory {
   };
   Result<std::optional<Found>> find_object(store::Reader& reader, const Uuid& id);
   Result<std::optional<Application>> application_by_app_id(store::Reader& reader, const Uuid& app_id);
-  Result<std::optional<ServicePrincipal>> service_principal_by_app_id(store::Reader& reader, const Uuid& app_id);
+  Result<std::optional<ServicePrincipal>> service_principal_by_app_id(store::Reader& reader,
+                                                                      const Uuid& app_id);
+  Result<std::optional<Application>> application_by_identifier(store::Reader& reader, std::string_view uri);
   Result<std::optional<User>> user_by_name(store::Reader& reader, std::string_view user_principal_name);
   const TenantId& tenant() const { return tenant_; }
 
  private:
+  Result<void> check_application(store::Reader& reader, const Application& application);
+  Result<void> forget_relations(store::Transaction& tx, const Uuid& id);
+  Result<void> claim_identifiers(store::Transaction& tx, const Application& application);
+
   TenantId tenant_;
   const Clock& clock_;
   Random& random_;

@@ -1,6 +1,8 @@
-// The protocol faces of identity on the control plane: OpenID discovery, JWKS, OAuth 2.0 token endpoints in Entra's form
-// (/{tenant}/oauth2/v2.0/token, /{tenant}/oauth2/token) and in AD FS's (/adfs/oauth2/token, also /{tenant}/b2c_adfs/…), and the
-// part of Microsoft Graph that tools call (/v1.0/users, groups, applications, servicePrincipals, me, organization).
+// The protocol faces of identity on the control plane: OpenID discovery, JWKS, OAuth 2.0 token endpoints in
+// Entra's form
+// (/{tenant}/oauth2/v2.0/token, /{tenant}/oauth2/token) and in AD FS's (/adfs/oauth2/token, also
+// /{tenant}/b2c_adfs/…), and the part of Microsoft Graph that tools call (/v1.0/users, groups, applications,
+// servicePrincipals, me, organization).
 #pragma once
 
 #include <memory>
@@ -14,10 +16,11 @@ namespace merlon::identity {
 
 class Endpoints {
  public:
-  Endpoints(store::Store& store, ledger::Ledger& ledger, Directory& directory, Issuer& issuer, const Clock& clock, Random& random);
+  Endpoints(store::Store& store, ledger::Ledger& ledger, Directory& directory, Issuer& issuer,
+            const Clock& clock, Random& random);
   ~Endpoints();
-  // Nothing when the path is not one of identity's. Blocks (store, Argon2id): call it on a worker. `origin` is
-  // "https://host:port" of the request.
+  // Nothing when the path is not one of identity's. Blocks (store, Argon2id): call it on a worker. `origin`
+  // is "https://host:port" of the request.
   std::optional<net::Response> handle(const net::Request& request, const std::string& origin);
 
  private:

@@ -1,5 +1,5 @@
-// The token issuer: signing keys (RS256, sealed), access tokens, the discovery documents, and the verification of our own
-// tokens. The OAuth endpoints are tokens.h.
+// The token issuer: signing keys (RS256, sealed), access tokens, the discovery documents, and the
+// verification of our own tokens. The OAuth endpoints are token_endpoint.h.
 #pragma once
 
 #include <memory>
@@ -14,17 +14,36 @@ namespace merlon::identity {
 
 struct IssuerParameters {
   TenantId tenant;
-  std::string domain;                       // "merlon.localhost"
-  std::vector<std::string> own_audiences;   // extra Resource Manager audiences, e.g. "https://merlon.localhost:8443/"
+  std::string domain;  // "merlon.localhost"
+  std::vector<std::string>
+      own_audiences;  // extra Resource Manager audiences, e.g. "https://merlon.localhost:8443/"
 };
+
+// How the client application proved itself: the claim appidacr.
+enum class ClientProof { none, secret, certificate };
 
 struct TokenSubject {
   Principal principal;
   std::string audience;
-  std::string scope;          // delegated tokens: "user_impersonation"; empty for application tokens
+  std::string scope;  // delegated tokens: "user_impersonation"; empty for application tokens
   std::string user_principal_name;
   std::string session_id;
+  std::string display_name;  // users: the claim "name"
+  std::string
+      stamp;  // session_stamp() (sessions.h) when the credential was checked; empty before any revocation
+  ClientProof proof = ClientProof::none;
+  bool understands_claims_challenge = false;  // the client asked for xms_cc ["CP1"]
 };
+
+// What an id_token says beyond the access token's subject. `issuer` is the one in the discovery document that
+// the client read: "<origin>/<tid>/v2.0", "<origin>/<tid>/" or "<origin>/adfs".
+struct IdTokenForm {
+  std::string issuer;
+  std::string version;  // "1.0" or "2.0"
+  std::string nonce;
+};
+
+enum class Api { resource_manager, graph };
 
 class Issuer {
  public:
@@ -33,15 +52,24 @@ class Issuer {
   virtual ~Issuer() = default;
 
   // `origin` is "https://host:port" as the client asked for it: iss must match it (msal-common checks).
-  virtual Result<std::string> issue(const TokenSubject& subject, const std::string& origin, Duration lifetime) = 0;
-  // Whether a requested resource or audience names the Resource Manager: our own origins, with or without a trailing or
-  // doubled slash, Azure's own ARM audiences, and the configured ones.
+  virtual Result<std::string> issue(const TokenSubject& subject, const std::string& origin,
+                                    Duration lifetime) = 0;
+  // Whether a requested resource or audience names the Resource Manager: our own origins, with or without a
+  // trailing or doubled slash, Azure's own ARM audiences, and the configured ones.
   virtual bool is_resource_manager(std::string_view audience) const = 0;
-  // Reads "Bearer …": signature by our key, iss one of ours, tid, exp and nbf (5 min skew), aud for the Resource Manager
-  // (or Graph when `graph`), the principal exists and is enabled, the token is not older than a revocation. Errors are
-  // unauthenticated with Azure's codes: AuthenticationFailed (no header), InvalidAuthenticationToken,
-  // ExpiredAuthenticationToken, InvalidAuthenticationTokenAudience, InvalidAuthenticationTokenTenant.
-  virtual Result<Principal> authenticate(store::Reader& reader, std::string_view authorization, const IpAddress& peer) = 0;
+  // As above, also true for the very origin that was asked: a server answers on addresses that it was never
+  // told.
+  virtual bool is_resource_manager_at(std::string_view audience, const std::string& origin) const = 0;
+  // For the client application itself (aud = its app id): never accepted as an access token.
+  virtual Result<std::string> issue_id_token(const TokenSubject& subject, const IdTokenForm& form,
+                                             Duration lifetime) = 0;
+  // Reads "Bearer …": signature by our key, iss one of ours, tid, exp and nbf (5 min skew), aud for the
+  // Resource Manager (Graph takes both its own and the Resource Manager's), the principal exists and is
+  // enabled, the token is not older than a revocation. Errors are unauthenticated with Azure's codes:
+  // AuthenticationFailed (no header), InvalidAuthenticationToken, ExpiredAuthenticationToken,
+  // InvalidAuthenticationTokenAudience, InvalidAuthenticationTokenTenant.
+  virtual Result<Principal> authenticate(store::Reader& reader, std::string_view authorization,
+                                         const IpAddress& peer, Api api = Api::resource_manager) = 0;
   virtual JsonObject jwks() const = 0;
   virtual const std::string& domain() const = 0;
   virtual const TenantId& tenant() const = 0;

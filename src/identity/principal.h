@@ -1,4 +1,5 @@
-// Who is asking, as every room above knows it. From a token only identity is taken; groups and roles are read live.
+// Who is asking, as every room above knows it. From a token only identity is taken; groups and roles are read
+// live.
 #pragma once
 
 #include <string>
@@ -13,17 +14,18 @@
 namespace merlon::identity {
 
 enum class PrincipalKind { user, service_principal };
-std::string_view principal_kind_text(PrincipalKind kind);  // "User", "ServicePrincipal": Azure's principalType
+std::string_view principal_kind_text(
+    PrincipalKind kind);  // "User", "ServicePrincipal": Azure's principalType
 
 struct Principal {
   Uuid object_id;
   PrincipalKind kind = PrincipalKind::user;
-  std::string name;               // user principal name, or the application's display name
-  Uuid app_id;                    // the client application
-  std::vector<std::string> amr;   // how they signed in: "pwd", "mfa", "rsa"
+  std::string name;              // user principal name, or the application's display name
+  Uuid app_id;                   // the client application
+  std::vector<std::string> amr;  // how they signed in: "pwd", "mfa", "rsa"
   Timestamp auth_time;
-  std::string token_id;           // uti
-  IpAddress address;              // the socket's peer
+  std::string token_id;  // uti
+  IpAddress address;     // the socket's peer
   ledger::Actor actor() const;
 };
 

@@ -1,0 +1,38 @@
+// Reading an access token of our own, in two steps: is it ours, unaltered, in time and for this API (no store
+// needed), and does its principal still exist, enabled, with no revocation since (read live).
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "identity/issuer.h"
+#include "identity/signing_keys.h"
+
+namespace merlon::identity {
+
+struct TokenClaims {
+  std::string issuer;
+  std::string audience;
+  std::string stamp;
+  PrincipalKind kind = PrincipalKind::user;
+  Uuid object_id;
+  Uuid app_id;
+  std::vector<std::string> amr;
+  Timestamp auth_time;
+  std::string token_id;
+};
+
+// The token of "Bearer <token>". Errors: AuthenticationFailed.
+Result<std::string_view> bearer_token(std::string_view authorization);
+
+// Everything but the audience. Errors: InvalidAuthenticationToken, ExpiredAuthenticationToken,
+// InvalidAuthenticationTokenTenant. Nothing of a claim is believed, or told, before the signature is
+// verified.
+Result<TokenClaims> verify_token(std::string_view token, const std::vector<SigningKey>& keys,
+                                 const TenantId& tenant, Timestamp now);
+
+Result<Principal> live_principal(store::Reader& reader, Directory& directory, const TokenClaims& claims,
+                                 const IpAddress& peer);
+
+}  // namespace merlon::identity

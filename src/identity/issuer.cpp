@@ -1,0 +1,173 @@
+// Issuing tokens in Entra's v1 form (what Azure Resource Manager's tokens are), and naming the APIs they are
+// for.
+#include "identity/issuer.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "crypto/jose.h"
+#include "identity/audience.h"
+#include "identity/bearer.h"
+#include "identity/record_fields.h"
+#include "identity/signing_keys.h"
+
+namespace merlon::identity {
+namespace {
+
+constexpr size_t kTokenIdBytes = 16;
+
+int64_t seconds(Timestamp time) {
+  return std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count();
+}
+
+class KeyedIssuer final : public Issuer {
+ public:
+  KeyedIssuer(std::vector<SigningKey> keys, const Clock& clock, Random& random, IssuerParameters parameters)
+      : keys_(std::move(keys)),
+        clock_(clock),
+        random_(random),
+        parameters_(std::move(parameters)),
+        directory_(parameters_.tenant, clock, random) {}
+
+  Result<std::string> issue(const TokenSubject& subject, const std::string& origin,
+                            Duration lifetime) override;
+  Result<std::string> issue_id_token(const TokenSubject& subject, const IdTokenForm& form,
+                                     Duration lifetime) override;
+  bool is_resource_manager(std::string_view audience) const override;
+  bool is_resource_manager_at(std::string_view audience, const std::string& origin) const override;
+  Result<Principal> authenticate(store::Reader& reader, std::string_view authorization, const IpAddress& peer,
+                                 Api api) override;
+  JsonObject jwks() const override;
+  const std::string& domain() const override { return parameters_.domain; }
+  const TenantId& tenant() const override { return parameters_.tenant; }
+
+ private:
+  Result<std::string> sign(const JsonObject& payload) const;
+
+  const std::vector<SigningKey> keys_;
+  const Clock& clock_;
+  Random& random_;
+  const IssuerParameters parameters_;
+  Directory directory_;
+};
+
+Result<std::string> KeyedIssuer::sign(const JsonObject& payload) const {
+  const SigningKey& key = keys_.front();
+  return crypto::sign_jws({{"typ", "JWT"}, {"kid", key.id}, {"x5t", key.x5t}}, payload,
+                          crypto::SignatureAlgorithm::rs256, key.key);
+}
+
+Result<std::string> KeyedIssuer::issue(const TokenSubject& subject, const std::string& origin,
+                                       Duration lifetime) {
+  const Principal& principal = subject.principal;
+  const Timestamp now = clock_.now();
+  const bool user = principal.kind == PrincipalKind::user;
+  JsonObject payload{
+      {"aud", subject.audience},
+      {"iss", origin + "/" + tenant().text() + "/"},
+      {"iat", seconds(now)},
+      {"nbf", seconds(now)},
+      {"exp", seconds(now + lifetime)},
+      {"appid", principal.app_id.text()},
+      {"appidacr", std::to_string(static_cast<int>(subject.proof))},
+      {"idp", origin + "/" + tenant().text() + "/"},
+      {"idtyp", user ? "user" : "app"},
+      {"oid", principal.object_id.text()},
+      {"sub", principal.object_id.text()},
+      {"tid", tenant().text()},
+      {"uti", principal.token_id.empty() ? to_base64url(random_.bytes(kTokenIdBytes)) : principal.token_id},
+      {"ver", "1.0"}};
+  if (user) {
+    const Timestamp signed_in = principal.auth_time == Timestamp{} ? now : principal.auth_time;
+    payload["acr"] = "1";
+    payload["amr"] = to_json_array(principal.amr);
+    payload["auth_time"] = seconds(signed_in);
+    payload["scp"] = subject.scope.empty() ? "user_impersonation" : subject.scope;
+    payload["upn"] = subject.user_principal_name;
+    payload["unique_name"] = subject.user_principal_name;
+    payload["name"] = subject.display_name;
+    if (!principal.address.is_unspecified()) payload["ipaddr"] = principal.address.text();
+    if (!subject.session_id.empty()) payload["sid"] = subject.session_id;
+  }
+  if (!subject.stamp.empty()) payload["merlon_stamp"] = subject.stamp;
+  if (subject.understands_claims_challenge) payload["xms_cc"] = JsonArray{"CP1"};
+  return sign(payload);
+}
+
+Result<std::string> KeyedIssuer::issue_id_token(const TokenSubject& subject, const IdTokenForm& form,
+                                                Duration lifetime) {
+  const Principal& principal = subject.principal;
+  const Timestamp now = clock_.now();
+  JsonObject payload{{"aud", principal.app_id.text()},
+                     {"iss", form.issuer},
+                     {"iat", seconds(now)},
+                     {"nbf", seconds(now)},
+                     {"exp", seconds(now + lifetime)},
+                     {"auth_time", seconds(principal.auth_time)},
+                     {"amr", to_json_array(principal.amr)},
+                     {"name", subject.display_name},
+                     {"oid", principal.object_id.text()},
+                     {"preferred_username", subject.user_principal_name},
+                     {"sub", principal.object_id.text()},
+                     {"tid", tenant().text()},
+                     {"upn", subject.user_principal_name},
+                     {"uti", to_base64url(random_.bytes(kTokenIdBytes))},
+                     {"ver", form.version}};
+  if (!form.nonce.empty()) payload["nonce"] = form.nonce;
+  return sign(payload);
+}
+
+bool KeyedIssuer::is_resource_manager(std::string_view audience) const {
+  if (is_azure_management_audience(audience)) return true;
+  const std::string_view bare = without_slashes(audience);
+  if (std::ranges::any_of(parameters_.own_audiences,
+                          [&](const std::string& own) { return ascii_iequal(without_slashes(own), bare); }))
+    return true;
+  const auto url = parse_audience_url(bare);
+  if (!url || !url->path.empty()) return false;
+  return url->host == ascii_lower(parameters_.domain) || url->host == "localhost" ||
+         url->host == "127.0.0.1" || url->host == "[::1]";
+}
+
+bool KeyedIssuer::is_resource_manager_at(std::string_view audience, const std::string& origin) const {
+  if (is_resource_manager(audience)) return true;
+  const auto asked = parse_audience_url(without_slashes(audience));
+  const auto own = parse_audience_url(without_slashes(origin));
+  if (!asked || !own || !asked->path.empty() || !asked->same_origin(*own)) return false;
+  // Names below the domain are data planes (<vault>.vault.<domain>): tokens for them are not for the Resource
+  // Manager.
+  return !asked->host.ends_with("." + ascii_lower(parameters_.domain));
+}
+
+Result<Principal> KeyedIssuer::authenticate(store::Reader& reader, std::string_view authorization,
+                                            const IpAddress& peer, Api api) {
+  const std::string_view token = TRY(bearer_token(authorization));
+  const TokenClaims claims = TRY(verify_token(token, keys_, tenant(), clock_.now()));
+  // We wrote iss ourselves from a name that we serve, so its origin is one of ours.
+  const auto issuer = parse_audience_url(claims.issuer);
+  const std::string origin =
+      claims.issuer.substr(0, claims.issuer.size() - (issuer ? issuer->path.size() : 0));
+  const bool ours = is_resource_manager_at(claims.audience, origin) ||
+                    (api == Api::graph && is_graph_audience(claims.audience));
+  if (!ours)
+    return fail(ErrorKind::unauthenticated, "InvalidAuthenticationTokenAudience",
+                "The access token has been obtained for wrong audience or resource '" + claims.audience +
+                    "'. Ask for a token for 'https://" + domain() + "/' or for this server's own address.");
+  return live_principal(reader, directory_, claims, peer);
+}
+
+JsonObject KeyedIssuer::jwks() const {
+  JsonArray keys;
+  for (const SigningKey& key : keys_) keys.push_back(to_jwks_entry(key));
+  return {{"keys", std::move(keys)}};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Issuer>> Issuer::open(store::Store& store, const seal::Seal& seal, const Clock& clock,
+                                             Random& random, IssuerParameters parameters) {
+  auto keys = TRY(open_signing_keys(store, seal, clock, random, parameters.tenant, parameters.domain));
+  return std::make_unique<KeyedIssuer>(std::move(keys), clock, random, std::move(parameters));
+}
+
+}  // namespace merlon::identity

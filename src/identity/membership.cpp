@@ -1,0 +1,194 @@
+// Groups, directory roles, and what they hold.
+#include "identity/membership.h"
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <set>
+
+#include "identity/directory.h"
+
+namespace merlon::identity {
+namespace {
+
+constexpr size_t kDepthMax = 64;
+
+std::unexpected<Error> no_such_object(const Uuid& id) {
+  return fail(ErrorKind::not_found, "Request_ResourceNotFound",
+              "Resource '" + id.text() +
+                  "' does not exist or one of its queried reference-property objects are not present.");
+}
+
+// The group `id`'s owners, and theirs, breadth first. add_member() keeps the graph acyclic; `seen` bounds the
+// walk anyhow.
+Result<std::vector<Uuid>> walk_up(store::Reader& reader, const TenantId& tenant, const Uuid& id) {
+  std::set<Uuid> seen;
+  std::vector<Uuid> found;
+  std::deque<std::pair<Uuid, size_t>> queue{{id, 0}};
+  while (!queue.empty()) {
+    const auto [current, depth] = queue.front();
+    queue.pop_front();
+    if (depth == kDepthMax) continue;
+    for (const Uuid& owner : TRY(relation_owners(reader, membership_table(), tenant, current))) {
+      if (!seen.insert(owner).second) continue;
+      found.push_back(owner);
+      queue.emplace_back(owner, depth + 1);
+    }
+  }
+  return found;
+}
+
+enum class Direction { up, down };
+
+// The longest chain of groups from `id`. Each node is visited once: many paths can lead to one group.
+Result<size_t> height(store::Reader& reader, const TenantId& tenant, const Uuid& id, Direction direction,
+                      std::map<Uuid, size_t>& known) {
+  if (const auto found = known.find(id); found != known.end()) return found->second;
+  const auto next =
+      TRY(direction == Direction::up ? relation_owners(reader, membership_table(), tenant, id)
+                                     : relation_members(reader, membership_table(), tenant, id));
+  size_t longest = 0;
+  for (const Uuid& neighbour : next)
+    longest = std::max(longest, 1 + TRY(height(reader, tenant, neighbour, direction, known)));
+  known.emplace(id, longest);
+  return longest;
+}
+
+Result<size_t> height(store::Reader& reader, const TenantId& tenant, const Uuid& id, Direction direction) {
+  std::map<Uuid, size_t> known;
+  return height(reader, tenant, id, direction, known);
+}
+
+}  // namespace
+
+const char* const kGlobalAdministrator = "62e90394-69f5-4237-9190-012177145e10";
+const char* const kDirectoryReaders = "88d8e3e3-8f55-4a1e-953a-9b9898b8876b";
+
+const store::TableSpec& membership_table() {
+  static const store::TableSpec spec{"identity_members", {{"member"}}};
+  return spec;
+}
+const store::TableSpec& directory_role_table() {
+  static const store::TableSpec spec{"identity_directory_roles", {{"member"}}};
+  return spec;
+}
+const store::TableSpec& identifier_table() {
+  static const store::TableSpec spec{"identity_identifiers", {{"application"}}};
+  return spec;
+}
+const store::TableSpec& signing_key_table() {
+  static const store::TableSpec spec{"identity_signing_keys", {}};
+  return spec;
+}
+
+store::Row relation_row(const Uuid& owner, const Uuid& member) {
+  return {owner.text() + "/" + member.text(), "{}", {member.text()}};
+}
+
+Result<std::vector<Uuid>> relation_owners(store::Reader& reader, const store::TableSpec& table,
+                                          const TenantId& tenant, const Uuid& member) {
+  std::vector<Uuid> owners;
+  for (const store::Row& row : TRY(reader.find(table, tenant, "member", member.text()))) {
+    const auto owner = Uuid::parse(std::string_view(row.key).substr(0, 36));
+    if (!owner) return internal_error("row " + row.key + " of " + table.name + " has a malformed key");
+    owners.push_back(*owner);
+  }
+  return owners;
+}
+
+Result<std::vector<Uuid>> relation_members(store::Reader& reader, const store::TableSpec& table,
+                                           const TenantId& tenant, const Uuid& owner) {
+  std::vector<Uuid> members;
+  store::Range range{.prefix = owner.text() + "/", .after = {}, .after_key = {}};
+  for (;;) {
+    const auto rows = TRY(reader.scan(table, tenant, range));
+    for (const store::Row& row : rows) {
+      const auto member =
+          row.key.size() == 73 ? Uuid::parse(std::string_view(row.key).substr(37)) : std::nullopt;
+      if (!member) return internal_error("row " + row.key + " of " + table.name + " has a malformed key");
+      members.push_back(*member);
+    }
+    if (rows.size() < range.limit) return members;
+    range.after = rows.back().key;
+  }
+}
+
+Result<void> Directory::add_member(store::Transaction& tx, const Uuid& group_id, const Uuid& member_id) {
+  if (!TRY(store::get<Group>(tx, tenant_, group_id.text()))) return no_such_object(group_id);
+  const auto found = TRY(find_object(tx, member_id));
+  if (!found) return no_such_object(member_id);
+  store::Row row = relation_row(group_id, member_id);
+  if (TRY(tx.get(membership_table(), tenant_, row.key)))
+    return fail(ErrorKind::invalid, "Request_BadRequest",
+                "One or more added object references already exist for the following modified properties: "
+                "'members'.");
+  if (found->type == "Group") {
+    bool cycle = group_id == member_id;
+    for (const Uuid& owner : TRY(walk_up(tx, tenant_, group_id))) cycle = cycle || owner == member_id;
+    if (cycle)
+      return fail(ErrorKind::invalid, "Request_BadRequest",
+                  "Group '" + member_id.text() + "' holds group '" + group_id.text() +
+                      "', directly or through other groups, and can not become its member.");
+    const size_t above = TRY(height(tx, tenant_, group_id, Direction::up));
+    if (above + 1 + TRY(height(tx, tenant_, member_id, Direction::down)) > kDepthMax)
+      return fail(ErrorKind::invalid, "Request_BadRequest", "Groups can be nested at most 64 deep.");
+  }
+  return tx.put(membership_table(), tenant_, row);
+}
+
+Result<void> Directory::remove_member(store::Transaction& tx, const Uuid& group_id, const Uuid& member_id) {
+  const store::Row row = relation_row(group_id, member_id);
+  if (!TRY(tx.get(membership_table(), tenant_, row.key))) return no_such_object(member_id);
+  return tx.erase(membership_table(), tenant_, row.key);
+}
+
+Result<std::vector<Uuid>> Directory::members(store::Reader& reader, const Uuid& group_id) {
+  return relation_members(reader, membership_table(), tenant_, group_id);
+}
+
+Result<std::vector<Uuid>> Directory::transitive_groups(store::Reader& reader, const Uuid& id) {
+  return walk_up(reader, tenant_, id);
+}
+
+Result<std::vector<Uuid>> Directory::direct_groups(store::Reader& reader, const Uuid& id) {
+  return relation_owners(reader, membership_table(), tenant_, id);
+}
+
+Result<void> Directory::add_directory_role(store::Transaction& tx, const Uuid& role_template_id,
+                                           const Uuid& principal_id) {
+  const auto found = TRY(find_object(tx, principal_id));
+  if (!found) return no_such_object(principal_id);
+  // A group's directory role would make each of its editors a directory administrator.
+  if (found->type == "Group")
+    return fail(ErrorKind::invalid, "Request_BadRequest",
+                "A directory role is held by a user or a service principal.");
+  return tx.put(directory_role_table(), tenant_, relation_row(role_template_id, principal_id));
+}
+
+Result<void> Directory::remove_directory_role(store::Transaction& tx, const Uuid& role_template_id,
+                                              const Uuid& principal_id) {
+  return tx.erase(directory_role_table(), tenant_, relation_row(role_template_id, principal_id).key);
+}
+
+Result<std::vector<Uuid>> Directory::directory_role_members(store::Reader& reader,
+                                                            const Uuid& role_template_id) {
+  return relation_members(reader, directory_role_table(), tenant_, role_template_id);
+}
+
+Result<bool> Directory::has_directory_role(store::Reader& reader, const Uuid& role_template_id,
+                                           const Uuid& principal_id) {
+  const auto row =
+      TRY(reader.get(directory_role_table(), tenant_, relation_row(role_template_id, principal_id).key));
+  return row.has_value();
+}
+
+Result<void> Directory::forget_relations(store::Transaction& tx, const Uuid& id) {
+  for (const store::TableSpec& table : {membership_table(), directory_role_table()})
+    for (const Uuid& owner : TRY(relation_owners(tx, table, tenant_, id)))
+      TRY(tx.erase(table, tenant_, relation_row(owner, id).key));
+  for (const Uuid& member : TRY(relation_members(tx, membership_table(), tenant_, id)))
+    TRY(tx.erase(membership_table(), tenant_, relation_row(id, member).key));
+  return {};
+}
+
+}  // namespace merlon::identity

@@ -1,0 +1,23 @@
+// The relations of the directory as rows: who is in which group, who holds which directory role, which
+// identifier URI names which application. Keys are "owner/member", so a prefix range lists an owner's members
+// and the index "member" finds the owners.
+#pragma once
+
+#include "base/text.h"
+#include "store/store.h"
+
+namespace merlon::identity {
+
+const store::TableSpec& membership_table();      // key "group/member"
+const store::TableSpec& directory_role_table();  // key "role/principal"
+const store::TableSpec& identifier_table();      // key: the URI in lower case; body {"applicationId"}
+const store::TableSpec& signing_key_table();     // issuer.cpp's; key: kid
+
+store::Row relation_row(const Uuid& owner, const Uuid& member);
+// All rows that hold `member`, as owners, in the relation `table`.
+Result<std::vector<Uuid>> relation_owners(store::Reader& reader, const store::TableSpec& table,
+                                          const TenantId& tenant, const Uuid& member);
+Result<std::vector<Uuid>> relation_members(store::Reader& reader, const store::TableSpec& table,
+                                           const TenantId& tenant, const Uuid& owner);
+
+}  // namespace merlon::identity
