@@ -23,15 +23,16 @@ struct Actor {
 struct Entry {
   Timestamp time;
   Actor actor;
-  std::string action;    // Azure's operation name: "Microsoft.Network/networkSecurityGroups/write"; ours under Merlon.*
+  std::string
+      action;  // Azure's operation name: "Microsoft.Network/networkSecurityGroups/write"; ours under Merlon.*
   std::string resource;  // id of the thing acted on
   Decision decision = Decision::allowed;
-  std::string reason;          // why it was allowed or denied: an assignment id, an error code
+  std::string reason;  // why it was allowed or denied: an assignment id, an error code
   std::string request_id;
   std::string correlation_id;
-  std::string justification;   // what the person gave as a reason
-  JsonObject details;          // facts of the action; bounded to 8 KiB
-  int64_t count = 1;           // more than one for summarised denials
+  std::string justification;  // what the person gave as a reason
+  JsonObject details;         // facts of the action; bounded to 8 KiB
+  int64_t count = 1;          // more than one for summarised denials
 };
 
 }  // namespace merlon::ledger

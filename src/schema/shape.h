@@ -1,5 +1,6 @@
-// The declared shape of a JSON document: types, presence, enums, ranges. From one declaration come validation, defaults,
-// removal of read-only members, and OpenAPI. Errors name the offending field by its JSON path.
+// The declared shape of a JSON document: types, presence, enums, ranges. From one declaration come
+// validation, defaults, removal of read-only members, and OpenAPI. Errors name the offending field by its
+// JSON path.
 #pragma once
 
 #include <functional>
@@ -16,8 +17,8 @@ namespace merlon::schema {
 
 enum class Kind { string, integer, number, boolean, object, array, any };
 
-// read_only: ignored in requests (Azure's rule), never an error. create_only: fixed after creation (checked by the caller
-// with changed_create_only()).
+// read_only: ignored in requests (Azure's rule), never an error. create_only: fixed after creation (checked
+// by the caller with changed_create_only()).
 enum class Presence { optional, required, read_only, create_only };
 
 struct Member;
@@ -25,10 +26,11 @@ struct Member;
 struct Shape {
   Kind kind = Kind::any;
   std::string description;
-  std::vector<Member> members;                // object: the members; others are dropped (newer clients send newer fields)
-  std::shared_ptr<const Shape> element;       // array: its elements; object without members: its values (a map, e.g. tags)
-  std::vector<std::string> one_of;            // string: allowed values, compared without case, canonicalised to these
-  std::optional<int64_t> minimum, maximum;    // integer: value; string: length; array: count
+  std::vector<Member> members;  // object: the members; others are dropped (newer clients send newer fields)
+  std::shared_ptr<const Shape>
+      element;  // array: its elements; object without members: its values (a map, e.g. tags)
+  std::vector<std::string> one_of;  // string: allowed values, compared without case, canonicalised to these
+  std::optional<int64_t> minimum, maximum;  // integer: value; string: length; array: count
   // string: returns what is wrong with it ("is not an IP address or CIDR prefix"), or nothing
   std::function<std::optional<std::string>(std::string_view)> check;
 
@@ -59,13 +61,15 @@ Member defaulted(std::string name, Shape shape, Json value);
 Member read_only(std::string name, Shape shape);
 Member create_only(std::string name, Shape shape);
 
-// The document as Merlon keeps it: read-only and unknown members gone, enums in canonical case, defaults in place, null
-// members dropped (null means "not there" in a PUT). On failure: kind invalid, code InvalidRequestContent (or
-// InvalidRequestFormat), one detail per wrong field with its path in `target`, the first of them in `message`/`target`.
+// The document as Merlon keeps it: read-only and unknown members gone, enums in canonical case, defaults in
+// place, null members dropped (null means "not there" in a PUT). On failure: kind invalid, code
+// InvalidRequestContent (or InvalidRequestFormat), one detail per wrong field with its path in `target`, the
+// first of them in `message`/`target`.
 Result<JsonObject> conform(const Shape& shape, const JsonObject& document, std::string_view path = {});
 
 // Which create-only fields differ between the stored and the wanted document (paths).
-std::vector<std::string> changed_create_only(const Shape& shape, const JsonObject& stored, const JsonObject& wanted);
+std::vector<std::string> changed_create_only(const Shape& shape, const JsonObject& stored,
+                                             const JsonObject& wanted);
 
 // JSON merge patch (RFC 7396), as ARM's PATCH uses it.
 void merge_patch(JsonObject& target, const JsonObject& patch);
