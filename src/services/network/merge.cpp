@@ -1,0 +1,121 @@
+// A client's rules, read in the light of the view that it saw.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/text.h"
+#include "services/network/security_group.h"
+
+namespace merlon::network {
+namespace {
+
+using machine::Access;
+
+bool is_jit_name(std::string_view name) { return ascii_istarts_with(name, kJitNamePrefix); }
+
+std::set<std::string> names_of(const std::map<std::string, std::string>& rules) {
+  std::set<std::string> names;
+  for (const auto& [name, id] : rules) names.insert(name);
+  return names;
+}
+
+const View* view_with_etag(const SecurityGroup& group, std::string_view etag) {
+  if (etag.empty()) return nullptr;
+  const auto found =
+      std::find_if(group.views.rbegin(), group.views.rend(), [&](const View& v) { return v.etag == etag; });
+  return found == group.views.rend() ? nullptr : &*found;
+}
+
+// A client that names no view but sends just-in-time rules shows by them which view it read.
+const View* view_seen(const SecurityGroup& group, const std::set<std::string>& jit_names,
+                      std::string_view etag) {
+  if (group.views.empty()) return nullptr;
+  if (const View* named = view_with_etag(group, etag)) return named;
+  const View& newest = group.views.back();
+  std::set<std::string> allows_sent;
+  for (const std::string& name : jit_names)
+    for (const View& view : group.views)
+      if (view.allows.contains(name)) allows_sent.insert(name);
+  if (allows_sent.empty() || allows_sent == names_of(newest.allows)) return &newest;
+  const auto seen = std::find_if(group.views.rbegin(), group.views.rend(),
+                                 [&](const View& view) { return names_of(view.allows) == allows_sent; });
+  return seen == group.views.rend() ? &newest : &*seen;
+}
+
+const OverlayRule* overlay_rule(const SecurityGroup& group, std::string_view name) {
+  for (const auto& [owner, rules] : group.overlay)
+    for (const OverlayRule& rule : rules)
+      if (rule.name == name) return &rule;
+  return nullptr;
+}
+
+bool was_shown(const SecurityGroup& group, const std::string& name) {
+  return std::any_of(group.views.begin(), group.views.end(), [&](const View& view) {
+    return view.allows.contains(name) || view.denies.contains(name);
+  });
+}
+
+std::unexpected<Error> not_theirs(const std::string& name, std::string_view what) {
+  return fail(
+      ErrorKind::invalid, "JitRuleCannotBeModified",
+      fmt::format(
+          "The security rule '{}' {}. Just-in-time rules come from requests alone: use 'merlon jit request', "
+          "or leave the rule as it was.",
+          name, what),
+      fmt::format("securityRules[{}]", name));
+}
+
+// An unchanged rule says what it said when it was shown; its priority may have moved with the others.
+Result<void> check_unchanged(const OverlayRule& rule, const JsonObject& element) {
+  const SecurityRule sent = TRY(read_rule(element));
+  const bool same = sent.direction == Direction::inbound && sent.access == rule.access &&
+                    sent.protocol == rule.protocol && sent.sources == rule.sources &&
+                    sent.destinations == std::vector<std::string>{rule.destination.text()} &&
+                    sent.source_ports == std::vector<machine::PortRange>{{0, 65535}} &&
+                    sent.destination_ports == std::vector<machine::PortRange>{{rule.port, rule.port}};
+  if (!same) return not_theirs(rule.name, "was changed");
+  return {};
+}
+
+JsonObject with_base_priority(const SecurityGroup& group, const View* view, const JsonObject& element) {
+  JsonObject out = element;
+  const std::string name = string_at(element, "name").value_or("");
+  if (view == nullptr || !view->shifted.contains(name)) return out;
+  const auto sent = int_at(element, "properties.priority");
+  if (sent != view->shifted.at(name)) return out;  // a person's own edit
+  for (const Json& base : group.base_rules)
+    if (string_at(base.as_object(), "name") == name)
+      out["properties"].as_object()["priority"] = int_at(base.as_object(), "properties.priority").value_or(0);
+  return out;
+}
+
+}  // namespace
+
+Result<Merge> merge(const SecurityGroup& group, const JsonArray& wanted, std::string_view etag) {
+  std::set<std::string> jit_names;
+  for (const Json& element : wanted)
+    if (const auto name = string_at(element.as_object(), "name"); name && is_jit_name(*name))
+      jit_names.insert(*name);
+  const View* view = view_seen(group, jit_names, etag);
+  Merge merged;
+  for (const Json& element : wanted) {
+    const JsonObject& object = element.as_object();
+    const std::string name = string_at(object, "name").value_or("");
+    if (!is_jit_name(name)) {
+      merged.base_rules.push_back(with_base_priority(group, view, object));
+    } else if (const OverlayRule* rule = overlay_rule(group, name)) {
+      TRY(check_unchanged(*rule, object));
+    } else if (!was_shown(group, name)) {
+      return not_theirs(name, "does not exist");
+    }
+    // What remains was shown once and has ended since: a stale copy of it opens nothing.
+  }
+  if (view != nullptr)
+    for (const auto& [name, id] : view->allows)
+      if (!jit_names.contains(name) && overlay_rule(group, name) != nullptr)
+        merged.removed_allows.push_back(id);
+  return merged;
+}
+
+}  // namespace merlon::network

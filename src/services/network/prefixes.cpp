@@ -1,0 +1,53 @@
+// Complement by halving: a prefix that meets none of the set is kept whole, one that lies inside it is
+// dropped, the rest is halved. The work is bounded by the set's size times the address length.
+#include "services/network/prefixes.h"
+
+#include <algorithm>
+
+namespace merlon::network {
+namespace {
+
+IpPrefix half(const IpPrefix& prefix, bool upper) {
+  const unsigned bit = prefix.length();
+  std::array<uint8_t, 16> bytes = prefix.address().bytes();
+  if (upper) bytes[bit / 8] = static_cast<uint8_t>(bytes[bit / 8] | (0x80U >> (bit % 8)));
+  IpAddress address;
+  if (prefix.family() == IpFamily::v4) {
+    uint32_t host_order = 0;
+    for (size_t i = 0; i < 4; ++i) host_order = (host_order << 8) | bytes[i];
+    address = IpAddress::from_v4(host_order);
+  } else {
+    address = IpAddress::from_v6(bytes);
+  }
+  return IpPrefix::make(address, bit + 1).value_or(prefix);
+}
+
+void outside(const IpPrefix& whole, const std::vector<IpPrefix>& inside, std::vector<IpPrefix>& out) {
+  std::vector<IpPrefix> meeting;
+  for (const IpPrefix& prefix : inside) {
+    if (prefix.contains(whole)) return;
+    if (whole.contains(prefix)) meeting.push_back(prefix);
+  }
+  if (meeting.empty()) {
+    out.push_back(whole);
+    return;
+  }
+  for (const bool upper : {false, true}) {
+    const IpPrefix part = half(whole, upper);
+    // IPv4-mapped space has no IPv6 prefix of its own (base/ip.h); nothing there is routed.
+    if (part == whole || part.family() != whole.family()) continue;
+    outside(part, meeting, out);
+  }
+}
+
+}  // namespace
+
+std::vector<IpPrefix> everything() { return {*IpPrefix::parse("0.0.0.0/0"), *IpPrefix::parse("::/0")}; }
+
+std::vector<IpPrefix> complement(const std::vector<IpPrefix>& prefixes) {
+  std::vector<IpPrefix> out;
+  for (const IpPrefix& whole : everything()) outside(whole, prefixes, out);
+  return out;
+}
+
+}  // namespace merlon::network
