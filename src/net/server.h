@@ -1,5 +1,6 @@
-// The HTTPS server: HTTP/1.1 over TLS 1.2+ on any number of addresses. Handlers run on a bounded worker pool and may
-// answer later, from any thread. Slow, oversized, smuggling and malformed requests never reach a handler.
+// The HTTPS server: HTTP/1.1 over TLS 1.2+ on any number of addresses. Handlers run on a bounded worker pool
+// and may answer later, from any thread. Slow, oversized, smuggling and malformed requests never reach a
+// handler.
 #pragma once
 
 #include <chrono>
@@ -26,19 +27,19 @@ struct ServerLimits {
   std::chrono::milliseconds request_timeout{30'000};   // from first byte to the last of headers and body
   std::chrono::milliseconds idle_timeout{75'000};      // keep-alive, between requests
   std::chrono::milliseconds response_timeout{60'000};  // writing
-  size_t queue_max = 1024;                             // requests waiting for a worker; more are 503 with Retry-After
+  size_t queue_max = 1024;  // requests waiting for a worker; more are 503 with Retry-After
   unsigned io_threads = 2;
   unsigned workers = 16;
 };
 
 struct ServerParameters {
-  std::vector<std::string> listen;    // "127.0.0.1:8443", "[::1]:8443"; port 0 = any free
+  std::vector<std::string> listen;  // "127.0.0.1:8443", "[::1]:8443"; port 0 = any free
   TlsIdentity identity;
-  // Names served on the control plane (exact, or "*.vault.example.org"); other Host values get 421. Addresses that are
-  // listened on and "localhost" are always served.
+  // Names served on the control plane (exact, or "*.vault.example.org"); other Host values get 421. Addresses
+  // that are listened on and "localhost" are always served.
   std::vector<std::string> names;
-  std::string agents_name;            // the SNI that asks for a client certificate; same identity unless given
-  std::string agents_authority_pem;   // whom agents' certificates must chain to
+  std::string agents_name;           // the SNI that asks for a client certificate; same identity unless given
+  std::string agents_authority_pem;  // whom agents' certificates must chain to
   ServerLimits limits;
   Handler handler;
 };
@@ -46,8 +47,8 @@ struct ServerParameters {
 class Server {
  public:
   static Result<std::unique_ptr<Server>> start(ServerParameters parameters);
-  virtual ~Server() = default;                            // stops
-  virtual std::vector<std::string> addresses() const = 0; // "127.0.0.1:8443" with the port really bound
+  virtual ~Server() = default;                              // stops
+  virtual std::vector<std::string> addresses() const = 0;   // "127.0.0.1:8443" with the port really bound
   virtual void replace_identity(TlsIdentity identity) = 0;  // new connections use it
   virtual void stop() = 0;  // no new connections; running requests have 5 s; idempotent
 };

@@ -21,7 +21,8 @@ class WorkerPool {
   std::unique_ptr<State> state_;
 };
 
-// Calls `work` every `period` on a thread of its own until destroyed; wake() calls it at once. For expiry, leases, renewals.
+// Calls `work` every `period` on a thread of its own until destroyed; wake() calls it at once. For expiry,
+// leases, renewals.
 class Periodic {
  public:
   Periodic(std::string name, unsigned period_ms, std::function<void()> work);

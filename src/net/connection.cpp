@@ -1,0 +1,366 @@
+// See connection.h. Each wait has its deadline: the stream's timer closes the socket when one passes, so a
+// slow client costs a bounded time whatever it sends. Coroutine statements keep the forms that GCC 12
+// compiles correctly: one co_await each, arguments named first.
+#include "net/connection.h"
+
+#include <openssl/rand.h>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/http/read.hpp>
+
+#include "base/log.h"
+#include "base/random.h"
+#include "base/text.h"
+#include "base/uuid.h"
+
+namespace merlon::net {
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = boost::beast::http;
+using tcp = asio::ip::tcp;
+
+namespace {
+
+constexpr auto kToken = asio::as_tuple(asio::use_awaitable);
+constexpr auto kShutdownTimeout = std::chrono::seconds(2);
+constexpr size_t kDrainBytesMax = 1024 * 1024;
+constexpr size_t kReadSize = 16 * 1024;
+constexpr size_t kJoinedBodyMax = 16 * 1024;  // up to a TLS record, head and body go out as one
+constexpr std::string_view kHeadEnd = "\r\n\r\n";
+constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+
+// Request ids are no secrets, but a guessable one would let a log be written about in advance.
+class OpensslRandom final : public Random {
+ public:
+  void fill(std::span<uint8_t> out) override {
+    MERLON_CHECK(RAND_bytes(out.data(), static_cast<int>(out.size())) == 1);
+  }
+};
+
+std::string new_request_id() {
+  OpensslRandom random;
+  return Uuid::generate(random).text();
+}
+
+IpAddress from_asio(const asio::ip::address& address) {
+  if (address.is_v4()) return IpAddress::from_v4(address.to_v4().to_uint());
+  return IpAddress::from_v6(address.to_v6().to_bytes());
+}
+
+void run_handler(const Handler& handler, Request request, const Responder& responder) {
+  const std::string id = request.request_id;
+  std::string cause = "unknown exception";
+  try {
+    handler(std::move(request), responder);
+    return;
+  } catch (const std::exception& error) {
+    cause = error.what();
+  } catch (...) {  // the cause is said above
+  }
+  log(LogLevel::error, "a handler threw", {{"requestId", id}, {"cause", cause}});
+  responder(
+      error_response({500, "InternalServerError",
+                      "Merlon could not complete the request because of a fault of its own. The server's log "
+                      "has the details under the x-ms-request-id of this response."}));
+}
+
+}  // namespace
+
+IpPrefix Admission::peer_key(const IpAddress& peer) {
+  return IpPrefix::make(peer, peer.is_v4() ? 32 : 64).value_or(IpPrefix(peer));
+}
+
+bool Admission::enter(const IpAddress& peer) {
+  const std::lock_guard lock(mutex_);
+  if (all_ >= all_max_) return false;
+  size_t& count = peers_[peer_key(peer)];
+  if (count >= peer_max_) return false;
+  ++count;
+  ++all_;
+  return true;
+}
+
+void Admission::leave(const IpAddress& peer) {
+  const std::lock_guard lock(mutex_);
+  const auto found = peers_.find(peer_key(peer));
+  if (--found->second == 0) peers_.erase(found);
+  --all_;
+  changed_.notify_all();
+}
+
+bool Admission::wait_until_empty(std::chrono::milliseconds timeout) {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_for(lock, timeout, [this] { return all_ == 0; });
+}
+
+Connection::Connection(std::shared_ptr<ServerCore> core, std::shared_ptr<Loop> loop,
+                       std::shared_ptr<const ServerTls> tls, tcp::socket socket, const IpAddress& peer)
+    : core_(std::move(core)),
+      loop_(std::move(loop)),
+      tls_(std::move(tls)),
+      peer_(peer),
+      stream_(std::move(socket), tls_->make_ssl().release()),
+      answered_(loop_->context),
+      limits_{core_->limits.header_bytes_max, core_->limits.body_bytes_max},
+      buffer_(core_->limits.header_bytes_max + 128 * 1024) {
+  beast::error_code ignored;
+  tcp::socket& raw = beast::get_lowest_layer(stream_).socket();
+  local_ = from_asio(raw.local_endpoint(ignored).address());
+  raw.set_option(tcp::no_delay(true), ignored);
+}
+
+Connection::~Connection() { core_->admission.leave(peer_); }
+
+asio::awaitable<void> Connection::run(std::shared_ptr<Connection> self) {
+  self->loop_->connections.insert(self.get());
+  try {
+    if (!self->loop_->stopping) co_await self->serve();
+  } catch (const std::exception& error) {
+    log(LogLevel::error, "a connection ended by an exception",
+        {{"peer", self->peer_.text()}, {"cause", error.what()}});
+  }
+  self->loop_->connections.erase(self.get());
+  beast::get_lowest_layer(self->stream_).close();
+}
+
+void Connection::close_if_idle() {
+  if (idle_) close_now();
+}
+
+void Connection::close_now() {
+  aborted_ = true;
+  answered_.cancel();
+  beast::get_lowest_layer(stream_).close();
+}
+
+void Connection::deliver(uint64_t sequence, Response response) {
+  if (sequence != sequence_ || response_) return;
+  response_ = std::move(response);
+  answered_.cancel();
+}
+
+asio::awaitable<bool> Connection::handshake() {
+  beast::get_lowest_layer(stream_).expires_after(core_->limits.handshake_timeout);
+  const auto [error] = co_await stream_.async_handshake(asio::ssl::stream_base::server, kToken);
+  if (error) {
+    log(LogLevel::debug, "TLS handshake failed", {{"peer", peer_.text()}, {"cause", error.message()}});
+    co_return false;
+  }
+  const SSL* ssl = stream_.native_handle();
+  plane_ = tls_->plane_of(ssl);
+  if (plane_ == Plane::agents) {
+    client_certificate_pem_ = peer_certificate_pem(ssl);
+    // The context asks for it and refuses resumption; this is the second lock on that door.
+    if (client_certificate_pem_.empty() || SSL_session_reused(ssl) == 1) co_return false;
+  }
+  co_return true;
+}
+
+asio::awaitable<void> Connection::serve() {
+  const bool secured = co_await handshake();
+  if (!secured) co_return;
+  for (;;) {
+    const Step step = co_await read_request();
+    if (step == Step::gone) co_return;
+    if (step == Step::ready) {
+      dispatch();
+      co_await await_answer();
+    }
+    if (aborted_ || !response_) co_return;
+    const bool close = step == Step::rejected || !keep_alive_ || loop_->stopping;
+    const bool written = co_await write_response(close);
+    if (!written) co_return;
+    if (close || loop_->stopping) break;
+  }
+  co_await shut_down();
+}
+
+Connection::Step Connection::reject(Rejection rejection) {
+  log(LogLevel::debug, "request refused at the edge",
+      {{"peer", peer_.text()},
+       {"requestId", request_.request_id},
+       {"status", rejection.status},
+       {"code", rejection.code}});
+  response_ = error_response(rejection);
+  if (rejection.status == 405)
+    response_->headers.set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+  return Step::rejected;
+}
+
+asio::awaitable<Connection::Step> Connection::read_request() {
+  ++sequence_;
+  response_.reset();
+  parser_.reset();
+  request_ = Request();
+  request_.request_id = new_request_id();
+  head_only_ = false;
+  expects_continue_ = false;
+  const Step head = co_await read_head();
+  if (head != Step::ready) co_return head;
+  if (!parser_->is_done()) {
+    const Step body = co_await read_body(expects_continue_);
+    if (body != Step::ready) co_return body;
+  }
+  request_.body = std::move(parser_->get().body());
+  beast::get_lowest_layer(stream_).expires_never();
+  co_return Step::ready;
+}
+
+asio::awaitable<Connection::Step> Connection::read_head() {
+  idle_ = buffer_.size() == 0;
+  beast::get_lowest_layer(stream_).expires_after(idle_ ? core_->limits.idle_timeout
+                                                       : core_->limits.request_timeout);
+  size_t searched = 0;
+  for (;;) {
+    const std::string_view bytes(static_cast<const char*>(buffer_.data().data()), buffer_.size());
+    const size_t end = bytes.find(kHeadEnd, searched);
+    const size_t size = end == std::string_view::npos ? bytes.size() : end + kHeadEnd.size();
+    if (size > core_->limits.header_bytes_max) {
+      co_return reject({431, "RequestHeaderFieldsTooLarge",
+                        "The request's line and headers exceed " +
+                            std::to_string(core_->limits.header_bytes_max) +
+                            " bytes. Send fewer or shorter headers."});
+    }
+    if (end != std::string_view::npos) {
+      const Step step = accept_head(bytes.substr(0, size));
+      buffer_.consume(size);
+      co_return step;
+    }
+    searched = bytes.size() < kHeadEnd.size() ? 0 : bytes.size() - (kHeadEnd.size() - 1);
+    const auto space = buffer_.prepare(kReadSize);
+    const auto [error, count] = co_await stream_.async_read_some(space, kToken);
+    if (error) co_return Step::gone;
+    buffer_.commit(count);
+    if (idle_) {
+      idle_ = false;
+      beast::get_lowest_layer(stream_).expires_after(core_->limits.request_timeout);
+    }
+  }
+}
+
+Connection::Step Connection::accept_head(std::string_view raw) {
+  Head head;
+  parser_.emplace();
+  const auto framing = parse_head(raw, limits_, *parser_, head);
+  head_only_ = head.method == "HEAD";
+  if (!framing) return reject(framing.error());
+  return check_request(head, *framing);
+}
+
+Connection::Step Connection::check_request(const Head& head, const Framing& framing) {
+  keep_alive_ = head.version >= 11 && parser_->keep_alive();
+  expects_continue_ = framing.expects_continue;
+  const auto host = parse_host(framing.host);
+  if (!host)
+    return reject(
+        {400, "InvalidHeader", "The Host header is not a name or an address with an optional port."});
+  if (auto rejection = check_served(core_->served, *host, plane_, local_))
+    return reject(std::move(*rejection));
+  auto target = parse_target(head.target);
+  if (!target) return reject({400, target.error().code, target.error().message});
+  request_.method = head.method;
+  request_.target = head.target;
+  request_.path = std::move(target->path);
+  request_.segments = std::move(target->segments);
+  request_.query = std::move(target->query);
+  request_.headers = head.headers;
+  request_.peer = peer_;
+  request_.host = framing.host;
+  request_.plane = plane_;
+  request_.client_certificate_pem = client_certificate_pem_;
+  return Step::ready;
+}
+
+asio::awaitable<Connection::Step> Connection::read_body(bool expects_continue) {
+  if (expects_continue && buffer_.size() == 0) {
+    const auto interim = asio::buffer(kContinue.data(), kContinue.size());
+    const auto [error, count] = co_await asio::async_write(stream_, interim, kToken);
+    if (error) co_return Step::gone;
+  }
+  const auto [error, count] = co_await http::async_read(stream_, buffer_, *parser_, kToken);
+  if (!error) co_return Step::ready;
+  if (error.category() != beast::error_code(http::error::body_limit).category() ||
+      error == http::error::partial_message || error == http::error::end_of_stream) {
+    co_return Step::gone;
+  }
+  co_return reject(body_rejection(error, limits_));
+}
+
+// Hands the request to a worker. The answer may come from any thread at any time, also after the server is
+// gone.
+void Connection::dispatch() {
+  const std::weak_ptr<Loop> weak_loop = loop_;
+  const std::weak_ptr<Connection> weak_self = weak_from_this();
+  const uint64_t sequence = sequence_;
+  const Responder responder([weak_loop, weak_self, sequence](Response response) {
+    const auto loop = weak_loop.lock();
+    if (!loop) return;
+    asio::post(loop->context, [weak_self, sequence, answer = std::move(response)]() mutable {
+      if (const auto self = weak_self.lock()) self->deliver(sequence, std::move(answer));
+    });
+  });
+  const auto core = core_;
+  const auto request = std::make_shared<Request>(std::move(request_));
+  const std::string id = request->request_id;
+  request_ = Request();
+  request_.request_id = id;
+  const bool queued = core_->workers.submit(
+      [core, request, responder] { run_handler(core->handler, std::move(*request), responder); });
+  if (queued) return;
+  Response busy =
+      error_response({503, "ServerBusy", "The server has too many requests waiting. Try again in a second."});
+  busy.headers.set("Retry-After", "1");
+  responder(std::move(busy));
+}
+
+asio::awaitable<void> Connection::await_answer() {
+  while (!response_ && !aborted_) {
+    answered_.expires_at(asio::steady_timer::time_point::max());
+    [[maybe_unused]] const auto [woken] = co_await answered_.async_wait(kToken);
+  }
+}
+
+asio::awaitable<bool> Connection::write_response(bool close) {
+  ResponseContext context;
+  context.request_id = request_.request_id;
+  context.head_only = head_only_;
+  context.close = close;
+  std::string head = response_head(*response_, context);
+  const std::string body = std::move(response_->body);
+  const bool joined = body.size() <= kJoinedBodyMax;
+  if (joined) head += body;
+  beast::get_lowest_layer(stream_).expires_after(core_->limits.response_timeout);
+  const auto head_bytes = asio::buffer(head);
+  const auto [error, count] = co_await asio::async_write(stream_, head_bytes, kToken);
+  if (error) co_return false;
+  if (!joined) {
+    const auto body_bytes = asio::buffer(body);
+    const auto [body_error, body_count] = co_await asio::async_write(stream_, body_bytes, kToken);
+    if (body_error) co_return false;
+  }
+  co_return true;
+}
+
+// Says goodbye and reads what is still coming for a moment: closing with bytes unread makes TCP reset the
+// connection, and the client would lose the answer that tells it why (RFC 9112 section 9.6).
+asio::awaitable<void> Connection::shut_down() {
+  idle_ = true;
+  beast::tcp_stream& lowest = beast::get_lowest_layer(stream_);
+  lowest.expires_after(kShutdownTimeout);
+  [[maybe_unused]] const auto [shutdown_error] = co_await stream_.async_shutdown(kToken);
+  if (!lowest.socket().is_open()) co_return;
+  beast::error_code ignored;
+  lowest.socket().shutdown(tcp::socket::shutdown_send, ignored);
+  std::array<char, 4096> waste{};
+  const auto space = asio::buffer(waste);
+  for (size_t drained = 0; drained < kDrainBytesMax;) {
+    const auto [error, count] = co_await lowest.async_read_some(space, kToken);
+    if (error) co_return;
+    drained += count;
+  }
+}
+
+}  // namespace merlon::net
