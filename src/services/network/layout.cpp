@@ -1,0 +1,311 @@
+// Virtual networks and interfaces: who is where, and what follows when that changes.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "services/network/service.h"
+
+namespace merlon::network {
+namespace {
+
+using resource::ResourceId;
+using resource::WriteContext;
+
+// Azure keeps the first four addresses of a subnet to itself, and so do most networks keep the first.
+constexpr uint32_t kFirstHost = 4;
+constexpr uint32_t kHostsTriedMax = 65'536;
+
+JsonObject& properties_of(JsonObject& document) {
+  Json& properties = document["properties"];
+  if (!properties.is_object()) properties = JsonObject();
+  return properties.get_object();
+}
+
+std::vector<IpPrefix> subnet_prefixes(const JsonObject& subnet) {
+  std::vector<IpPrefix> prefixes;
+  if (const auto one = string_at(subnet, "properties.addressPrefix"))
+    if (const auto prefix = IpPrefix::parse(*one)) prefixes.push_back(*prefix);
+  if (const JsonArray* many = array_at(subnet, "properties.addressPrefixes"))
+    for (const Json& element : *many)
+      if (element.is_string())
+        if (const auto prefix = IpPrefix::parse(element.get_string())) prefixes.push_back(*prefix);
+  return prefixes;
+}
+
+std::string lower_reference(const JsonObject& json, std::string_view path) {
+  return ascii_lower(string_at(json, path).value_or(""));
+}
+
+std::optional<IpAddress> host_of(const IpPrefix& prefix, uint32_t number) {
+  std::array<uint8_t, 16> bytes = prefix.address().bytes();
+  const size_t last = prefix.family() == IpFamily::v4 ? 3 : 15;
+  uint32_t carry = number;
+  for (size_t i = 0; i < 4; ++i) {
+    const uint32_t sum = bytes[last - i] + (carry & 0xffU);
+    bytes[last - i] = static_cast<uint8_t>(sum);
+    carry = (carry >> 8) + (sum >> 8);
+  }
+  IpAddress address;
+  if (prefix.family() == IpFamily::v6) {
+    address = IpAddress::from_v6(bytes);
+  } else {
+    uint32_t host_order = 0;
+    for (size_t i = 0; i < 4; ++i) host_order = (host_order << 8) | bytes[i];
+    address = IpAddress::from_v4(host_order);
+  }
+  return prefix.contains(address) ? std::optional<IpAddress>(address) : std::nullopt;
+}
+
+const JsonObject* find_subnet(const JsonObject& network, std::string_view name) {
+  if (const JsonArray* subnets = array_at(network, "properties.subnets"))
+    for (const Json& subnet : *subnets)
+      if (ascii_iequal(string_at(subnet.as_object(), "name").value_or(""), name)) return &subnet.as_object();
+  return nullptr;
+}
+
+Result<void> check_space(const JsonObject& wanted) {
+  std::vector<IpPrefix> space;
+  if (const JsonArray* prefixes = array_at(wanted, "properties.addressSpace.addressPrefixes"))
+    for (const Json& element : *prefixes)
+      if (const auto prefix = IpPrefix::parse(element.as_string())) space.push_back(*prefix);
+  const JsonArray* subnets = array_at(wanted, "properties.subnets");
+  if (subnets == nullptr) return {};
+  std::vector<std::pair<std::string, IpPrefix>> seen;
+  for (const Json& element : *subnets) {
+    const JsonObject& subnet = element.as_object();
+    const std::string name = string_at(subnet, "name").value_or("");
+    const auto prefixes = subnet_prefixes(subnet);
+    if (prefixes.empty())
+      return fail(ErrorKind::invalid, "InvalidRequestContent",
+                  fmt::format("Subnet '{}' needs an addressPrefix or addressPrefixes.", name),
+                  fmt::format("properties.subnets[{}].properties.addressPrefix", name));
+    for (const IpPrefix& prefix : prefixes) {
+      if (std::none_of(space.begin(), space.end(), [&](const IpPrefix& s) { return s.contains(prefix); }))
+        return fail(
+            ErrorKind::invalid, "NetcfgInvalidSubnet",
+            fmt::format("Subnet '{}' is not valid: {} lies outside the virtual network's address space.",
+                        name, prefix.text()),
+            fmt::format("properties.subnets[{}].properties.addressPrefix", name));
+      for (const auto& [other, taken] : seen)
+        if (taken.contains(prefix) || prefix.contains(taken))
+          return fail(ErrorKind::invalid, "NetcfgSubnetRangesOverlap",
+                      fmt::format("Subnet '{}' overlaps with subnet '{}'.", name, other),
+                      fmt::format("properties.subnets[{}].properties.addressPrefix", name));
+      seen.emplace_back(name, prefix);
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<JsonObject> Service::put_network(WriteContext& context, const ResourceId& id, JsonObject wanted) {
+  TRY(check_space(wanted));
+  for (const SubnetLink& link :
+       TRY(store::find<SubnetLink>(context.tx, platform_.core.tenant, "network", id.key()))) {
+    const ResourceId subnet = TRY(ResourceId::parse(link.subnet_text));
+    if (find_subnet(wanted, subnet.name()) != nullptr) continue;
+    const auto nics = TRY(store::find<NicLink>(context.tx, platform_.core.tenant, "subnet", link.subnet));
+    if (!nics.empty())
+      return fail(
+          ErrorKind::invalid, "InUseSubnetCannotBeDeleted",
+          "Subnet " + subnet.name() + " is in use by " + nics.front().nic_text + " and cannot be deleted.",
+          link.subnet_text);
+  }
+  JsonObject& properties = properties_of(wanted);
+  properties["provisioningState"] = "Succeeded";
+  if (!properties.contains("subnets")) properties["subnets"] = JsonArray();
+  for (Json& subnet : properties["subnets"].as_array())
+    properties_of(subnet.as_object())["provisioningState"] = "Succeeded";
+  return wanted;
+}
+
+Result<void> Service::network_changed(WriteContext& context, const ResourceId& id) {
+  const TenantId& tenant = platform_.core.tenant;
+  const auto resource = TRY(platform_.resources.get(context.tx, id));
+  MERLON_CHECK(resource.has_value());
+  std::set<std::string> groups;
+  std::set<std::string> vms;
+  for (const SubnetLink& link : TRY(store::find<SubnetLink>(context.tx, tenant, "network", id.key()))) {
+    groups.insert(link.group);
+    TRY(store::erase<SubnetLink>(context.tx, tenant, link.subnet));
+  }
+  if (const JsonArray* subnets = array_at(resource->body, "properties.subnets"))
+    for (const Json& element : *subnets) {
+      const JsonObject& subnet = element.as_object();
+      SubnetLink link;
+      link.subnet_text = resource->id.text() + "/subnets/" + string_at(subnet, "name").value_or("");
+      link.subnet = ascii_lower(link.subnet_text);
+      link.network = id.key();
+      link.group = lower_reference(subnet, "properties.networkSecurityGroup.id");
+      groups.insert(link.group);
+      TRY(store::put(context.tx, tenant, link));
+      for (const NicLink& nic : TRY(store::find<NicLink>(context.tx, tenant, "subnet", link.subnet)))
+        if (!nic.vm.empty()) vms.insert(nic.vm);
+    }
+  for (const std::string& group : groups) TRY(refresh_references(context, group));
+  for (const std::string& vm : vms) TRY(layout_changed(context, vm));
+  return {};
+}
+
+Result<void> Service::remove_network(WriteContext& context, const resource::Resource& existing) {
+  const TenantId& tenant = platform_.core.tenant;
+  std::set<std::string> groups;
+  for (const SubnetLink& link :
+       TRY(store::find<SubnetLink>(context.tx, tenant, "network", existing.id.key()))) {
+    const auto nics = TRY(store::find<NicLink>(context.tx, tenant, "subnet", link.subnet));
+    if (!nics.empty())
+      return fail(ErrorKind::invalid, "InUseSubnetCannotBeDeleted",
+                  "The virtual network cannot be deleted: its subnet " + link.subnet_text + " is in use by " +
+                      nics.front().nic_text + ".",
+                  link.subnet_text);
+    groups.insert(link.group);
+    TRY(store::erase<SubnetLink>(context.tx, tenant, link.subnet));
+  }
+  for (const std::string& group : groups) TRY(refresh_references(context, group));
+  return {};
+}
+
+namespace {
+
+// One IP configuration's address: the one it had, the one it names, or the first free one of its subnet.
+Result<IpAddress> choose_address(const JsonObject& configuration, const std::vector<IpPrefix>& prefixes,
+                                 const std::set<IpAddress>& taken, std::optional<IpAddress> kept) {
+  const std::string name = string_at(configuration, "name").value_or("");
+  const std::string target = "properties.ipConfigurations[" + name + "].properties.privateIPAddress";
+  const bool wants_v6 = string_at(configuration, "properties.privateIPAddressVersion").value_or("") == "IPv6";
+  const IpFamily family = wants_v6 ? IpFamily::v6 : IpFamily::v4;
+  auto address = kept;
+  if (const auto text = string_at(configuration, "properties.privateIPAddress"))
+    address = IpAddress::parse(*text);
+  if (address) {
+    if (address->family() != family)
+      return fail(
+          ErrorKind::invalid, "InvalidRequestContent",
+          "The address " + address->text() + " is not of the version that privateIPAddressVersion says.",
+          target);
+    if (!prefixes.empty() && std::none_of(prefixes.begin(), prefixes.end(),
+                                          [&](const IpPrefix& p) { return p.contains(*address); }))
+      return fail(
+          ErrorKind::invalid, "PrivateIPAddressNotInSubnet",
+          "Private static IP address " + address->text() + " does not belong to the range of its subnet.",
+          target);
+    if (taken.contains(*address))
+      return fail(ErrorKind::invalid, "PrivateIPAddressInUse",
+                  "IP address " + address->text() + " is in use by another network interface of the subnet.",
+                  target);
+    return *address;
+  }
+  for (const IpPrefix& prefix : prefixes)
+    for (uint32_t number = kFirstHost; prefix.family() == family && number < kHostsTriedMax; ++number) {
+      const auto candidate = host_of(prefix, number);
+      if (!candidate) break;
+      if (!taken.contains(*candidate)) return *candidate;
+    }
+  return fail(ErrorKind::invalid, "SubnetIsFull",
+              "The IP configuration '" + name + "' names no address and its subnet has none free.", target);
+}
+
+std::optional<IpAddress> kept_address(const resource::Resource* existing, std::string_view name) {
+  if (existing == nullptr) return std::nullopt;
+  if (const JsonArray* configurations = array_at(existing->body, "properties.ipConfigurations"))
+    for (const Json& element : *configurations)
+      if (string_at(element.as_object(), "name") == name)
+        return IpAddress::parse(string_at(element.as_object(), "properties.privateIPAddress").value_or(""));
+  return std::nullopt;
+}
+
+}  // namespace
+
+Result<JsonObject> Service::put_interface(WriteContext& context, const ResourceId& id,
+                                          const resource::Resource* existing, JsonObject wanted) {
+  const TenantId& tenant = platform_.core.tenant;
+  JsonObject& properties = properties_of(wanted);
+  Json& configurations = properties["ipConfigurations"];
+  if (!configurations.is_array() || configurations.get_array().empty())
+    return fail(ErrorKind::invalid, "InvalidRequestContent",
+                "A network interface needs at least one IP configuration.", "properties.ipConfigurations");
+  bool is_first = true;
+  std::set<IpAddress> own;
+  for (Json& element : configurations.get_array()) {
+    JsonObject& configuration = element.as_object();
+    const std::string name = string_at(configuration, "name").value_or("");
+    std::vector<IpPrefix> prefixes;
+    std::set<IpAddress> taken = own;
+    if (const auto subnet_text = string_at(configuration, "properties.subnet.id")) {
+      const ResourceId subnet = TRY(ResourceId::parse(*subnet_text));
+      const auto network = TRY(platform_.resources.get(context.tx, subnet.parent()));
+      const JsonObject* document = network ? find_subnet(network->body, subnet.name()) : nullptr;
+      if (document == nullptr)
+        return fail(ErrorKind::invalid, "InvalidResourceReference",
+                    "Resource " + *subnet_text + " referenced by resource " + id.text() + " was not found.",
+                    "properties.ipConfigurations[" + name + "].properties.subnet.id");
+      prefixes = subnet_prefixes(*document);
+      for (const NicLink& link : TRY(store::find<NicLink>(context.tx, tenant, "subnet", subnet.key())))
+        if (link.nic != id.key()) taken.insert(link.addresses.begin(), link.addresses.end());
+    }
+    const IpAddress address =
+        TRY(choose_address(configuration, prefixes, taken, kept_address(existing, name)));
+    own.insert(address);
+    JsonObject& own_properties = properties_of(configuration);
+    own_properties["privateIPAddress"] = address.text();
+    own_properties["provisioningState"] = "Succeeded";
+    if (!own_properties.contains("primary")) own_properties["primary"] = is_first;
+    configuration["id"] = id.text() + "/ipConfigurations/" + name;
+    configuration["type"] = "Microsoft.Network/networkInterfaces/ipConfigurations";
+    is_first = false;
+  }
+  properties["provisioningState"] = "Succeeded";
+  if (existing != nullptr)
+    for (const std::string_view key : {"macAddress", "primary", "virtualMachine", "resourceGuid"})
+      if (const Json* kept = find(existing->body, std::string("properties.") + std::string(key)))
+        properties[key] = *kept;
+  return wanted;
+}
+
+Result<void> Service::interface_changed(WriteContext& context, const ResourceId& id) {
+  const TenantId& tenant = platform_.core.tenant;
+  const auto resource = TRY(platform_.resources.get(context.tx, id));
+  MERLON_CHECK(resource.has_value());
+  const auto old = TRY(store::get<NicLink>(context.tx, tenant, id.key()));
+  NicLink link;
+  link.nic = id.key();
+  link.nic_text = resource->id.text();
+  link.vm = lower_reference(resource->body, "properties.virtualMachine.id");
+  link.group = lower_reference(resource->body, "properties.networkSecurityGroup.id");
+  if (const JsonArray* configurations = array_at(resource->body, "properties.ipConfigurations"))
+    for (const Json& element : *configurations) {
+      const JsonObject& configuration = element.as_object();
+      if (link.subnet.empty()) link.subnet = lower_reference(configuration, "properties.subnet.id");
+      if (const auto address =
+              IpAddress::parse(string_at(configuration, "properties.privateIPAddress").value_or("")))
+        link.addresses.push_back(*address);
+    }
+  TRY(store::put(context.tx, tenant, link));
+  if (old && old->group != link.group) TRY(refresh_references(context, old->group));
+  if (!old || old->group != link.group) TRY(refresh_references(context, link.group));
+  if (!link.vm.empty()) TRY(layout_changed(context, link.vm));
+  return {};
+}
+
+Result<void> Service::remove_interface(WriteContext& context, const resource::Resource& existing) {
+  const auto link = TRY(store::get<NicLink>(context.tx, platform_.core.tenant, existing.id.key()));
+  if (!link) return {};
+  if (!link->vm.empty())
+    return fail(ErrorKind::invalid, "NicInUse",
+                "Network Interface " + existing.id.text() + " is used by existing resource " + link->vm +
+                    ". Detach it from the machine first.",
+                existing.id.text());
+  TRY(store::erase<NicLink>(context.tx, platform_.core.tenant, link->nic));
+  return refresh_references(context, link->group);
+}
+
+Result<void> Service::layout_changed(WriteContext& context, const std::string& vm_key) {
+  const ResourceId vm = TRY(ResourceId::parse(vm_key));
+  TRY(recompile(context, vm));
+  for (const auto& hook : layout_changed_) TRY(hook(context, vm));
+  return {};
+}
+
+}  // namespace merlon::network

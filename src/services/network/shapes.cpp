@@ -1,0 +1,138 @@
+// Source: azure-rest-api-specs, Microsoft.Network: networkSecurityGroup.json, virtualNetwork.json,
+// networkInterface.json, publicIpAddress.json. What Merlon does not act on is kept as it came.
+#include "services/network/shapes.h"
+
+#include "base/ip.h"
+#include "services/network/security_rule.h"
+
+namespace merlon::network {
+namespace {
+
+using schema::anything;
+using schema::array_of;
+using schema::boolean;
+using schema::defaulted;
+using schema::integer;
+using schema::map_of;
+using schema::object;
+using schema::optional;
+using schema::read_only;
+using schema::required;
+using schema::Shape;
+using schema::text;
+using schema::text_of;
+
+std::optional<std::string> check_prefix(std::string_view value) {
+  if (value.find('/') != std::string_view::npos && IpPrefix::parse(value)) return std::nullopt;
+  return "is not a CIDR prefix such as 10.0.0.0/24";
+}
+
+std::optional<std::string> check_address(std::string_view value) {
+  if (IpAddress::parse(value)) return std::nullopt;
+  return "is not an IP address";
+}
+
+Shape reference() { return object({required("id", text())}); }
+
+Shape prefix() { return text().with_check(check_prefix); }
+
+// A tracked document: location, tags and the type's own properties.
+Shape document(Shape properties) {
+  return object({optional("location", text()), optional("tags", map_of(text())),
+                 optional("zones", array_of(text())), optional("extendedLocation", anything()),
+                 optional("sku", anything()), optional("properties", std::move(properties))});
+}
+
+Shape rule_properties() {
+  return object({optional("description", text().with_range(0, 140)),
+                 required("protocol", text_of({"Tcp", "Udp", "Icmp", "Esp", "Ah", "*"})),
+                 optional("sourcePortRange", text().with_check(check_port_range)),
+                 optional("destinationPortRange", text().with_check(check_port_range)),
+                 optional("sourcePortRanges", array_of(text().with_check(check_port_range))),
+                 optional("destinationPortRanges", array_of(text().with_check(check_port_range))),
+                 optional("sourceAddressPrefix", text().with_check(check_address_prefix)),
+                 optional("sourceAddressPrefixes", array_of(text().with_check(check_address_prefix))),
+                 optional("destinationAddressPrefix", text().with_check(check_address_prefix)),
+                 optional("destinationAddressPrefixes", array_of(text().with_check(check_address_prefix))),
+                 required("access", text_of({"Allow", "Deny"})),
+                 required("priority", integer().with_range(kPriorityMin, kPriorityMax)),
+                 required("direction", text_of({"Inbound", "Outbound"})),
+                 read_only("provisioningState", text())});
+}
+
+Shape subnet_properties() {
+  return object({optional("addressPrefix", prefix()), optional("addressPrefixes", array_of(prefix())),
+                 optional("networkSecurityGroup", reference()), optional("routeTable", reference()),
+                 optional("natGateway", reference()), optional("serviceEndpoints", anything()),
+                 optional("serviceEndpointPolicies", anything()), optional("delegations", anything()),
+                 optional("privateEndpointNetworkPolicies", text()),
+                 optional("privateLinkServiceNetworkPolicies", text()),
+                 optional("defaultOutboundAccess", boolean()), read_only("ipConfigurations", anything()),
+                 read_only("provisioningState", text()), read_only("purpose", text())});
+}
+
+Shape ip_configuration_properties() {
+  return object({optional("privateIPAddress", text().with_check(check_address)),
+                 defaulted("privateIPAllocationMethod", text_of({"Static", "Dynamic"}), "Dynamic"),
+                 defaulted("privateIPAddressVersion", text_of({"IPv4", "IPv6"}), "IPv4"),
+                 optional("subnet", reference()), optional("publicIPAddress", reference()),
+                 optional("primary", boolean()), read_only("provisioningState", text())});
+}
+
+}  // namespace
+
+Shape security_rule_shape() {
+  return object({required("name", text()), required("properties", rule_properties())});
+}
+
+Shape security_group_shape() {
+  return document(object(
+      {optional("securityRules", array_of(security_rule_shape())), optional("flushConnection", boolean()),
+       read_only("defaultSecurityRules", anything()), read_only("networkInterfaces", anything()),
+       read_only("subnets", anything()), read_only("flowLogs", anything()), read_only("resourceGuid", text()),
+       read_only("provisioningState", text())}));
+}
+
+Shape subnet_shape() {
+  return object({required("name", text()), optional("properties", subnet_properties())});
+}
+
+Shape virtual_network_shape() {
+  return document(object(
+      {required("addressSpace", object({required("addressPrefixes", array_of(prefix()))})),
+       optional("dhcpOptions", object({optional("dnsServers", array_of(text()))})),
+       optional("subnets", array_of(subnet_shape())), optional("virtualNetworkPeerings", anything()),
+       optional("enableDdosProtection", boolean()), optional("enableVmProtection", boolean()),
+       optional("ddosProtectionPlan", reference()), optional("bgpCommunities", anything()),
+       optional("encryption", anything()), optional("flowTimeoutInMinutes", integer().with_range(4, 30)),
+       read_only("resourceGuid", text()), read_only("provisioningState", text())}));
+}
+
+Shape network_interface_shape() {
+  return document(object(
+      {optional("ipConfigurations",
+                array_of(object(
+                    {required("name", text()), optional("properties", ip_configuration_properties())}))),
+       optional("networkSecurityGroup", reference()),
+       optional("dnsSettings",
+                object({optional("dnsServers", array_of(text())), optional("internalDnsNameLabel", text())})),
+       optional("enableIPForwarding", boolean()), optional("enableAcceleratedNetworking", boolean()),
+       optional("nicType", text_of({"Standard", "Elastic"})), read_only("virtualMachine", anything()),
+       read_only("macAddress", text()), read_only("primary", boolean()), read_only("resourceGuid", text()),
+       read_only("provisioningState", text())}));
+}
+
+Shape public_ip_address_shape() {
+  return document(object(
+      {defaulted("publicIPAllocationMethod", text_of({"Static", "Dynamic"}), "Dynamic"),
+       defaulted("publicIPAddressVersion", text_of({"IPv4", "IPv6"}), "IPv4"),
+       optional("ipAddress", text().with_check(check_address)),
+       optional("idleTimeoutInMinutes", integer().with_range(4, 30)),
+       optional("dnsSettings", object({optional("domainNameLabel", text()), optional("reverseFqdn", text()),
+                                       read_only("fqdn", text())})),
+       optional("ipTags", anything()), optional("publicIPPrefix", reference()),
+       optional("deleteOption", text_of({"Delete", "Detach"})), read_only("ipConfiguration", anything()),
+       read_only("resourceGuid", text()), read_only("provisioningState", text())}));
+}
+
+}  // namespace merlon::network

@@ -1,0 +1,15 @@
+// The declared shapes of Microsoft.Network's types.
+#pragma once
+
+#include "schema/shape.h"
+
+namespace merlon::network {
+
+schema::Shape security_rule_shape();
+schema::Shape security_group_shape();
+schema::Shape subnet_shape();
+schema::Shape virtual_network_shape();
+schema::Shape network_interface_shape();
+schema::Shape public_ip_address_shape();
+
+}  // namespace merlon::network
