@@ -168,6 +168,11 @@ std::unexpected<Error> Connection::failure(int code, std::string_view doing) con
       return refuse(
           ErrorKind::unavailable, "StorageBusy",
           "Nothing was changed: another program holds Merlon's database. Close it, then try again.");
+    case SQLITE_NOTADB:
+      return refuse(
+          ErrorKind::unavailable, "NotMerlonDatabase",
+          "merlon.db in the state directory is not a Merlon database, or damaged; it was left as it is. "
+          "Name another state directory, or move the file away.");
     case SQLITE_TOOBIG:
       return refuse(ErrorKind::too_large, "RecordTooLarge",
                     "Nothing was changed: the record is larger than " + std::to_string(kRecordBytesMax) +

@@ -13,7 +13,9 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <fstream>
+#include <thread>
 
 #include "store/sqlite_test_directory.h"
 

@@ -62,17 +62,11 @@ Result<void> set_meta(Connection& connection, std::string_view name, std::string
 // True for a file in which nothing was ever committed by anyone. A database of another program has its number
 // or a table.
 Result<bool> is_fresh(Connection& connection, const std::string& path) {
-  const auto id = read_number(connection, "PRAGMA application_id");
-  if (!id) {
-    if (id.error().kind == ErrorKind::internal && id.error().cause.find("(code 26)") != std::string::npos) {
-      return not_ours(path);  // SQLITE_NOTADB
-    }
-    return std::unexpected(id.error());
-  }
-  if (*id == kApplicationId) return false;
+  const int64_t id = TRY(read_number(connection, "PRAGMA application_id"));
+  if (id == kApplicationId) return false;
   const int64_t objects = TRY(read_number(connection, "SELECT count(*) FROM sqlite_schema"));
   const int64_t version = TRY(read_number(connection, "PRAGMA user_version"));
-  if (*id != 0 || objects != 0 || version != 0) return not_ours(path);
+  if (id != 0 || objects != 0 || version != 0) return not_ours(path);
   return true;
 }
 
