@@ -74,7 +74,7 @@ TEST(ResponseHead, HasFramingOfItsOwnAndNoBodyWhereNoneMayBe) {
 }
 
 TEST(ResponseHead, TurnsUnsendableAnswersInto500) {
-  for (const std::string bad : {std::string("a\r\nb"), std::string("a\nb"), std::string("a\0b", 3)}) {
+  for (const std::string& bad : {std::string("a\r\nb"), std::string("a\nb"), std::string("a\0b", 3)}) {
     Response response;
     response.headers.set("X", bad);
     EXPECT_TRUE(response_head(response, {}).starts_with("HTTP/1.1 500 "));

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -55,6 +56,9 @@ inline ClientParameters client_parameters(const Certificates& certificates, cons
 }
 
 inline int connect_to_port(const std::string& port) {
+  std::signal(
+      SIGPIPE,
+      SIG_IGN);  // OpenSSL's own socket writes raise it; the product's go through Asio, which does not
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
