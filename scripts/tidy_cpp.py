@@ -89,7 +89,7 @@ class Rooms:
 
 def is_test(path):
     """Tests, fuzz targets, suites that every implementation of an interface runs, and what tests share."""
-    return path.startswith("tests/") or bool(re.search(r"(_(test|fuzz|contract)|[/_]test_\w+)\.(cpp|h)$", path))
+    return path.startswith("tests/") or bool(re.search(r"(_(test|fuzz|contract|fixture)|[/_]test_\w+)\.(cpp|h)$", path))
 
 
 def permitted(rule, path, rules):
