@@ -10,7 +10,7 @@ failures=0
 libraries=$(readelf -d "$binary" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p')
 [[ -n $libraries ]]
 for library in $libraries; do
-  package=$(dpkg -S "*/$library" | sed 's/:.*//' | sort -u | grep -v -- '-dev$' | head -n 1)
+  package=$(dpkg -S "*/lib/$(uname -m)-linux-gnu/$library" | sed 's/:.*//' | sort -u | grep -v -- '-dev$' | head -n 1)
   case $package in
     libc6) ;;
     '')
