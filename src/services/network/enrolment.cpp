@@ -19,14 +19,23 @@ bool is_usable(const IpAddress& address) {
          !address.is_unspecified();
 }
 
+// IPv4 first: Azure's primary IP configuration is always one.
 std::vector<std::pair<IpAddress, IpPrefix>> usable_addresses(const ReportedInterface& interface) {
   std::vector<std::pair<IpAddress, IpPrefix>> usable;
-  for (const auto& [address, length] : interface.addresses)
-    if (is_usable(address))
-      if (const auto prefix = IpPrefix::make(address, length)) usable.emplace_back(address, *prefix);
-  // IPv4 first: Azure's primary IP configuration is always one.
-  std::stable_partition(usable.begin(), usable.end(), [](const auto& pair) { return pair.first.is_v4(); });
+  for (const IpFamily family : {IpFamily::v4, IpFamily::v6})
+    for (const auto& [address, length] : interface.addresses)
+      if (address.family() == family && is_usable(address))
+        if (const auto prefix = IpPrefix::make(address, length)) usable.emplace_back(address, *prefix);
   return usable;
+}
+
+// The interface of the default route is the primary one.
+std::vector<ReportedInterface> primary_first(const std::vector<ReportedInterface>& interfaces) {
+  std::vector<ReportedInterface> ordered;
+  for (const bool wanted : {true, false})
+    for (const ReportedInterface& interface : interfaces)
+      if (interface.default_route == wanted) ordered.push_back(interface);
+  return ordered;
 }
 
 // "10.0.0.0/24" → "onlink-10.0.0.0-24", "fd00::/64" → "onlink-fd00---64": a name that Azure's rule for
@@ -88,10 +97,8 @@ Result<void> Service::enrol(WriteContext& context, const machine::Machine& machi
     TRY(platform_.resources.store_document(context, nsg,
                                            TRY(shown_document(context.tx, nsg, group, std::move(document)))));
   }
-  std::vector<ReportedInterface> interfaces = machine.facts.interfaces;
-  std::stable_partition(interfaces.begin(), interfaces.end(), [](const auto& i) { return i.default_route; });
   bool is_first = true;
-  for (const ReportedInterface& interface : interfaces) {
+  for (const ReportedInterface& interface : primary_first(machine.facts.interfaces)) {
     if (usable_addresses(interface).empty()) continue;
     const std::string name = is_first ? machine.name + "-nic" : machine.name + "-" + interface.name;
     const ResourceId nic = TRY(ResourceId::parse(provider + "networkInterfaces/" + name));
