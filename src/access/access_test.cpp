@@ -257,16 +257,21 @@ TEST_F(AccessTest, PermissionsOfTheCaller) {
   EXPECT_THAT(permissions[0].not_actions, testing::Contains("Microsoft.Authorization/*/Write"));
 }
 
-TEST_F(AccessTest, ManyAssignmentsElsewhereChangeNothing) {
+// 4000 in a subscription (rbac.md, "Limits and rules"); the rows are put there directly, since only the last
+// ones matter.
+TEST_F(AccessTest, ASubscriptionHoldsFourThousandAssignments) {
   const Uuid ada = new_user("ada");
   ASSERT_TRUE(store_->write([&](store::Transaction& tx) -> Result<void> {
-    for (int i = 0; i < 1500; ++i)
-      TRY(access_.assign(
-          tx, new_assignment(ada, kOwner, "/subscriptions/other/resourceGroups/g" + std::to_string(i))));
+    for (int i = 0; i < 3999; ++i)
+      TRY(store::put(tx, directory_.tenant(),
+                     new_assignment(ada, kOwner, kSubscription + "/resourceGroups/g" + std::to_string(i))));
     return {};
   }));
   EXPECT_FALSE(may(ada, "a/b/read"));
-  EXPECT_TRUE(may(ada, "a/b/read", "/subscriptions/other/resourceGroups/g1499"));
+  EXPECT_TRUE(may(ada, "a/b/read", kSubscription + "/resourceGroups/g3998"));
+  EXPECT_EQ(error_of(new_assignment(ada, kReader, kGroup)), "");
+  EXPECT_EQ(error_of(new_assignment(ada, kOwner, kGroup)), "RoleAssignmentLimitExceeded");
+  EXPECT_EQ(error_of(new_assignment(ada, kOwner, kSubscription + "1")), "");
 }
 
 }  // namespace

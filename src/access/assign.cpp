@@ -63,6 +63,21 @@ bool same_target(const RoleAssignment& a, const RoleAssignment& b) {
          ascii_iequal(a.scope, b.scope);
 }
 
+// Rows of other scopes are passed over by their keys, unread: a principal may hold thousands.
+Result<void> require_new(store::Reader& reader, const TenantId& tenant, const RoleAssignment& assignment,
+                         const std::string& normal) {
+  for (const store::Row& row :
+       TRY(reader.find(RoleAssignment::table(), tenant, "principal", assignment.principal_id.text()))) {
+    if (!row.key.starts_with(normal + "\n")) continue;
+    const RoleAssignment other = TRY(store::decode<RoleAssignment>(row));
+    if (same_target(other, assignment))
+      return fail(ErrorKind::conflict, "RoleAssignmentExists",
+                  "The role assignment already exists. The ID of the conflicting role assignment is " +
+                      other.id.text() + ".");
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<RoleAssignment> Access::complete(store::Reader& reader, RoleAssignment assignment) {
@@ -142,12 +157,7 @@ Result<RoleAssignment> Access::assign(store::Transaction& tx, RoleAssignment ass
                     ". Assign it at or below one of its assignableScopes, or add this scope to them.",
                 "roleDefinitionId");
   assignment = TRY(complete(tx, std::move(assignment)));
-  for (const RoleAssignment& other :
-       TRY(store::find<RoleAssignment>(tx, tenant, "principal", assignment.principal_id.text())))
-    if (same_target(other, assignment))
-      return fail(ErrorKind::conflict, "RoleAssignmentExists",
-                  "The role assignment already exists. The ID of the conflicting role assignment is " +
-                      other.id.text() + ".");
+  TRY(require_new(tx, tenant, assignment, normal));
   TRY(require_room(tx, tenant, normal));
   assignment.created = assignment.updated;
   if (assignment.updated_by.empty()) assignment.updated_by = assignment.created_by;

@@ -298,7 +298,7 @@ class RandomWorld {
 
 TEST(Decide, AgreesWithTheObviousEvaluator) {
   size_t allowed = 0;
-  constexpr unsigned kWorlds = 4000;
+  constexpr unsigned kWorlds = 2000;
   for (unsigned seed = 0; seed < kWorlds; ++seed) {
     RandomWorld random(seed);
     const World world = random.world();
