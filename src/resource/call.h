@@ -16,18 +16,22 @@ namespace merlon::resource {
 
 struct Call {
   const net::Request& request;
-  std::map<std::string, std::string> parameters;  // of the route's path, decoded: {"resourceGroupName", "rg1"}
-  ResourceId id;                                   // the resource that the path names (without a trailing action)
-  JsonObject body;                                 // parsed; empty when there is none
+  std::map<std::string, std::string>
+      parameters;   // of the route's path, decoded: {"resourceGroupName", "rg1"}
+  ResourceId id;    // the resource that the path names (without a trailing action)
+  JsonObject body;  // parsed; empty when there is none
   identity::Principal principal;
   TenantId tenant;
   Timestamp now;
-  std::string origin;          // "https://host:port" as asked for: for nextLink, Location and other URLs that we hand out
+  std::string
+      origin;  // "https://host:port" as asked for: for nextLink, Location and other URLs that we hand out
   std::string api_version;
-  std::string correlation_id;  // x-ms-correlation-request-id, or ours
-  std::any gathered;           // what the route's gather step brought
+  std::string correlation_id;   // x-ms-correlation-request-id, or ours
+  std::any gathered;            // what the route's gather step brought
+  bool only_permitted = false;  // a filter_items list by one who lacks the permission at the list's scope
 
-  const std::string& parameter(std::string_view name) const;  // checked: a route that does not declare it is a bug
+  const std::string& parameter(
+      std::string_view name) const;  // checked: a route that does not declare it is a bug
 };
 
 // What a handler answers. Writers' answers leave only after COMMIT.
@@ -39,7 +43,16 @@ net::Response error_response(const Error& error, const std::string& request_id =
 // The decide step of a write. Valid only inside the handler.
 class WriteContext {
  public:
-  WriteContext(const Core& core_in, const Call& call_in, store::Transaction& tx_in) : core(core_in), call(call_in), tx(tx_in) {}
+  WriteContext(const Core& core_in, const Call& call_in, store::Transaction& tx_in)
+      : core(core_in), call(call_in), tx(tx_in), actor(call_in.principal.actor()) {}
+  // Merlon itself, which needs no right and says why it acts.
+  WriteContext(const Core& core_in, const Call& call_in, store::Transaction& tx_in, std::string system_reason)
+      : core(core_in),
+        call(call_in),
+        tx(tx_in),
+        actor{"System", {}, "merlon", {}},
+        reason(std::move(system_reason)),
+        is_system(true) {}
   const Core& core;
   const Call& call;
   store::Transaction& tx;
@@ -51,11 +64,28 @@ class WriteContext {
   JsonObject details;
   // A further ledger entry, in the same transaction, by the same actor.
   Result<void> record(std::string_view action, std::string_view resource, JsonObject entry_details);
+
+  const ledger::Actor actor;
+  std::string reason;  // the assignment that allowed the request; why the system acts
+  const bool is_system = false;
+  unsigned recorded = 0;  // entries made by record()
 };
 
 using ReadHandler = std::function<Result<net::Response>(const Call&, store::Reader&)>;
 using WriteHandler = std::function<Result<net::Response>(WriteContext&)>;
-// Step 1 (architecture.md): may block or call out, holds no transaction; its value reaches the handler as Call::gathered.
-using GatherHandler = std::function<Result<std::any>(const Call&)>;
+// Step 1 (architecture.md): may block or call out, holds no transaction; its value reaches the handler as
+// Call::gathered.
+class Gathered {  // not an any itself: std::expected and std::any each take the other for something to convert from
+ public:
+  Gathered() = default;
+  template <class T>
+  static Gathered of(T value) {
+    Gathered gathered;
+    gathered.value = std::move(value);
+    return gathered;
+  }
+  std::any value;
+};
+using GatherHandler = std::function<Result<Gathered>(const Call&)>;
 
 }  // namespace merlon::resource

@@ -24,8 +24,8 @@ struct Core {
   const Clock& clock;
   Random& random;
   TenantId tenant;
-  Uuid subscription;       // the one subscription of this tenant
-  std::string domain;      // "merlon.localhost"
+  Uuid subscription;   // the one subscription of this tenant
+  std::string domain;  // "merlon.localhost"
   std::string default_location = "local";
 };
 

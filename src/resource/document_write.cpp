@@ -1,0 +1,150 @@
+// The order of the checks is the order of their answers' usefulness: first where, then what, then whether it
+// may.
+#include "resource/document_write.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "resource/document_rules.h"
+#include "resource/removal.h"
+
+namespace merlon::resource {
+namespace {
+
+Result<void> check_place(State& state, WriteContext& context, const DocumentWrite& write) {
+  TRY(state.require_registered(context.tx, write.type.provider));
+  TRY(state.groups.require(context.tx, write.id));
+  TRY(state.require_parent(context.tx, write.id));
+  if (write.existing != nullptr) return {};
+  if (!write.type.check_name) return check_resource_name(write.id.name(), full_type(write.type));
+  const auto wrong = write.type.check_name(write.id.name());
+  if (!wrong) return {};
+  return fail(
+      ErrorKind::invalid, "InvalidResourceName",
+      "Resource name '" + write.id.name() + "' " + *wrong + " (type '" + full_type(write.type) + "').",
+      "name");
+}
+
+// The location of "…/locations/westeurope/things/x".
+std::optional<std::string> location_in(const ResourceId& id) {
+  for (const auto& [type, name] : id.parts()) {
+    if (ascii_iequal(type, "locations")) return name;
+  }
+  return std::nullopt;
+}
+
+Result<void> settle_location(const DocumentWrite& write, JsonObject& wanted) {
+  auto location = string_at(wanted, "location");
+  if (write.type.location_from_path) {
+    location = location_in(write.id);
+    MERLON_CHECK(location.has_value());
+  }
+  if (!location) {
+    return fail(ErrorKind::invalid, "LocationRequired",
+                "The location property is required for this definition.", "location");
+  }
+  const std::string normal = TRY(check_location(*location));
+  const auto before = write.existing == nullptr ? std::nullopt : string_at(write.existing->body, "location");
+  if (before && normal_location(*before) != normal) {
+    return fail(ErrorKind::conflict, "InvalidResourceLocation",
+                "The resource '" + write.id.name() + "' already exists in location '" + *before +
+                    "' in resource group '" + write.id.resource_group() +
+                    "'. A resource with the same name cannot be created in location '" + normal +
+                    "'. Please select a new resource name.",
+                "location");
+  }
+  wanted["location"] = normal;
+  return {};
+}
+
+Result<void> check_fixed(const DocumentWrite& write) {
+  if (write.existing == nullptr) return {};
+  const auto changed = schema::changed_create_only(write.type.shape, write.existing->body, write.wanted);
+  if (changed.empty()) return {};
+  return fail(ErrorKind::conflict, "PropertyChangeNotAllowed",
+              "Changing property '" + changed.front() +
+                  "' is not allowed. Delete the resource and create it anew, or send the "
+                  "value that it has.",
+              changed.front());
+}
+
+Result<void> check_link(State& state, WriteContext& context, const DocumentWrite& write, const Link& link,
+                        const std::string& text) {
+  const auto target = ResourceId::parse(text);
+  if (!target || target->provider().empty()) {
+    return fail(ErrorKind::invalid, "LinkedInvalidPropertyId",
+                "Property id '" + text.substr(0, 300) + "' at path '" + link.path +
+                    "' is invalid. Expect fully qualified resource Id that start with "
+                    "'/subscriptions/{subscriptionId}' or "
+                    "'/providers/{resourceProviderNamespace}/'.",
+                link.path);
+  }
+  // The right first: whether a thing exists is not for everyone to know.
+  TRY(context.require(link.action, target->text()));
+  // A document may refer to an element of its own: that one is being written just now.
+  if (target->is_within(write.id.text()) || TRY(state.documents.get(context.tx, *target))) return {};
+  return fail(ErrorKind::invalid, "InvalidResourceReference",
+              "Resource " + target->text() + " referenced by resource " + write.id.text() +
+                  " was not found. Please make sure that the referenced resource exists, and that both "
+                  "resources are in the "
+                  "same region.",
+              link.path);
+}
+
+Result<void> check_links(State& state, WriteContext& context, const DocumentWrite& write) {
+  for (const Link& link : write.type.links) {
+    std::vector<std::string> before;
+    if (write.existing != nullptr && write.links == LinkCheck::changed) {
+      for (const std::string& text : ids_at(write.existing->body, link.path))
+        before.push_back(ascii_lower(text));
+    }
+    for (const std::string& text : ids_at(write.wanted, link.path)) {
+      if (std::ranges::find(before, ascii_lower(text)) != before.end()) continue;
+      TRY(check_link(state, context, write, link, text));
+    }
+  }
+  return {};
+}
+
+JsonObject with_identity(const DocumentWrite& write) {
+  JsonObject out{{"id", write.id.text()}, {"name", write.id.name()}, {"type", full_type(write.type)}};
+  for (const std::string_view key : {"location", "tags"}) {
+    if (const Json* value = write.wanted.if_contains(key)) out[key] = *value;
+  }
+  for (const auto& member : write.wanted) {
+    if (!out.contains(member.key())) out.insert(member);
+  }
+  return out;
+}
+
+}  // namespace
+
+JsonObject without_identity(const JsonObject& shown) {
+  JsonObject out;
+  for (const auto& member : shown) {
+    const std::string_view key = member.key();
+    if (key != "id" && key != "name" && key != "type" && key != "etag") out.insert(member);
+  }
+  return out;
+}
+
+Result<Resource> write_document(State& state, WriteContext& context, DocumentWrite write) {
+  TRY(check_place(state, context, write));
+  if (write.type.tracked) {
+    TRY(settle_location(write, write.wanted));
+    if (const JsonObject* tags = object_at(write.wanted, "tags")) TRY(check_tags(*tags));
+  }
+  TRY(check_fixed(write));
+  TRY(check_links(state, context, write));
+  JsonObject shown = with_identity(write);
+  if (write.type.put) shown = TRY(write.type.put(context, write.id, write.existing, std::move(shown)));
+  Resource stored = TRY(state.documents.put(context.tx, write.id, shown, context.actor));
+  if (!write.type.changed) return stored;
+  TRY(write.type.changed(context, write.id));
+  auto current =
+      TRY(state.documents.get(context.tx, write.id));  // what depends on it may have shown up in it
+  if (!current) return internal_error("resource " + write.id.text() + " is gone after its own write");
+  return *std::move(current);
+}
+
+}  // namespace merlon::resource

@@ -1,0 +1,316 @@
+// Rights are asked for twice on a write: in a snapshot, so that nobody without them makes Merlon gather
+// anything, and again inside the transaction, so that what is carried out was allowed at the moment that it
+// was committed (Invariant 3).
+#include "resource/pipeline.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "base/time_text.h"
+#include "resource/request_checks.h"
+
+namespace merlon::resource {
+namespace {
+
+constexpr size_t kEnteredTextMax = 1024;
+
+// A path with {names}, filled in.
+std::string fill(std::string_view text, const std::map<std::string, std::string>& parameters) {
+  std::string out;
+  while (!text.empty()) {
+    const size_t open = text.find('{');
+    out += text.substr(0, open);
+    if (open == std::string_view::npos) break;
+    const size_t close = text.find('}', open);
+    MERLON_CHECK(close != std::string_view::npos);
+    const auto at = parameters.find(std::string(text.substr(open + 1, close - open - 1)));
+    MERLON_CHECK(at != parameters.end());
+    out += at->second;
+    text.remove_prefix(close + 1);
+  }
+  return out;
+}
+
+bool is_refusal(const Error& error) {
+  return error.kind == ErrorKind::forbidden || error.kind == ErrorKind::unauthenticated;
+}
+
+std::string quoted_text(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c >= 0x20 && c < 0x7f) out += c == '"' || c == '\\' ? '\'' : c;
+  }
+  return out;
+}
+
+std::string routing_id(const Core& core, Timestamp now, const std::string& request_id) {
+  std::string time;  // 20261122T182335Z
+  for (const char c : to_rfc3339(std::chrono::floor<std::chrono::seconds>(now))) {
+    if (c != '-' && c != ':') time += c;
+  }
+  std::string location = core.default_location;
+  std::ranges::transform(location, location.begin(),
+                         [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
+  return location + ":" + time + ":" + request_id;
+}
+
+}  // namespace
+
+struct Pipeline::Asked {
+  Call call;
+  Router::Match match;
+  const Route* route = nullptr;
+  Result<void> named;         // what is wrong with the ids in its path
+  std::string action, scope;  // what the route's permission comes to for this request
+  access::Decision decision;
+  bool identified = false;
+  std::string justification;  // as the handler left them, also when it failed
+  JsonObject details;
+};
+
+net::Response Pipeline::handle(const net::Request& request, const std::string& origin) const {
+  Asked asked{.call = {.request = request,
+                       .parameters = {},
+                       .id = {},
+                       .body = {},
+                       .principal = {},
+                       .tenant = state_.core.tenant,
+                       .now = state_.core.clock.now(),
+                       .origin = origin,
+                       .api_version = {},
+                       .correlation_id = correlation_id_of(request),
+                       .gathered = {}},
+              .match = router_.find(request.method, request.segments),
+              .route = nullptr,
+              .named = {},
+              .action = {},
+              .scope = {},
+              .decision = {},
+              .justification = {},
+              .details = {}};
+  if (asked.match.route) asked.route = &state_.routes[*asked.match.route];
+  auto answer = run(asked);
+  net::Response response = answer ? *std::move(answer) : error_response(answer.error(), request.request_id);
+  if (!answer && answer.error().kind == ErrorKind::unauthenticated) {
+    // RFC 6750 section 3, with Azure's authorization_uri: clients read the tenant from it.
+    response.headers.set("WWW-Authenticate", "Bearer authorization_uri=\"" + origin + "/" +
+                                                 state_.core.tenant.text() +
+                                                 "\", error=\"invalid_token\", error_description=\"" +
+                                                 quoted_text(answer.error().message) + "\"");
+  }
+  if (!answer && answer.error().kind == ErrorKind::method_not_allowed) {
+    response.headers.set("Allow", join(asked.match.allowed, ", "));
+  }
+  finish(asked, response);
+  return response;
+}
+
+void Pipeline::finish(const Asked& asked, net::Response& response) const {
+  const net::Request& request = asked.call.request;
+  response.headers.set("x-ms-request-id", request.request_id);
+  response.headers.set("x-ms-correlation-request-id", asked.call.correlation_id);
+  response.headers.set("x-ms-routing-request-id",
+                       routing_id(state_.core, asked.call.now, request.request_id));
+  response.headers.set("Cache-Control", "no-cache");
+  const bool wanted = ascii_iequal(request.headers.value_or("x-ms-return-client-request-id", ""), "true");
+  if (const std::string* client_id = request.headers.find("x-ms-client-request-id");
+      wanted && client_id != nullptr) {
+    response.headers.set("x-ms-client-request-id", quoted_text(client_id->substr(0, 128)));
+  }
+}
+
+Result<net::Response> Pipeline::run(Asked& asked) const {
+  if (asked.route != nullptr && asked.route->permission.empty()) return run_public(asked);
+  if (asked.route == nullptr || !asked.route->any_api_version) {
+    asked.call.api_version = TRY(check_api_version(asked.call.request));
+  }
+  if (asked.route != nullptr) asked.named = name_resource(asked);
+  if (asked.route != nullptr && asked.route->read && !asked.route->gather) return run_read(asked);
+  auto may = state_.core.store.read([&](store::Reader& reader) -> Result<void> {
+    TRY(identify(asked, reader));
+    if (asked.route == nullptr) return std::unexpected(no_route(asked));
+    return authorize(asked, reader);
+  });
+  if (!may) {
+    if (asked.identified && may.error().kind == ErrorKind::forbidden) enter_refusal(asked, may.error());
+    return std::unexpected(std::move(may).error());
+  }
+  if (asked.route->read) return run_read(asked);
+  auto answer = run_write(asked);
+  if (!answer) enter_refusal(asked, answer.error());
+  return answer;
+}
+
+Result<net::Response> Pipeline::run_public(Asked& asked) const {
+  if (!asked.route->any_api_version) asked.call.api_version = TRY(check_api_version(asked.call.request));
+  asked.call.parameters = std::move(asked.match.parameters);
+  MERLON_CHECK(asked.route->read != nullptr);  // a public write would be nobody's
+  return store::read_value<net::Response>(
+      state_.core.store, [&](store::Reader& reader) { return asked.route->read(asked.call, reader); });
+}
+
+// The resource that the path names, from exactly the segments that the declaration says are its id: a name
+// that is no name is an error here, never a shorter id.
+Result<void> Pipeline::name_resource(Asked& asked) const {
+  const auto& segments = asked.call.request.segments;
+  TRY(check_subscription(asked.call.request, state_.core.subscription));
+  const auto end = segments.begin() + static_cast<std::ptrdiff_t>(asked.match.id_segments);
+  asked.call.id = TRY(ResourceId::from_segments({segments.begin(), end}));
+  asked.call.parameters = std::move(asked.match.parameters);
+  for (auto& [name, value] : asked.call.parameters) {
+    if (name == "+scope") continue;
+    if (value.find('/') != std::string::npos) {
+      return fail(ErrorKind::invalid, "InvalidResourceId",
+                  "The path's '" + name + "' contains an encoded '/'. Remove it.", name);
+    }
+  }
+  asked.action = fill(asked.route->permission, asked.call.parameters);
+  asked.scope = asked.route->checked_at.empty() ? asked.call.id.text()
+                                                : fill(asked.route->checked_at, asked.call.parameters);
+  return {};
+}
+
+Result<void> Pipeline::identify(Asked& asked, store::Reader& reader) const {
+  const net::Request& request = asked.call.request;
+  auto principal =
+      state_.core.issuer.authenticate(reader, request.headers.value_or("Authorization", ""), request.peer);
+  if (!principal) {
+    if (principal.error().kind == ErrorKind::unauthenticated) note_unauthenticated(asked, principal.error());
+    return std::unexpected(std::move(principal).error());
+  }
+  MERLON_CHECK(!principal->object_id.is_nil());
+  asked.call.principal = *std::move(principal);
+  asked.identified = true;
+  return {};
+}
+
+Result<void> Pipeline::authorize(Asked& asked, store::Reader& reader) const {
+  TRY(Result<void>(asked.named));  // only now: who is not known is told nothing but that
+  access::Question question{.action = asked.action, .scope = asked.scope};
+  if (asked.route->attributes) {
+    if (auto body = parse_body(asked.call.request)) asked.call.body = *std::move(body);
+    // A body that says nothing sensible gives no attributes: conditions that ask for them do not grant.
+    if (auto attributes = asked.route->attributes(asked.call, reader))
+      question.attributes = *std::move(attributes);
+  }
+  asked.decision = TRY(state_.core.access.check(reader, asked.call.principal, question));
+  if (asked.decision.allowed) return {};
+  if (asked.route->filter_items) {
+    asked.call.only_permitted = true;
+    return {};
+  }
+  return std::unexpected(authorization_failed(asked.call.principal, asked.action, asked.scope));
+}
+
+Error Pipeline::no_route(const Asked& asked) const {
+  const net::Request& request = asked.call.request;
+  if (asked.match.found) {
+    Error error;
+    error.kind = ErrorKind::method_not_allowed;
+    error.code = "MethodNotAllowed";
+    error.message = "The method '" + request.method + "' is not served at '" + request.path.substr(0, 300) +
+                    "'. Served: " + join(asked.match.allowed, ", ") + ".";
+    return error;
+  }
+  if (const auto ours = check_subscription(request, state_.core.subscription); !ours) return ours.error();
+  // Of the last "providers/", as an extension's is.
+  std::string provider;
+  for (size_t i = 0; i + 1 < request.segments.size(); ++i) {
+    if (ascii_iequal(request.segments[i], "providers")) provider = request.segments[i + 1];
+  }
+  const bool known = std::ranges::any_of(state_.routes, [&](const Route& route) {
+    return !provider.empty() && ascii_istarts_with(route.permission, provider + "/");
+  });
+  return unknown_path(request, known);
+}
+
+Result<net::Response> Pipeline::run_read(Asked& asked) const {
+  if (asked.route->gather) asked.call.gathered = TRY(asked.route->gather(asked.call)).value;
+  auto answer = store::read_value<net::Response>(
+      state_.core.store, [&](store::Reader& reader) -> Result<net::Response> {
+        TRY(identify(asked, reader));
+        TRY(authorize(asked, reader));
+        // A POST that only asks has a body too.
+        asked.call.body = TRY(parse_body(asked.call.request));
+        if (asked.route->body) asked.call.body = TRY(schema::conform(*asked.route->body, asked.call.body));
+        return asked.route->read(asked.call, reader);
+      });
+  if (!answer && asked.identified && answer.error().kind == ErrorKind::forbidden)
+    enter_refusal(asked, answer.error());
+  return answer;
+}
+
+Result<net::Response> Pipeline::run_write(Asked& asked) const {
+  asked.call.body = TRY(parse_body(asked.call.request));
+  if (asked.route->body) asked.call.body = TRY(schema::conform(*asked.route->body, asked.call.body));
+  if (asked.route->gather) asked.call.gathered = TRY(asked.route->gather(asked.call)).value;
+  return store::write_value<net::Response>(state_.core.store,
+                                           [&](store::Transaction& tx) { return decide(asked, tx); });
+}
+
+Result<net::Response> Pipeline::decide(Asked& asked, store::Transaction& tx) const {
+  const JsonObject body = asked.call.body;
+  TRY(identify(asked, tx));
+  TRY(authorize(asked, tx));
+  asked.call.body = body;  // authorize() may have put the unchecked one there
+  WriteContext context(state_.core, asked.call, tx);
+  context.reason = asked.decision.assignment_id;
+  auto response = asked.route->write(context);
+  asked.justification = context.justification;
+  asked.details = context.details;
+  if (!response) return response;
+  TRY(state_.core.ledger.append(tx, entry_for(asked, ledger::Decision::allowed)));
+  return response;
+}
+
+ledger::Entry Pipeline::entry_for(const Asked& asked, ledger::Decision decision) const {
+  ledger::Entry entry;
+  entry.time = asked.call.now;
+  entry.actor = asked.call.principal.actor();
+  entry.action = asked.action;
+  entry.resource = asked.call.id.text();
+  entry.decision = decision;
+  entry.reason = asked.decision.assignment_id;
+  entry.request_id = asked.call.request.request_id;
+  entry.correlation_id = asked.call.correlation_id;
+  entry.justification = asked.justification;
+  entry.details = asked.details;
+  return entry;
+}
+
+// What was refused or went wrong, after the transaction that would have done it is gone. Writes one by one,
+// reads summed up.
+void Pipeline::enter_refusal(const Asked& asked, const Error& error) const {
+  if (error.kind == ErrorKind::unauthenticated) return;  // note_unauthenticated has it
+  ledger::Entry entry =
+      entry_for(asked, is_refusal(error) ? ledger::Decision::denied : ledger::Decision::failed);
+  entry.reason = error.code;
+  entry.details["message"] = error.message.substr(0, kEnteredTextMax);
+  if (is_refusal(error) && !asked.decision.reason.empty())
+    entry.details["why"] = asked.decision.reason.substr(0, kEnteredTextMax);
+  if (asked.route->read) {
+    state_.core.ledger.note_denial(entry);
+    return;
+  }
+  const auto entered = state_.core.store.write(
+      [&](store::Transaction& tx) -> Result<void> { return state_.core.ledger.append(tx, entry); });
+  if (!entered)
+    log_error("a refused request could not be entered in the ledger", entered.error(),
+              {{"action", asked.action}});
+}
+
+void Pipeline::note_unauthenticated(const Asked& asked, const Error& error) const {
+  ledger::Entry entry;
+  entry.time = asked.call.now;
+  entry.actor = {"Anonymous", {}, {}, asked.call.request.peer.text()};
+  entry.action = asked.action.empty() ? "Merlon.Identity/authenticate/action" : asked.action;
+  entry.resource = asked.call.id.text();
+  entry.decision = ledger::Decision::denied;
+  entry.reason = error.code;
+  entry.request_id = asked.call.request.request_id;
+  entry.correlation_id = asked.call.correlation_id;
+  state_.core.ledger.note_denial(entry);
+}
+
+}  // namespace merlon::resource

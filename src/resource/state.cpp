@@ -1,0 +1,69 @@
+// Answers that more than one part of the Resource Manager gives.
+#include "resource/state.h"
+
+#include "base/text.h"
+
+namespace merlon::resource {
+
+Result<bool> State::may(store::Reader& reader, const Call& call, std::string_view action,
+                        std::string_view scope) const {
+  if (!call.only_permitted) return true;
+  const access::Question question{.action = std::string(action), .scope = std::string(scope)};
+  return TRY(core.access.check(reader, call.principal, question)).allowed;
+}
+
+Result<void> State::refuse_if_blind(store::Reader& reader, const Call& call, std::string_view action) const {
+  if (!call.only_permitted) return {};
+  for (const auto& group : TRY(groups.all(reader))) {
+    if (TRY(may(reader, call, action, group.id.text()))) return {};
+  }
+  return std::unexpected(authorization_failed(call.principal, action, call.id.text()));
+}
+
+Result<void> State::require_registered(store::Reader& reader, std::string_view provider) const {
+  if (!TRY(reader.get(registrations_table(), core.tenant, ascii_lower(provider)))) return {};
+  return fail(ErrorKind::conflict, "MissingSubscriptionRegistration",
+              "The subscription is not registered to use namespace '" + std::string(provider) +
+                  "'. See https://aka.ms/rps-not-found for how to register subscriptions.",
+              std::string(provider));
+}
+
+Result<void> State::require_parent(store::Reader& reader, const ResourceId& id) const {
+  if (id.parts().size() < 2) return {};
+  const ResourceId parent = id.parent();
+  // "locations/{name}" is a place, not a resource.
+  const bool stored = types.find(parent.type()) != nullptr || types.find_embedded(parent.type()) != nullptr;
+  if (!stored || TRY(documents.get(reader, parent))) return {};
+  return fail(ErrorKind::not_found, "ParentResourceNotFound",
+              "Can not perform requested operation on nested resource. Parent resource '" + parent.name() +
+                  "' not found.",
+              parent.text());
+}
+
+Error authorization_failed(const identity::Principal& principal, std::string_view action,
+                           std::string_view scope) {
+  Error error;
+  error.kind = ErrorKind::forbidden;
+  error.code = "AuthorizationFailed";
+  error.message =
+      "The client '" + principal.name + "' with object id '" + principal.object_id.text() +
+      "' does not have authorization to perform action '" + std::string(action) + "' over scope '" +
+      std::string(scope) +
+      "' or the scope is invalid. If access was recently granted, please refresh your credentials.";
+  return error;
+}
+
+Error resource_not_found(const ResourceId& id) {
+  Error error;
+  error.kind = ErrorKind::not_found;
+  error.code = "ResourceNotFound";
+  const std::string where =
+      id.resource_group().empty() ? std::string() : " under resource group '" + id.resource_group() + "'";
+  std::string path = id.provider();
+  for (const auto& [type, name] : id.parts()) path += "/" + type + "/" + name;
+  error.message = "The Resource '" + path + "'" + where +
+                  " was not found. For more details please go to https://aka.ms/ARMResourceNotFoundFix";
+  return error;
+}
+
+}  // namespace merlon::resource
