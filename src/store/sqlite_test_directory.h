@@ -16,7 +16,8 @@ namespace merlon::store {
 
 class TestDirectory {
  public:
-  TestDirectory() : path_((std::filesystem::temp_directory_path() / "merlon-store-XXXXXX").string()) {
+  TestDirectory()
+      : path_((std::filesystem::temp_directory_path() / "merlon-store-").string() + std::string(6, 'X')) {
     EXPECT_NE(::mkdtemp(path_.data()), nullptr);
   }
   TestDirectory(const TestDirectory&) = delete;
