@@ -83,6 +83,7 @@ Result<Grant> Grants::open(store::Transaction& tx, Grant grant) {
 Result<void> Grants::end(resource::WriteContext& context, const Uuid& id, std::string_view reason) {
   auto grant = TRY(get(context.tx, id));
   if (!grant || grant->state == State::ended) return {};
+  context.tx.urgent();
   const auto kind = kinds_.find(grant->kind);
   MERLON_CHECK(kind != kinds_.end());
   grant->state = State::ended;

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "resource/call.h"
+#include "server/administrators.h"
 
 namespace merlon::server {
 namespace {
@@ -34,7 +35,7 @@ Result<std::unique_ptr<Assembly>> Assembly::make(const AssemblyParameters& param
   a->directory_ = std::make_unique<identity::Directory>(tenant, clock, random);
   a->issuer_ = TRY(identity::Issuer::open(
       *a->store_, *a->seal_, clock, random,
-      {.tenant = tenant, .domain = parameters.domain, .own_audiences = parameters.own_audiences}));
+      {.tenant = tenant, .domain = a->settings_.domain, .own_audiences = parameters.own_audiences}));
   a->access_ = std::make_unique<access::Access>(*a->directory_, clock);
   a->core_.reset(new resource::Core{.store = *a->store_,
                                     .seal = *a->seal_,
@@ -46,7 +47,7 @@ Result<std::unique_ptr<Assembly>> Assembly::make(const AssemblyParameters& param
                                     .random = random,
                                     .tenant = tenant,
                                     .subscription = a->settings_.subscription,
-                                    .domain = parameters.domain});
+                                    .domain = a->settings_.domain});
   a->endpoints_ = std::make_unique<identity::Endpoints>(*a->store_, *a->ledger_, *a->directory_, *a->issuer_,
                                                         clock, random);
   a->manager_ = resource::Manager::make(*a->core_);
@@ -56,6 +57,7 @@ Result<std::unique_ptr<Assembly>> Assembly::make(const AssemblyParameters& param
   a->compute_ = compute::install(*a->platform_);
   a->network_ = network::install(*a->platform_, *a->compute_);
   a->jit_ = jit::install(*a->platform_, *a->compute_, *a->network_);
+  add_administrators_route(*a->core_, *a->manager_);
   return a;
 }
 

@@ -11,7 +11,7 @@ namespace merlon::server {
 struct Options {
   std::string state_dir;
   std::vector<std::string> listen = {"127.0.0.1:8443", "[::1]:8443"};
-  std::string domain = "merlon.localhost";
+  std::string domain;                // empty: what the state says, else merlon.localhost
   std::string store_url = "sqlite";  // the embedded store in state_dir
   std::string root_key_path;         // empty: state_dir/root.key
   bool keep_bootstrap = false;       // the first credential does not expire: for tests
@@ -20,5 +20,9 @@ struct Options {
 // Blocks until SIGTERM or SIGINT, then stops cleanly. Must be called before any other thread exists (signals
 // are masked).
 Result<void> run(const Options& options);
+
+// With the server stopped: a new bootstrap credential in DIR/bootstrap.json, for an owner who has lost every
+// other (local root).
+Result<void> recover(const std::string& state_dir);
 
 }  // namespace merlon::server

@@ -8,6 +8,7 @@
 namespace merlon::server {
 namespace {
 
+constexpr std::string_view kDefaultDomain = "merlon.localhost";
 constexpr std::string_view kKey = "settings";
 constexpr std::string_view kKeyContext = "server_settings/settings/authority_key/1";
 constexpr auto kAuthorityLifetime = std::chrono::hours(24 * 365 * 10);
@@ -70,13 +71,14 @@ Result<Settings> open_settings(store::Store& store, const seal::Seal& seal, cons
       store, [](store::Reader& reader) { return reader.get(settings_table(), kNoTenant, kKey); }));
   if (row) {
     Settings settings = TRY(read_settings(*row, seal));
-    if (settings.domain != domain)
+    if (!domain.empty() && settings.domain != domain)
       return fail(ErrorKind::invalid, "DomainMismatch",
                   "This state directory belongs to the domain '" + settings.domain + "', not '" + domain +
                       "'. Start with --domain " + settings.domain + ", or give another --state directory.");
     return settings;
   }
-  Settings settings = TRY(make_settings(clock, random, domain));
+  Settings settings =
+      TRY(make_settings(clock, random, domain.empty() ? std::string(kDefaultDomain) : domain));
   const JsonObject json = {{"tenantId", settings.tenant.text()},
                            {"subscriptionId", settings.subscription.text()},
                            {"domain", settings.domain},

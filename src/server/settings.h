@@ -25,8 +25,9 @@ struct Settings {
   Secret authority_key_der;
 };
 
-// Reads them, or makes them on the first start. A `domain` other than the stored one is refused: the
-// authority is constrained to its domain by name, so nothing could trust the new name.
+// Reads them, or makes them on the first start (an empty `domain` is the stored one, or merlon.localhost). A
+// `domain` other than the stored one is refused: the authority is constrained to its domain by name, so
+// nothing could trust the new name.
 Result<Settings> open_settings(store::Store& store, const seal::Seal& seal, const Clock& clock,
                                Random& random, const std::string& domain);
 

@@ -1,0 +1,177 @@
+// The life of the server process: state, first start, serving, signals.
+#include "server/server.h"
+
+#include <sys/stat.h>
+
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+
+#include "base/log.h"
+#include "crypto/system_random.h"
+#include "net/server.h"
+#include "net/worker_pool.h"
+#include "server/assembly.h"
+#include "server/certificate.h"
+#include "server/first_start.h"
+
+namespace merlon::server {
+namespace {
+
+constexpr unsigned kTickMs = 200;
+constexpr auto kRenewCertificateAfter = std::chrono::hours(24 * 45);  // half of its life
+constexpr std::string_view kDefaultPort = "8443";
+
+Result<std::string> prepare_state_dir(const std::string& directory) {
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  const std::string path = std::filesystem::absolute(directory, error).lexically_normal().string();
+  struct stat facts{};
+  if (::stat(path.c_str(), &facts) != 0 || !S_ISDIR(facts.st_mode))
+    return fail(ErrorKind::unavailable, "StateNotUsable",
+                "The state directory " + path + " cannot be made or read: " + std::strerror(errno) + ".");
+  if (::chmod(path.c_str(), 0700) != 0)
+    return fail(ErrorKind::unavailable, "StateNotUsable",
+                "The state directory " + path +
+                    " belongs to somebody else. Run as its owner, or give another --state.");
+  return path.ends_with('/') ? path.substr(0, path.size() - 1) : path;
+}
+
+Result<std::unique_ptr<Assembly>> assemble(const Options& options, const std::string& state_dir,
+                                           const Clock& clock, Random& random) {
+  if (options.store_url != "sqlite")
+    return fail(ErrorKind::unsupported, "StoreNotSupported",
+                "The store '" + options.store_url +
+                    "' is not supported by this version. Leave --store out for the embedded one.");
+  AssemblyParameters parameters;
+  parameters.state_dir = state_dir;
+  parameters.domain = options.domain;
+  parameters.root_key_path = options.root_key_path.empty() ? state_dir + "/root.key" : options.root_key_path;
+  return Assembly::make(parameters, clock, random);
+}
+
+std::string port_of(const std::string& address) { return address.substr(address.rfind(':') + 1); }
+
+// Blocks SIGTERM and SIGINT in this thread and in every one made after it, so that sigwait() alone sees them.
+sigset_t block_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+  return signals;
+}
+
+net::Response not_ready() {
+  net::Response response;
+  response.status = 503;
+  response.headers.set("Retry-After", "1");
+  return response;
+}
+
+// Renews the certificate at half-life; called by the ticker.
+class CertificateRenewal {
+ public:
+  CertificateRenewal(const Settings& settings, std::vector<std::string> listen, const Clock& clock,
+                     Random& random)
+      : settings_(settings),
+        listen_(std::move(listen)),
+        clock_(clock),
+        random_(random),
+        issued_(clock.now()) {}
+
+  Result<net::TlsIdentity> issue() { return issue_server_identity(settings_, listen_, clock_, random_); }
+  void renew_when_due(net::Server& server) {
+    if (clock_.now() - issued_ < kRenewCertificateAfter) return;
+    auto identity = issue();
+    if (!identity) {
+      log_error("the server's certificate could not be renewed", identity.error());
+      return;
+    }
+    issued_ = clock_.now();
+    server.replace_identity(*std::move(identity));
+    log(LogLevel::info, "the server's certificate has been renewed");
+  }
+
+ private:
+  const Settings& settings_;
+  std::vector<std::string> listen_;
+  const Clock& clock_;
+  Random& random_;
+  Timestamp issued_;
+};
+
+net::ServerParameters server_parameters(const Options& options, Assembly& assembly, net::TlsIdentity identity,
+                                        const std::atomic<bool>& ready) {
+  net::ServerParameters parameters;
+  parameters.listen = options.listen;
+  parameters.identity = std::move(identity);
+  parameters.names = served_names(assembly.settings().domain);
+  parameters.agents_name = agents_name(assembly.settings().domain);
+  parameters.agents_authority_pem = assembly.machines().agents_authority_pem();
+  parameters.handler = [&assembly, &ready](net::Request request, net::Responder respond) {
+    if (!ready.load(std::memory_order_acquire)) {
+      respond(not_ready());
+      return;
+    }
+    assembly.handle(std::move(request), std::move(respond));
+  };
+  return parameters;
+}
+
+}  // namespace
+
+Result<void> run(const Options& options) {
+  const sigset_t signals = block_signals();
+  const std::string state_dir = TRY(prepare_state_dir(options.state_dir));
+  const SystemClock clock;
+  crypto::SystemRandom random;
+  const auto assembly = TRY(assemble(options, state_dir, clock, random));
+  CertificateRenewal certificate(assembly->settings(), options.listen, clock, random);
+  std::atomic<bool> ready{false};
+  const auto server =
+      TRY(net::Server::start(server_parameters(options, *assembly, TRY(certificate.issue()), ready)));
+  const std::string port = port_of(server->addresses().front());
+  TRY(first_start(*assembly, state_dir, port,
+                  options.keep_bootstrap ? KeepBootstrap::yes : KeepBootstrap::no));
+  // Whatever ran out while nobody was here ends before the first request is answered.
+  TRY(assembly->grants().expire_due());
+  {
+    net::Periodic ticker("tick", kTickMs, [&] {
+      assembly->tick();
+      certificate.renew_when_due(*server);
+    });
+    assembly->machines().on_wake([&ticker] { ticker.wake(); });
+    ready.store(true, std::memory_order_release);
+    for (const std::string& address : server->addresses())
+      log(LogLevel::info, "serving",
+          {{"address", "https://" + address}, {"domain", assembly->settings().domain}});
+    int signal_number = 0;
+    sigwait(&signals, &signal_number);
+    log(LogLevel::info, "stopping", {{"signal", signal_number}});
+    assembly->machines().stop();
+    server->stop();
+    assembly->machines().on_wake({});
+  }
+  assembly->stop();
+  return {};
+}
+
+Result<void> recover(const std::string& directory) {
+  const std::string state_dir = TRY(prepare_state_dir(directory));
+  if (!std::filesystem::exists(state_dir + "/merlon.db"))
+    return fail(ErrorKind::not_found, "StateNotFound",
+                "There is no Merlon state in " + state_dir + ". Give the server's --state directory.");
+  const SystemClock clock;
+  crypto::SystemRandom random;
+  Options options;
+  options.state_dir = state_dir;
+  const auto assembly = TRY(assemble(options, state_dir, clock, random));
+  return recover_bootstrap_file(*assembly, state_dir, std::string(kDefaultPort));
+}
+
+}  // namespace merlon::server
