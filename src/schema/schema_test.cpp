@@ -54,11 +54,13 @@ TEST(Conform, KeepsWhatTheShapeNamesAndNothingElse) {
   const auto kept = conform(document(), json(R"({
     "location": "westeurope", "id": "/x", "unknown": 1, "tags": {"a": "b"},
     "properties": {"resourceGuid": "g", "rules": [{"name": "r", "priority": 100, "access": "deny", "more": [],
-      "provisioningState": "Succeeded", "source": "10.0.0.0/8"}], "weight": 0.5, "extra": {"q": [1, null]}}})"));
+      "provisioningState": "Succeeded", "source": "10.0.0.0/8"}],
+      "weight": 0.5, "extra": {"q": [1, null]}}})"));
   ASSERT_TRUE(kept) << kept.error().message;
   EXPECT_EQ(canonical(*kept), canonical(json(R"({
     "location": "westeurope", "tags": {"a": "b"},
-    "properties": {"rules": [{"name": "r", "priority": 100, "access": "Deny", "protocol": "*", "source": "10.0.0.0/8"}],
+    "properties": {"rules": [{"name": "r", "priority": 100, "access": "Deny", "protocol": "*",
+      "source": "10.0.0.0/8"}],
       "flush": false, "weight": 0.5, "extra": {"q": [1, null]}, "limits": {"perMinute": 60}}})")));
 }
 
@@ -104,7 +106,8 @@ TEST(Conform, NullMeansNotThere) {
 TEST(Conform, EveryFaultIsTold) {
   const auto refused = conform(document(), json(R"({
     "location": 7, "tags": {"k": 1, "m": true},
-    "properties": {"rules": [{"name": "", "priority": 99, "access": "Maybe", "source": "10.0.0.0/33"}, {}, "x"],
+    "properties": {"rules": [{"name": "", "priority": 99, "access": "Maybe", "source": "10.0.0.0/33"},
+      {}, "x"],
       "flush": "false", "weight": 1.5, "limits": []}})"));
   ASSERT_FALSE(refused);
   const Error& error = refused.error();
@@ -222,7 +225,8 @@ TEST(CreateOnly, DifferencesAreNamedByPath) {
     "list":[{"name":"n1","id":1},{"name":"n2","id":2}],"map":{"k":{"v":"1"}}})");
   EXPECT_THAT(changed_create_only(shape, stored, stored), IsEmpty());
   JsonObject wanted = json(R"({"location":"ne","p":{"kind":{"b":2,"a":1},"x":"2"},
-    "list":[{"name":"n2","id":3},{"name":"n1","id":1},{"name":"new","id":9}],"map":{"k":{"v":"2"},"l":{"v":"9"}}})");
+    "list":[{"name":"n2","id":3},{"name":"n1","id":1},{"name":"new","id":9}],
+    "map":{"k":{"v":"2"},"l":{"v":"9"}}})");
   EXPECT_THAT(changed_create_only(shape, stored, wanted), ElementsAre("location", "list[0].id", "map.k.v"));
   wanted = json(R"({"p":{"kind":{"a":1}}})");
   EXPECT_THAT(changed_create_only(shape, stored, wanted), ElementsAre("location", "p.kind"));
