@@ -37,6 +37,7 @@ struct Group {
   Uuid id;
   std::string display_name;
   std::string description;
+  std::string mail_nickname = {};  // az looks groups up by it
   Timestamp created;
   static const store::TableSpec& table();
   std::string key() const;

@@ -81,6 +81,11 @@ const store::TableSpec& signing_key_table() {
   return spec;
 }
 
+const store::TableSpec& well_known_table() {
+  static const store::TableSpec spec{"identity_well_known", {}};
+  return spec;
+}
+
 store::Row relation_row(const Uuid& owner, const Uuid& member) {
   return {owner.text() + "/" + member.text(), "{}", {member.text()}};
 }

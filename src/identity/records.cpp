@@ -47,9 +47,9 @@ Result<CertificateCredential> certificate_from_json(const JsonObject& json) {
 
 const std::vector<store::TableSpec>& tables() {
   static const std::vector<store::TableSpec> all = {
-      User::table(),         Group::table(),         Application::table(), ServicePrincipal::table(),
-      membership_table(),    directory_role_table(), identifier_table(),   signing_key_table(),
-      SessionStamp::table(), RefreshToken::table(),  AssertionUse::table()};
+      User::table(),      Group::table(),         Application::table(),  ServicePrincipal::table(),
+      membership_table(), directory_role_table(), identifier_table(),    signing_key_table(),
+      well_known_table(), SessionStamp::table(),  RefreshToken::table(), AssertionUse::table()};
   return all;
 }
 
@@ -90,12 +90,14 @@ JsonObject Group::to_json() const {
   return {{"id", id.text()},
           {"displayName", display_name},
           {"description", description},
+          {"mailNickname", mail_nickname},
           {"created", to_rfc3339(created)}};
 }
 Result<Group> Group::from_json(const JsonObject& json) {
   return Group{.id = TRY(require_uuid(json, "id")),
                .display_name = TRY(require_string(json, "displayName")),
                .description = TRY(require_string(json, "description")),
+               .mail_nickname = string_at(json, "mailNickname").value_or(std::string()),
                .created = TRY(require_time(json, "created"))};
 }
 

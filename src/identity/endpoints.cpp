@@ -1,0 +1,77 @@
+// Which paths are identity's, and who answers them.
+#include "identity/endpoints.h"
+
+#include "base/text.h"
+#include "identity/discovery.h"
+#include "identity/graph.h"
+#include "identity/reply.h"
+#include "identity/sign_in_error.h"
+#include "identity/tenant_path.h"
+#include "identity/token_endpoint.h"
+
+namespace merlon::identity {
+
+struct Endpoints::State {
+  State(store::Store& store, ledger::Ledger& ledger, Directory& directory, Issuer& issuer_in,
+        const Clock& clock_in, Random& random)
+      : issuer(issuer_in),
+        clock(clock_in),
+        guard(clock_in),
+        tokens(TokenParts{.store = store,
+                          .ledger = ledger,
+                          .directory = directory,
+                          .issuer = issuer_in,
+                          .clock = clock_in,
+                          .random = random,
+                          .passwords = passwords,
+                          .guard = guard}),
+        graph(store, ledger, directory, issuer_in, clock_in, random, passwords) {}
+
+  Issuer& issuer;
+  const Clock& clock;
+  PasswordGate passwords;
+  SignInGuard guard;
+  TokenEndpoint tokens;
+  Graph graph;
+};
+
+Endpoints::Endpoints(store::Store& store, ledger::Ledger& ledger, Directory& directory, Issuer& issuer,
+                     const Clock& clock, Random& random)
+    : state_(std::make_unique<State>(store, ledger, directory, issuer, clock, random)) {}
+
+Endpoints::~Endpoints() = default;
+
+std::optional<net::Response> Endpoints::handle(const net::Request& request, const std::string& origin) {
+  if (request.segments.empty()) return std::nullopt;
+  if (ascii_iequal(request.segments.front(), "v1.0"))
+    return state_->graph.handle(request, origin, {request.segments.begin() + 1, request.segments.end()});
+  if (request.path == "/oidc/userinfo") return state_->graph.handle(request, origin, request.segments);
+
+  const TenantPath path =
+      parse_tenant_path(request.segments, state_->issuer.tenant(), state_->issuer.domain());
+  if (auto discovery = handle_discovery(state_->issuer, request, origin, path, state_->clock.now()))
+    return discovery;
+  const std::string rest = path.rest_text();
+  if (path.is_adfs() && rest == "portal/updatepassword") return state_->tokens.change_password(request);
+  const bool first = rest.starts_with("oauth2/");
+  const bool second = rest.starts_with("oauth2/v2.0/");
+  if (!first) return std::nullopt;
+  const std::string_view name = std::string_view(rest).substr(second ? 12 : 7);
+  const Dialect dialect = path.is_adfs() ? Dialect::adfs : second ? Dialect::v2 : Dialect::v1;
+  if (name == "token") return state_->tokens.token(request, origin, path, dialect);
+  // Interactive sign-in does not exist here; clients read the refusal as such and fall back or say so.
+  if (name == "devicecode")
+    return error_reply(
+        SignInError(70003,
+                    "The device code flow is not supported by this server. Sign in with a user "
+                    "name and password, a client secret or a certificate."),
+        request, state_->clock.now());
+  if (name == "authorize")
+    return error_reply(SignInError(70005,
+                                   "Interactive sign-in is not supported by this server. Sign in with a user "
+                                   "name and password, a client secret or a certificate."),
+                       request, state_->clock.now());
+  return std::nullopt;
+}
+
+}  // namespace merlon::identity

@@ -1,0 +1,232 @@
+// How a Graph request is answered: who, which row, may they, is the body right, do it, enter it, answer.
+#include "identity/graph.h"
+
+#include "base/log.h"
+#include "base/text.h"
+#include "base/time_text.h"
+#include "identity/reply.h"
+#include "identity/sign_in_error.h"
+
+namespace merlon::identity {
+namespace {
+
+std::optional<std::vector<std::string>> match(std::string_view pattern,
+                                              const std::vector<std::string>& segments) {
+  const auto parts = split(pattern, '/');
+  if (parts.size() != segments.size()) return std::nullopt;
+  std::vector<std::string> arguments;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    if (parts[i].starts_with('{'))
+      arguments.push_back(segments[i]);
+    else if (!ascii_iequal(parts[i], segments[i]))
+      return std::nullopt;
+  }
+  return arguments;
+}
+
+std::unexpected<Error> denied() {
+  return fail(
+      ErrorKind::forbidden, "Authorization_RequestDenied",
+      "Insufficient privileges to complete the operation. Ask a Global Administrator of this directory.");
+}
+
+// Graph has codes of its own for what the rooms below report.
+std::string_view graph_code(const Error& error) {
+  switch (error.kind) {
+    case ErrorKind::internal:
+      return "generalException";
+    case ErrorKind::unavailable:
+      return "serviceNotAvailable";
+    case ErrorKind::unauthenticated:
+      return "InvalidAuthenticationToken";
+    case ErrorKind::too_large:
+      return "Request_BadRequest";
+    case ErrorKind::invalid:
+      return error.code.starts_with("Request_") ? std::string_view(error.code) : "Request_BadRequest";
+    default:
+      return error.code;
+  }
+}
+
+net::Response error_response(const Error& error, const net::Request& request, Timestamp now) {
+  if (error.kind == ErrorKind::internal)
+    log_error("a Graph request failed", error, {{"requestId", request.request_id}});
+  JsonObject body{{"code", graph_code(error)},
+                  {"message", error.message},
+                  {"innerError", JsonObject{{"date", to_rfc3339(now)},
+                                            {"request-id", request.request_id},
+                                            {"client-request-id", correlation_id(request)}}}};
+  if (!error.target.empty()) body["target"] = error.target;
+  net::Response response = json_reply(net::http_status(error.kind), {{"error", std::move(body)}});
+  if (error.kind == ErrorKind::unauthenticated)
+    response.headers.set("WWW-Authenticate", "Bearer realm=\"\", error=\"invalid_token\"");
+  return response;
+}
+
+}  // namespace
+
+Result<Uuid> GraphCall::id_argument(size_t index) const {
+  if (const auto id = Uuid::parse(arguments.at(index))) return *id;
+  return fail(ErrorKind::not_found, "Request_ResourceNotFound",
+              "Resource '" + arguments.at(index).substr(0, 100) +
+                  "' does not exist or one of its queried reference-property objects are not present.");
+}
+
+net::Response Graph::handle(const net::Request& request, const std::string& origin,
+                            const std::vector<std::string>& segments) {
+  auto response = answer(request, origin, segments);
+  if (!response) return error_response(response.error(), request, clock_.now());
+  return *std::move(response);
+}
+
+void Graph::note_denial(const net::Request& request, const Error& error, const Principal* principal,
+                        std::string_view action) {
+  ledger::Entry entry;
+  entry.time = clock_.now();
+  entry.actor =
+      principal != nullptr
+          ? principal->actor()
+          : ledger::Actor{.kind = "Anonymous", .object_id = {}, .name = {}, .address = request.peer.text()};
+  entry.action = action.empty() ? std::string("microsoft.directory/standard/read") : std::string(action);
+  entry.resource = "/tenants/" + directory_.tenant().text();
+  entry.decision = ledger::Decision::denied;
+  entry.reason = error.code;
+  entry.request_id = request.request_id;
+  entry.correlation_id = correlation_id(request);
+  ledger_.note_denial(entry);
+}
+
+Result<net::Response> Graph::answer(const net::Request& request, const std::string& origin,
+                                    const std::vector<std::string>& segments) {
+  const GraphRoute* route = nullptr;
+  bool path_exists = false;
+  GraphCall call{.request = request,
+                 .origin = origin,
+                 .directory = directory_,
+                 .clock = clock_,
+                 .random = random_,
+                 .domain = issuer_.domain(),
+                 .principal = {},
+                 .reads_directory = false,
+                 .arguments = {},
+                 .body = {},
+                 .password_hash = {}};
+  for (const GraphRoute& candidate : graph_routes()) {
+    auto arguments = match(candidate.pattern, segments);
+    if (!arguments) continue;
+    path_exists = true;
+    if (candidate.method != request.method) continue;
+    route = &candidate;
+    call.arguments = *std::move(arguments);
+    break;
+  }
+  const std::string_view action = route == nullptr ? std::string_view() : route->action;
+  auto principal = store::read_value<Principal>(store_, [&](store::Reader& reader) {
+    return issuer_.authenticate(reader, request.headers.value_or("Authorization", ""), request.peer,
+                                Api::graph);
+  });
+  if (!principal) {
+    if (principal.error().kind == ErrorKind::unauthenticated)
+      note_denial(request, principal.error(), nullptr, action);
+    return std::unexpected(std::move(principal).error());
+  }
+  call.principal = *std::move(principal);
+  if (route == nullptr)
+    return path_exists
+               ? fail(ErrorKind::method_not_allowed, "Request_BadRequest",
+                      "The method " + request.method + " is not allowed here.")
+               : fail(ErrorKind::not_found, "Request_ResourceNotFound",
+                      "Resource not found for the segment '" +
+                          (segments.empty() ? std::string() : segments.front().substr(0, 100)) + "'.");
+  auto response = route->read != nullptr ? run_read(*route, call) : run_write(*route, call);
+  if (!response && response.error().kind == ErrorKind::forbidden)
+    note_denial(request, response.error(), &call.principal, action);
+  return response;
+}
+
+Result<void> Graph::authorize(store::Reader& reader, const GraphRoute& route, GraphCall& call) {
+  const Uuid& who = call.principal.object_id;
+  const bool administrator =
+      TRY(directory_.has_directory_role(reader, *Uuid::parse(kGlobalAdministrator), who));
+  call.reads_directory =
+      administrator || TRY(directory_.has_directory_role(reader, *Uuid::parse(kDirectoryReaders), who));
+  switch (route.permission) {
+    case GraphPermission::signed_in:
+    case GraphPermission::read_self:
+      return {};
+    case GraphPermission::read_directory:
+      if (call.reads_directory) return {};
+      break;
+    case GraphPermission::write_directory:
+      if (administrator) return {};
+      break;
+  }
+  return denied();
+}
+
+Result<net::Response> Graph::run_read(const GraphRoute& route, GraphCall& call) {
+  const JsonObject body =
+      TRY(store::read_value<JsonObject>(store_, [&](store::Reader& reader) -> Result<JsonObject> {
+        TRY(authorize(reader, route, call));
+        TRY(read_body(reader, route, call));
+        return route.read(call, reader);
+      }));
+  return json_reply(200, body);
+}
+
+Result<void> Graph::read_body(store::Reader& reader, const GraphRoute& route, GraphCall& call) {
+  static_cast<void>(reader);
+  if (route.shape == nullptr) return {};
+  const JsonObject document = TRY(parse_json_object(call.request.body));
+  call.body = TRY(schema::conform(route.shape(), document));
+  return {};
+}
+
+Result<void> Graph::hash_password(GraphCall& call, const std::string& user_principal_name) {
+  const auto text = string_at(call.body, "passwordProfile.password");
+  if (!text) return {};
+  if (const auto weakness = password_weakness(*text, user_principal_name))
+    return fail(
+        ErrorKind::invalid, "Request_BadRequest",
+        "The specified password does not comply with password complexity requirements: it " + *weakness + ".",
+        "passwordProfile");
+  call.password_hash = TRY(passwords_.hash(Secret(*text)));
+  return {};
+}
+
+Result<net::Response> Graph::run_write(const GraphRoute& route, GraphCall& call) {
+  // Checked once here, so that nobody makes us hash a password without the right to set one, and again where
+  // it counts.
+  std::string name;
+  TRY(store_.read([&](store::Reader& reader) -> Result<void> {
+    TRY(authorize(reader, route, call));
+    TRY(read_body(reader, route, call));
+    name = string_at(call.body, "userPrincipalName").value_or(std::string());
+    const auto id = call.arguments.empty() ? std::nullopt : Uuid::parse(call.arguments.front());
+    const auto user =
+        id ? TRY(store::get<User>(reader, directory_.tenant(), id->text())) : std::optional<User>();
+    if (name.empty() && user) name = user->user_principal_name;
+    return {};
+  }));
+  TRY(hash_password(call, name));
+  const auto outcome =
+      TRY(store::write_value<GraphOutcome>(store_, [&](store::Transaction& tx) -> Result<GraphOutcome> {
+        TRY(authorize(tx, route, call));
+        GraphOutcome made = TRY(route.write(call, tx));
+        ledger::Entry entry;
+        entry.time = clock_.now();
+        entry.actor = call.principal.actor();
+        entry.action = made.action.empty() ? std::string(route.action) : made.action;
+        entry.resource = "/tenants/" + directory_.tenant().text() + "/" + made.resource;
+        entry.decision = ledger::Decision::allowed;
+        entry.reason = "Global Administrator";
+        entry.request_id = call.request.request_id;
+        entry.correlation_id = correlation_id(call.request);
+        entry.details = made.details;
+        TRY(ledger_.append(tx, entry));
+        return made;
+      }));
+  return outcome.status == 204 ? empty_reply(204) : json_reply(outcome.status, outcome.body);
+}
+
+}  // namespace merlon::identity

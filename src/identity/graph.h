@@ -1,0 +1,105 @@
+// The part of Microsoft Graph v1.0 that tools call. Every route is one row of one table that declares its
+// method, pattern, permission and, for a change, the ledger's action; a request without a row is 404, and no
+// handler runs before the row's permission has been checked in the very transaction that it runs in.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "identity/directory.h"
+#include "identity/graph_query.h"
+#include "identity/issuer.h"
+#include "identity/password_gate.h"
+#include "ledger/ledger.h"
+#include "net/http.h"
+#include "schema/shape.h"
+
+namespace merlon::identity {
+
+enum class GraphPermission {
+  signed_in,        // any principal: what everyone may know
+  read_self,        // Directory Readers and Global Administrators; others see themselves and nothing else
+  read_directory,   // Directory Readers and Global Administrators
+  write_directory,  // Global Administrators
+};
+
+struct GraphCall {
+  const net::Request& request;
+  std::string origin;
+  Directory& directory;
+  const Clock& clock;
+  Random& random;
+  std::string domain;
+  Principal principal;
+  bool reads_directory = false;
+  std::vector<std::string> arguments;  // what the pattern's {…} stand for
+  JsonObject body;                     // conforms to the row's shape
+  std::string password_hash;  // Argon2id of body.passwordProfile.password, made before the transaction
+
+  const TenantId& tenant() const { return directory.tenant(); }
+  bool may_see(const Uuid& id) const { return reads_directory || principal.object_id == id; }
+  Result<Uuid> id_argument(size_t index) const;  // not found when it is no UUID
+};
+
+struct GraphOutcome {
+  int status = 204;
+  JsonObject body;       // sent when the status is not 204
+  std::string resource;  // for the ledger: "users/<id>"
+  std::string action;    // replaces the row's, when one route does several things
+  JsonObject details;
+};
+
+using GraphRead = Result<JsonObject> (*)(const GraphCall&, store::Reader&);
+using GraphWrite = Result<GraphOutcome> (*)(const GraphCall&, store::Transaction&);
+
+struct GraphRoute {
+  std::string_view method;
+  std::string_view pattern;  // below /v1.0: "groups/{id}/members/$ref"
+  GraphPermission permission = GraphPermission::write_directory;
+  std::string_view action = {};  // of a change
+  GraphRead read = nullptr;      // one of read and write
+  GraphWrite write = nullptr;
+  schema::Shape (*shape)() = nullptr;  // of the body, when there is one
+};
+
+// In graph_routes.cpp. The first row that fits answers.
+const std::vector<GraphRoute>& graph_routes();
+
+class Graph {
+ public:
+  Graph(store::Store& store, ledger::Ledger& ledger, Directory& directory, Issuer& issuer, const Clock& clock,
+        Random& random, PasswordGate& passwords)
+      : store_(store),
+        ledger_(ledger),
+        directory_(directory),
+        issuer_(issuer),
+        clock_(clock),
+        random_(random),
+        passwords_(passwords) {}
+  // `segments` without "v1.0".
+  net::Response handle(const net::Request& request, const std::string& origin,
+                       const std::vector<std::string>& segments);
+
+ private:
+  Result<net::Response> answer(const net::Request& request, const std::string& origin,
+                               const std::vector<std::string>& segments);
+  Result<net::Response> run_read(const GraphRoute& route, GraphCall& call);
+  Result<net::Response> run_write(const GraphRoute& route, GraphCall& call);
+  Result<void> authorize(store::Reader& reader, const GraphRoute& route, GraphCall& call);
+  Result<void> read_body(store::Reader& reader, const GraphRoute& route, GraphCall& call);
+  Result<void> hash_password(GraphCall& call, const std::string& user_principal_name);
+  void note_denial(const net::Request& request, const Error& error, const Principal* principal,
+                   std::string_view action);
+
+  store::Store& store_;
+  ledger::Ledger& ledger_;
+  Directory& directory_;
+  Issuer& issuer_;
+  const Clock& clock_;
+  Random& random_;
+  PasswordGate& passwords_;
+};
+
+}  // namespace merlon::identity

@@ -1,0 +1,121 @@
+// What Graph's handlers share: how objects look on the wire, and how lists are paged and filtered.
+#pragma once
+
+#include <algorithm>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/text.h"
+#include "identity/graph.h"
+
+namespace merlon::identity {
+
+JsonObject graph_user(const User& user);
+JsonObject graph_group(const Group& group);
+JsonObject graph_application(const Application& application);
+JsonObject graph_service_principal(const ServicePrincipal& principal, const Application* application,
+                                   const TenantId& tenant);
+// With "@odata.type", as collections of mixed types have it; nothing when the id names no object.
+Result<std::optional<JsonObject>> graph_directory_object(store::Reader& reader, Directory& directory,
+                                                         const Uuid& id);
+
+std::unexpected<Error> graph_not_found(std::string_view id);
+std::unexpected<Error> graph_denied();
+std::unexpected<Error> graph_bad_request(std::string message, std::string target = {});
+JsonObject graph_single(const GraphCall& call, std::string_view entity_set, JsonObject object);
+JsonObject graph_list(const GraphCall& call, std::string_view entity_set, JsonArray values);
+
+template <store::Record T>
+using ToGraph = std::function<Result<JsonObject>(const T&)>;
+
+// Rows that can fit the filter, found by an index where one of its terms has one; nothing when only a scan
+// will do.
+template <store::Record T>
+Result<std::optional<std::vector<T>>> graph_candidates(store::Reader& reader, const TenantId& tenant,
+                                                       const std::vector<FilterTerm>& filter) {
+  const auto& indexes = T::table().indexes;
+  const auto has_index = [&](std::string_view name) {
+    return std::ranges::any_of(indexes, [&](const store::IndexSpec& index) { return index.name == name; });
+  };
+  for (const FilterTerm& term : filter) {
+    const std::string value = ascii_lower(term.value);
+    const bool equals = term.op == FilterOperator::equals;
+    if (equals && ascii_iequal(term.field, "id")) {
+      auto record = TRY(store::get<T>(reader, tenant, value));
+      return record ? std::vector<T>{*std::move(record)} : std::vector<T>();
+    }
+    if (equals && ascii_iequal(term.field, "appId") && has_index("app_id"))
+      return TRY(store::find<T>(reader, tenant, "app_id", value));
+    if (equals && ascii_iequal(term.field, "userPrincipalName") && has_index("name"))
+      return TRY(store::find<T>(reader, tenant, "name", value));
+    if (equals && ascii_iequal(term.field, "displayName"))
+      return TRY(store::find<T>(reader, tenant, "display_name", value));
+    if (term.op == FilterOperator::starts_with && ascii_iequal(term.field, "displayName")) {
+      std::vector<T> found;
+      store::Range range{.prefix = value, .after = {}, .after_key = {}};
+      for (;;) {
+        const auto rows = TRY(reader.scan_index(T::table(), tenant, "display_name", range));
+        for (const store::IndexedRow& row : rows) found.push_back(TRY(store::decode<T>(row.row)));
+        if (rows.size() < range.limit) return found;
+        range.after = rows.back().value;
+        range.after_key = rows.back().row.key;
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+// One page of the collection, sorted by id. Who may not read the directory gets themselves, or a refusal.
+template <store::Record T>
+Result<JsonObject> graph_page(const GraphCall& call, store::Reader& reader, std::string_view entity_set,
+                              const ToGraph<T>& to_graph) {
+  const GraphQuery query = TRY(parse_graph_query(call.request.query));
+  JsonArray values;
+  std::string last;
+  bool more = false;
+  // False ends the page.
+  const auto add = [&](const T& record) -> Result<bool> {
+    if (!query.skip_token.empty() && record.key() <= query.skip_token) return true;
+    if (!call.may_see(record.id)) return true;
+    const JsonObject object = TRY(to_graph(record));
+    if (!TRY(matches(query.filter, object))) return true;
+    if (values.size() == query.top) {
+      more = true;
+      return false;
+    }
+    last = record.key();
+    values.push_back(selected(object, query.select));
+    return true;
+  };
+  auto candidates = TRY(graph_candidates<T>(reader, call.tenant(), query.filter));
+  if (!call.reads_directory) {
+    const auto own = TRY(store::get<T>(reader, call.tenant(), call.principal.object_id.text()));
+    candidates = own ? std::vector<T>{*own} : std::vector<T>();
+  }
+  if (candidates) {
+    std::ranges::sort(*candidates, {}, &T::key);
+    for (const T& record : *candidates)
+      if (!TRY(add(record))) break;
+  } else {
+    store::Range range{.prefix = {}, .after = query.skip_token, .after_key = {}};
+    for (bool going = true; going;) {
+      const auto rows = TRY(reader.scan(T::table(), call.tenant(), range));
+      for (size_t i = 0; i < rows.size() && going; ++i) going = TRY(add(TRY(store::decode<T>(rows[i]))));
+      if (rows.size() < range.limit) break;
+      range.after = rows.back().key;
+    }
+  }
+  if (!call.reads_directory && values.empty()) return graph_denied();
+  JsonObject list = graph_list(call, entity_set, std::move(values));
+  if (more) {
+    std::string next = call.origin + "/v1.0/" + std::string(entity_set) + "?";
+    for (const auto& [name, value] : call.request.query.items)
+      if (!ascii_iequal(name, "$skiptoken"))
+        next += net::percent_encode(name) + "=" + net::percent_encode(value) + "&";
+    list["@odata.nextLink"] = next + "$skiptoken=" + net::percent_encode(last);
+  }
+  return list;
+}
+
+}  // namespace merlon::identity

@@ -1,0 +1,30 @@
+// Argon2id with a bound on how many run at once: each takes 64 MiB, and strangers decide how many are asked
+// for.
+#pragma once
+
+#include <mutex>
+#include <semaphore>
+#include <string>
+
+#include "base/result.h"
+#include "base/secret.h"
+
+namespace merlon::identity {
+
+class PasswordGate {
+ public:
+  // The same work whether `hash` is a user's or empty (no such user, or no password): then the answer is
+  // false. `unavailable` when too many wait.
+  Result<bool> verify(const Secret& password, const std::string& hash);
+  Result<std::string> hash(const Secret& password);
+
+ private:
+  static constexpr int kAtOnce = 4;
+  Result<std::string> decoy();
+
+  std::counting_semaphore<kAtOnce> slots_{kAtOnce};
+  std::mutex decoy_mutex_;
+  std::string decoy_;
+};
+
+}  // namespace merlon::identity

@@ -1,0 +1,98 @@
+// The OAuth 2.0 token endpoint (RFC 6749 section 3.2) in Entra's v1 and v2 forms and in AD FS's: client
+// credentials by secret and by certificate assertion, user name and password, refresh tokens. Also AD FS's
+// password change.
+//
+// Every token is in the ledger before it leaves: the entry is written in the transaction that also uses up
+// the assertion or the refresh token, and the answer is sent after that commit.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "identity/client_authentication.h"
+#include "identity/directory.h"
+#include "identity/issuer.h"
+#include "identity/password_gate.h"
+#include "identity/scope.h"
+#include "identity/sign_in_guard.h"
+#include "identity/tenant_path.h"
+#include "ledger/ledger.h"
+#include "net/http.h"
+
+namespace merlon::identity {
+
+struct TokenParts {
+  store::Store& store;
+  ledger::Ledger& ledger;
+  Directory& directory;
+  Issuer& issuer;
+  const Clock& clock;
+  Random& random;
+  PasswordGate& passwords;
+  SignInGuard& guard;
+};
+
+// One request to the endpoint, read.
+struct TokenRequest {
+  const net::Request& request;
+  std::string origin;
+  TenantPath path;
+  Dialect dialect = Dialect::v2;
+  net::Query form;
+  bool understands_claims_challenge = false;
+  bool wants_client_info = false;
+  std::string ledger_resource;  // what a refusal is about, as far as it is known
+  const std::string* field(std::string_view name) const { return form.find(name); }
+};
+
+// Everything that a grant has decided, ready to be signed and recorded.
+struct Grant {
+  TokenSubject subject;
+  std::string name;  // grant_type
+  Uuid credential_id;
+  bool openid = false;
+  std::optional<AssertionUse> assertion_use;
+  std::optional<RefreshToken> refresh;  // to be stored
+  std::string refresh_text;             // its text, for the client
+  std::string rotated_digest;           // the refresh token that it replaces
+};
+
+class TokenEndpoint {
+ public:
+  explicit TokenEndpoint(TokenParts parts) : parts_(parts) {}
+  net::Response token(const net::Request& request, const std::string& origin, const TenantPath& path,
+                      Dialect dialect);
+  net::Response change_password(const net::Request& request);
+
+ private:
+  SignIn<JsonObject> answer(TokenRequest& request);
+  SignIn<TokenRequest> read(const net::Request& request, const std::string& origin, const TenantPath& path,
+                            Dialect dialect) const;
+  SignIn<RequestedScope> requested_scope(const TokenRequest& request) const;
+  AssertionContext assertion_context(const TokenRequest& request) const;
+
+  SignIn<Grant> client_credentials(TokenRequest& request);
+  SignIn<Grant> password(TokenRequest& request);
+  SignIn<Grant> refresh_token(TokenRequest& request);
+  SignIn<User> check_password(const net::Request& request, const std::string& name, const Secret& password,
+                              std::string& ledger_resource);
+  SignIn<Client> user_client(const TokenRequest& request, store::Reader& reader) const;
+  SignIn<std::string> user_audience(const TokenRequest& request, store::Reader& reader,
+                                    const std::string& audience) const;
+  Grant user_grant(const TokenRequest& request, const User& user, const Client& client,
+                   const std::string& stamp) const;
+  void add_refresh_token(Grant& grant, const Uuid& family) const;
+
+  SignIn<JsonObject> issue(const TokenRequest& request, Grant grant);
+  Result<void> record(store::Transaction& tx, const TokenRequest& request, const Grant& grant);
+  Result<void> use_up(store::Transaction& tx, const TokenRequest& request, const Grant& grant);
+  JsonObject response_body(const TokenRequest& request, const Grant& grant,
+                           const std::string& access_token) const;
+  void note_refusal(const net::Request& request, const SignInError& error, const std::string& resource,
+                    std::string_view action);
+  std::string tenant_path() const { return "/tenants/" + parts_.directory.tenant().text(); }
+
+  TokenParts parts_;
+};
+
+}  // namespace merlon::identity
