@@ -47,8 +47,8 @@ void add_administrators_route(const resource::Core& core, resource::Manager& man
   route.summary = "Make a person administrator: Owner of everything; the bootstrap credential is retired";
   route.body = schema::object({schema::required("userPrincipalName", schema::text().with_range(3, 256)),
                                schema::optional("displayName", schema::text().with_range(1, 256))});
-  route.gather = [&core](const Call&) -> Result<std::any> {
-    return std::any(
+  route.gather = [&core](const Call&) -> Result<resource::Gathered> {
+    return resource::Gathered::of(
         std::make_shared<identity::OneTimePassword>(TRY(identity::make_one_time_password(core.random))));
   };
   route.write = [&core](WriteContext& context) { return create_administrator(core, context); };
