@@ -73,7 +73,6 @@ Result<void> SqliteWriter::write(const Work& work) {
   MERLON_CHECK(std::this_thread::get_id() != thread_.get_id());
   Waiting waiting{.work = &work, .result = {}, .effects = {}, .done = false, .finished = {}};
   std::unique_lock lock(mutex_);
-  started_ = true;
   queue_.push_back(&waiting);
   if (queue_.size() == 1) wake_.notify_one();
   waiting.finished.wait(lock, [&] { return waiting.done; });
@@ -82,7 +81,7 @@ Result<void> SqliteWriter::write(const Work& work) {
 
 void SqliteWriter::before_commit(Work hook) {
   const std::lock_guard lock(mutex_);
-  MERLON_CHECK(!started_ && !hook_);
+  MERLON_CHECK(!hook_);
   hook_ = std::move(hook);
 }
 
@@ -183,9 +182,15 @@ Result<void> SqliteWriter::run_one(Waiting& write, Group& group) {
 
 Result<void> SqliteWriter::run_hook(Group& group) {
   // No lock: it was set before the first write, whose queueing orders it before this.
-  if (!hook_) return {};
+  const Work* hook = nullptr;
+  {
+    // Set once, possibly after the first writes; from then on it does not change.
+    const std::lock_guard lock(mutex_);
+    if (hook_) hook = &hook_;
+  }
+  if (hook == nullptr) return {};
   SqliteTransaction transaction(*connection_, layout_);
-  TRY(run_guarded(hook_, transaction));
+  TRY(run_guarded(*hook, transaction));
   if (!connection_->in_transaction())
     return internal_error("SQLite rolled the transaction back in the before-commit hook");
   group.hook_effects = transaction.take_effects();

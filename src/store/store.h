@@ -100,7 +100,7 @@ class Store {
   // One snapshot. Thread-safe; as many at once as there are threads.
   virtual Result<void> read(const std::function<Result<void>(Reader&)>& work) = 0;
   // Runs at the end of every group commit that changed something, before COMMIT, outside the savepoints: the ledger's
-  // sequencer. Its failure fails the whole group. Set once, before the first write.
+  // sequencer. Its failure fails the whole group. Set once, before anything that it must see is written.
   virtual void before_commit(std::function<Result<void>(Transaction&)> hook) = 0;
   // Group commits so far, for tests and metrics.
   virtual uint64_t commit_count() const = 0;
