@@ -1,0 +1,96 @@
+// This machine's packet filter: what the state and the openings say, in the kernel, and put back when
+// somebody takes it away. The only door to nftables in Merlon. Privileged; one thread.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "agent/firewall_compile.h"
+#include "agent/firewall_kernel.h"
+#include "agent/firewall_monitor.h"
+#include "base/clock.h"
+
+namespace merlon::agent {
+
+// What audit mode let through that enforcement would have dropped, since the last look.
+struct WouldDrop {
+  int64_t inbound = 0, outbound = 0;  // packets
+  JsonArray flows;                    // the most frequent: {direction, peer, protocol, port, packets}
+};
+
+class Firewall {
+ public:
+  static Result<Firewall> open(const Clock& clock);
+
+  // Makes the table anew with exactly these rules and openings, whatever was there: at the agent's start.
+  Result<void> begin(const machine::DesiredState& state, const Platform& platform,
+                     const std::vector<LiveOpening>& openings);
+  // Rules change by refilling chains, in one transaction. Openings are not touched: an old dump of them, put
+  // back, would lengthen them.
+  Result<void> apply(const machine::DesiredState& state, const Platform& platform);
+  // Replaces all openings. One past its deadline is left out.
+  Result<void> set_openings(const std::vector<LiveOpening>& openings);
+  // Is any of the opening's elements in the kernel still?
+  Result<bool> is_open(const LiveOpening& opening);
+  // Takes elements out that the kernel should have, and reasserts the others from their deadlines: after a
+  // suspend, which stops the kernel's timers.
+  Result<void> reassert_openings();
+  // Takes the table away: the machine is as open as without Merlon.
+  Result<void> remove();
+  // The table is not ours to keep any more: nothing is repaired or opened until begin().
+  void forget();
+  Result<bool> table_exists();
+
+  int monitor_fd() const { return monitor_.fd(); }
+  struct Interference {
+    bool table_lost = false;
+    Duration gap{};        // from hearing of it until repaired; hearing takes well under a millisecond
+    bool changed = false;  // somebody else changed our table, or we cannot tell
+    bool others_changed = false;
+  };
+  // Reads the kernel's events and repairs at once what they say (when `repair`), openings from their
+  // deadlines.
+  Result<Interference> watch(bool repair);
+  // Something is still to be repaired, and no event will say so again.
+  bool needs_watch() const { return pending_.table_removed || pending_.missed || pending_.our_commits > 0; }
+
+  // Other base chains that may drop what we accept: "inet filter input (policy drop)".
+  Result<std::vector<std::string>> blockers();
+  Result<WouldDrop> would_drop();
+
+ private:
+  Firewall(const Clock& clock, Nft nft, FirewallMonitor monitor)
+      : clock_(clock), nft_(std::move(nft)), monitor_(std::move(monitor)) {}
+  Result<void> recreate();
+  // Runs a transaction of ours; the events of it are taken out of the monitor, those of others are kept.
+  Result<void> commit(const std::string& commands);
+  Result<std::vector<std::string>> stale_chains(const machine::DesiredState& state);
+  Elements live_elements() const;
+  std::vector<OpeningSet> sets_in_use() const;
+
+  const Clock& clock_;
+  Nft nft_;
+  FirewallMonitor monitor_;
+  std::optional<machine::DesiredState> state_;
+  Platform platform_;
+  std::vector<LiveOpening> openings_;
+  Elements in_kernel_;
+  std::set<OpeningSet> sets_;  // created in the table; they stay until the table is made anew
+  FirewallMonitor::News pending_;
+  WouldDrop counted_;
+  std::map<std::string, int64_t> counted_flows_;
+};
+
+// Which of the base chains in a `list chains` may stop a packet that we let through.
+struct OtherChain {
+  std::string family, table, name, hook;
+  bool policy_drop = false;
+  std::string text() const { return family + " " + table + " " + name; }
+};
+std::vector<OtherChain> other_chains(const JsonArray& listing);
+bool has_dropping_rule(const JsonArray& table_listing);
+
+}  // namespace merlon::agent

@@ -1,0 +1,53 @@
+// Desired state to nftables text: pure, so that golden tests show every rule. One table `inet merlon`;
+// inbound is judged in prerouting between connection tracking (-200) and dstnat (-100), on the address and
+// port as published, for host and containers alike; outbound in postrouting after srcnat (100), on what
+// leaves. Nothing that the server wrote (names, ids) goes into the text: addresses, numbers and our own words
+// alone.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "agent/firewall_openings.h"
+#include "machine/desired_state.h"
+
+namespace merlon::agent {
+
+inline constexpr std::string_view kTable = "inet merlon";
+
+// How the agent itself reaches its server. Told apart by the user id of its unprivileged process, not by a
+// socket mark: SO_MARK needs CAP_NET_ADMIN, and the process that speaks to the network keeps no capability.
+struct Contact {
+  std::vector<IpAddress> addresses;
+  uint16_t port = 0;
+  uint32_t uid = 0;
+  bool operator==(const Contact&) const = default;
+};
+
+// What must pass whatever the rules say (kernel.md, "What must always pass"), as this machine needs it.
+struct Platform {
+  std::vector<std::string> internal_interfaces;  // names, or prefixes that end in '*'
+  std::vector<std::string> uplinks;  // interfaces that are outside, whatever their names look like
+  std::vector<IpAddress> resolvers;
+  Contact contact;
+  bool operator==(const Platform&) const = default;
+};
+
+// An interface name or "prefix*" that may stand in a rule.
+bool is_interface_pattern(std::string_view text);
+
+// Creates what outlives rule changes: table, base chains, counters, sets. Changes nothing that is there.
+std::string base_text();
+// The chains that a state needs, beside the two base chains.
+std::vector<std::string> chain_names(const machine::DesiredState& state);
+// Empties every chain and fills it anew; sets are not touched. `stale` are chains to remove.
+std::string rules_text(const machine::DesiredState& state, const Platform& platform,
+                       const std::vector<OpeningSet>& opening_sets, const std::vector<std::string>& stale);
+// The look-ups of openings alone: emptied and filled anew when a prefix length comes into use.
+std::string opening_lookups_text(const std::vector<OpeningSet>& opening_sets);
+
+// Nothing but the platform rules: what a machine whose rules cannot be read starts with.
+machine::DesiredState closed_state();
+
+}  // namespace merlon::agent

@@ -1,0 +1,78 @@
+// libnftables behind Result.
+#include "agent/firewall_kernel.h"
+
+#include <nftables/libnftables.h>
+
+#include "base/text.h"
+
+namespace merlon::agent {
+namespace {
+
+constexpr size_t kErrorTextMax = 1000;
+// A listing of other people's rules may be long; beyond this it is not ours to hold in memory.
+constexpr JsonLimits kListingLimits{.bytes_max = 64 * 1024 * 1024, .depth_max = 64};
+
+// nftables speaks of a missing table, chain, set or element in these words (strerror of ENOENT).
+bool says_missing(std::string_view text) {
+  return text.find("No such file or directory") != std::string_view::npos;
+}
+
+}  // namespace
+
+void Nft::Free::operator()(nft_ctx* context) const { nft_ctx_free(context); }
+
+Result<Nft> Nft::open() {
+  std::unique_ptr<nft_ctx, Free> context(nft_ctx_new(NFT_CTX_DEFAULT));
+  if (!context || nft_ctx_buffer_output(context.get()) != 0 || nft_ctx_buffer_error(context.get()) != 0)
+    return fail(
+        ErrorKind::internal, "FirewallUnavailable",
+        "The kernel's firewall could not be opened. Run the agent as root (CAP_NET_ADMIN) on a kernel with "
+        "nf_tables.");
+  return Nft(std::move(context));
+}
+
+Result<std::string> Nft::run_for_text(const std::string& commands, unsigned output_flags) {
+  nft_ctx_output_set_flags(context_.get(), output_flags | NFT_CTX_OUTPUT_NUMERIC_PROTO);
+  const int outcome = nft_run_cmd_from_buffer(context_.get(), commands.c_str());
+  const char* output = nft_ctx_get_output_buffer(context_.get());
+  const char* error = nft_ctx_get_error_buffer(context_.get());
+  if (outcome == 0) return std::string(output == nullptr ? "" : output);
+  const std::string said = std::string(error == nullptr ? "" : error).substr(0, kErrorTextMax);
+  if (says_missing(said)) return fail(ErrorKind::not_found, "FirewallObjectMissing", said);
+  return fail(ErrorKind::internal, "FirewallRefused",
+              "The kernel's firewall refused a change and kept what it had: " + said +
+                  " Check that the agent has CAP_NET_ADMIN and the kernel nf_tables.");
+}
+
+Result<void> Nft::run(const std::string& commands) {
+  TRY(run_for_text(commands, 0));
+  return {};
+}
+
+Result<JsonArray> Nft::list_as(const std::string& command, unsigned output_flags) {
+  const std::string text = TRY(run_for_text(command, output_flags | NFT_CTX_OUTPUT_JSON));
+  const JsonObject object = TRY(parse_json_object(text, kListingLimits));
+  const JsonArray* listing = array_at(object, "nftables");
+  if (listing == nullptr) return internal_error("nftables answered '" + command + "' without a listing");
+  return *listing;
+}
+
+Result<JsonArray> Nft::list(const std::string& command) { return list_as(command, NFT_CTX_OUTPUT_TERSE); }
+Result<JsonArray> Nft::list_with_elements(const std::string& command) { return list_as(command, 0); }
+
+Result<bool> Nft::exists(const std::string& get_command) {
+  const auto answer = run_for_text(get_command, NFT_CTX_OUTPUT_TERSE);
+  if (answer) return true;
+  if (answer.error().kind == ErrorKind::not_found) return false;
+  return std::unexpected(answer.error());
+}
+
+std::vector<const JsonObject*> objects_of(const JsonArray& listing, std::string_view kind) {
+  std::vector<const JsonObject*> found;
+  for (const Json& entry : listing)
+    if (entry.is_object())
+      if (const JsonObject* object = object_at(entry.get_object(), kind)) found.push_back(object);
+  return found;
+}
+
+}  // namespace merlon::agent

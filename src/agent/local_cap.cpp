@@ -1,0 +1,74 @@
+// local.json: {"capabilities":["firewall"],"longest_grant":"PT24H","widest_source":{"v4":0,"v6":0},
+// "internal_interfaces":["docker*", ...]}. A word that we do not know is an error: a cap that is not
+// understood must not be taken for none.
+#include "agent/local_cap.h"
+
+#include <algorithm>
+#include <array>
+
+#include "agent/firewall_compile.h"
+#include "base/time_text.h"
+
+namespace merlon::agent {
+namespace {
+
+constexpr std::array<std::string_view, 4> kFields = {"capabilities", "longest_grant", "widest_source",
+                                                     "internal_interfaces"};
+
+std::unexpected<Error> wrong(std::string_view field, std::string_view expected) {
+  return fail(ErrorKind::invalid, "LocalCap",
+              "In local.json '" + std::string(field) + "' must be " + std::string(expected) +
+                  ". Correct it, or remove the file and start the agent: it then writes the defaults.",
+              std::string(field));
+}
+
+Result<std::vector<std::string>> texts(const JsonObject& json, std::string_view field) {
+  std::vector<std::string> out;
+  const JsonArray* array = array_at(json, field);
+  if (array == nullptr || array->size() > 64) return wrong(field, "a list of at most 64 words");
+  for (const Json& element : *array) {
+    if (!element.is_string()) return wrong(field, "a list of words");
+    out.emplace_back(element.get_string());
+  }
+  return out;
+}
+
+Result<unsigned> length(const JsonObject& json, std::string_view family, int64_t longest) {
+  const auto value = int_at(json, "widest_source." + std::string(family));
+  if (!value || *value < 0 || *value > longest)
+    return wrong("widest_source", "prefix lengths, for instance {\"v4\": 0, \"v6\": 0}");
+  return static_cast<unsigned>(*value);
+}
+
+}  // namespace
+
+bool LocalCap::allows(std::string_view capability) const {
+  return std::find(capabilities.begin(), capabilities.end(), capability) != capabilities.end();
+}
+
+JsonObject LocalCap::to_json() const {
+  return {{"capabilities", JsonArray(capabilities.begin(), capabilities.end())},
+          {"longest_grant", to_iso8601_duration(longest_grant)},
+          {"widest_source", JsonObject{{"v4", widest_v4}, {"v6", widest_v6}}},
+          {"internal_interfaces", JsonArray(internal_interfaces.begin(), internal_interfaces.end())}};
+}
+
+Result<LocalCap> LocalCap::from_json(const JsonObject& json) {
+  for (const auto& member : json)
+    if (std::find(kFields.begin(), kFields.end(), std::string_view(member.key())) == kFields.end())
+      return wrong(member.key(), "left out: there is no such limit");
+  LocalCap cap;
+  cap.capabilities = TRY(texts(json, "capabilities"));
+  const auto longest = from_iso8601_duration(string_at(json, "longest_grant").value_or(""));
+  if (!longest) return wrong("longest_grant", "an ISO 8601 duration, for instance PT24H");
+  cap.longest_grant = *longest;
+  cap.widest_v4 = TRY(length(json, "v4", 32));
+  cap.widest_v6 = TRY(length(json, "v6", 128));
+  cap.internal_interfaces = TRY(texts(json, "internal_interfaces"));
+  for (const std::string& pattern : cap.internal_interfaces)
+    if (!is_interface_pattern(pattern))
+      return wrong("internal_interfaces", "names of interfaces, or beginnings of them that end in '*'");
+  return cap;
+}
+
+}  // namespace merlon::agent

@@ -1,0 +1,28 @@
+// The local cap: a file of root's that limits what any server may ever do on this machine, so that a stolen
+// server is not root on every machine (trust.md, Machines). Written with defaults at enrolment, edited by
+// hand.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/json.h"
+
+namespace merlon::agent {
+
+struct LocalCap {
+  std::vector<std::string> capabilities = {"firewall"};
+  Duration longest_grant = std::chrono::hours(24);
+  unsigned widest_v4 = 0, widest_v6 = 0;  // shortest source prefix that an opening may have
+  // Interfaces that are inside the machine: bridges, virtual pairs, tunnels. One that carries the default
+  // route or an address of the machine's is outside all the same.
+  std::vector<std::string> internal_interfaces = {"docker*", "br-*", "veth*", "virbr*",
+                                                  "cni*",    "wg*",  "tun*"};
+
+  bool allows(std::string_view capability) const;
+  JsonObject to_json() const;
+  static Result<LocalCap> from_json(const JsonObject& json);
+};
+
+}  // namespace merlon::agent

@@ -1,0 +1,219 @@
+// The book of openings.
+#include "agent/openings_book.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/time_text.h"
+#include "machine/fields.h"
+
+namespace merlon::agent {
+namespace {
+
+using machine::Opening;
+using machine::Version;
+
+constexpr size_t kEndedMax = 4096;  // remembered; the server's own list has as many at most
+constexpr int64_t kRemainingMaxMs = INT64_C(366) * 86'400'000;
+
+JsonObject opening_json(const Opening& opening) {
+  return {{"id", opening.id},
+          {"protocol", machine::protocol_text(opening.protocol)},
+          {"source", opening.source.text()},
+          {"destination", opening.destination.text()},
+          {"port", opening.port},
+          {"deadline", to_rfc3339(opening.deadline)}};
+}
+
+// Through the state's own reader, which is strict and bounded.
+Result<Opening> read_opening(const JsonObject& json) {
+  machine::DesiredState shell;
+  JsonObject state = shell.to_json();
+  state["openings"] = JsonArray{json};
+  return TRY(machine::DesiredState::from_json(state)).openings.front();
+}
+
+bool same_door(const Opening& a, const Opening& b) {
+  return a.protocol == b.protocol && a.source == b.source && a.destination == b.destination &&
+         a.port == b.port;
+}
+
+BookNews refused(const Opening& opening, std::string_view reason) {
+  JsonObject facts = opening_json(opening);
+  facts["reason"] = reason;
+  return {"refused", std::move(facts)};
+}
+
+BookNews closed(const std::string& id, std::string_view reason) {
+  return {"closed", {{"id", id}, {"reason", reason}, {"late", false}}};
+}
+
+bool too_wide(const Opening& opening, const LocalCap& cap) {
+  const unsigned widest = opening.source.family() == IpFamily::v4 ? cap.widest_v4 : cap.widest_v6;
+  return opening.source.length() < widest;
+}
+
+}  // namespace
+
+JsonObject OpeningOrder::to_json() const {
+  return {{"opening", opening_json(opening)}, {"remainingMs", remaining.count()}};
+}
+
+Result<OpeningOrder> OpeningOrder::from_json(const JsonObject& json) {
+  OpeningOrder order;
+  order.opening = TRY(read_opening(*TRY(machine::object_field(json, "opening"))));
+  order.remaining = Duration(TRY(machine::int_field(json, "remainingMs", 0, kRemainingMaxMs)));
+  return order;
+}
+
+void OpeningsBook::set_one(const Version& version, const OpeningOrder& order, const LocalCap& cap,
+                           Duration now, std::vector<BookNews>& news) {
+  const Opening& wanted = order.opening;
+  const auto known = entries_.find(wanted.id);
+  const bool newer = known == entries_.end() || version > known->second.version;
+  if (known != entries_.end() && !newer) {
+    Entry& entry = known->second;
+    // The same version may shorten, and open again after a boot; it may not lengthen, move, or bring back.
+    if (entry.ended || !same_door(entry.opening, wanted) || wanted.deadline > entry.opening.deadline) return;
+  }
+  if (newer && too_wide(wanted, cap)) {
+    news.push_back(refused(wanted, "the source is wider than this machine's local cap (local.json) allows"));
+    if (known != entries_.end() && known->second.open) news.push_back(closed(wanted.id, "replaced"));
+    entries_[wanted.id] = {.opening = wanted, .version = version, .ended = true};
+    return;
+  }
+  const bool was_open = known != entries_.end() && known->second.open;
+  Entry entry{.opening = wanted, .version = version, .opened = was_open ? known->second.opened : now};
+  entry.deadline = now + order.remaining;
+  if (was_open && !newer) entry.deadline = std::min(entry.deadline, known->second.deadline);
+  const Duration capped = entry.opened + cap.longest_grant;
+  const bool clipped = entry.deadline > capped;
+  entry.deadline = std::min(entry.deadline, capped);
+  entry.open = entry.deadline > now;
+  entry.ended = !entry.open;
+  const bool moved = was_open && !same_door(known->second.opening, wanted);
+  const bool changed = was_open && (moved || wanted.deadline != known->second.opening.deadline);
+  if (entry.open && (!was_open || changed)) {
+    JsonObject facts = opening_json(wanted);
+    facts["remainingMs"] = (entry.deadline - now).count();
+    if (clipped) facts["clippedTo"] = to_iso8601_duration(cap.longest_grant);
+    if (was_open) facts["changed"] = true;
+    news.push_back({"opened", std::move(facts)});
+  }
+  if (was_open && !entry.open) news.push_back(closed(wanted.id, "expired"));
+  entries_[wanted.id] = std::move(entry);
+}
+
+Result<std::vector<BookNews>> OpeningsBook::set(const Version& version,
+                                                const std::vector<OpeningOrder>& orders, const LocalCap& cap,
+                                                Duration now) {
+  if (version < version_)
+    return fail(
+        ErrorKind::conflict, "OlderVersion",
+        fmt::format("The openings of version {}.{} are older than those of {}.{}, which this machine has.",
+                    version.epoch, version.number, version_.epoch, version_.number));
+  std::vector<BookNews> news;
+  // A new epoch ends all grants: what it still names is opened anew, under its own rules.
+  std::set<std::string> named;
+  for (const OpeningOrder& order : orders) {
+    named.insert(order.opening.id);
+    set_one(version, order, cap, now, news);
+  }
+  for (auto& [id, entry] : entries_) {
+    if (named.contains(id)) continue;
+    if (entry.open) news.push_back(closed(id, "revoked"));
+    entry.open = false;
+    entry.ended = true;
+  }
+  version_ = version;
+  forget_oldest();
+  return news;
+}
+
+void OpeningsBook::forget_oldest() {
+  std::vector<std::pair<Version, std::string>> ended;
+  for (const auto& [id, entry] : entries_)
+    if (entry.ended) ended.emplace_back(entry.version, id);
+  if (ended.size() <= kEndedMax) return;
+  std::sort(ended.begin(), ended.end());
+  for (size_t i = 0; i < ended.size() - kEndedMax; ++i) entries_.erase(ended[i].second);
+}
+
+std::vector<LiveOpening> OpeningsBook::take_expired(Duration now) {
+  std::vector<LiveOpening> expired;
+  for (auto& [id, entry] : entries_) {
+    if (!entry.open || entry.deadline > now) continue;
+    expired.push_back({id, entry.opening.protocol, entry.opening.source, entry.opening.destination,
+                       entry.opening.port, entry.deadline});
+    entry.open = false;
+    entry.ended = true;
+  }
+  return expired;
+}
+
+std::vector<LiveOpening> OpeningsBook::live() const {
+  std::vector<LiveOpening> live;
+  for (const auto& [id, entry] : entries_)
+    if (entry.open)
+      live.push_back({id, entry.opening.protocol, entry.opening.source, entry.opening.destination,
+                      entry.opening.port, entry.deadline});
+  return live;
+}
+
+std::vector<std::string> OpeningsBook::live_ids() const {
+  std::vector<std::string> ids;
+  for (const auto& [id, entry] : entries_)
+    if (entry.open) ids.push_back(id);
+  return ids;
+}
+
+std::optional<Duration> OpeningsBook::next_deadline() const {
+  std::optional<Duration> next;
+  for (const auto& [id, entry] : entries_)
+    if (entry.open && (!next || entry.deadline < *next)) next = entry.deadline;
+  return next;
+}
+
+JsonObject OpeningsBook::to_json(const std::string& boot_id) const {
+  JsonArray entries;
+  for (const auto& [id, entry] : entries_)
+    entries.push_back(JsonObject{{"opening", opening_json(entry.opening)},
+                                 {"epoch", entry.version.epoch},
+                                 {"number", entry.version.number},
+                                 {"openedMs", entry.opened.count()},
+                                 {"deadlineMs", entry.deadline.count()},
+                                 {"open", entry.open},
+                                 {"ended", entry.ended}});
+  return {{"bootId", boot_id},
+          {"epoch", version_.epoch},
+          {"number", version_.number},
+          {"entries", std::move(entries)}};
+}
+
+Result<OpeningsBook> OpeningsBook::from_json(const JsonObject& json, const std::string& boot_id,
+                                             std::vector<BookNews>& news) {
+  OpeningsBook book;
+  const bool same_boot = TRY(machine::text_field(json, "bootId")) == boot_id;
+  book.version_ = {TRY(machine::int_field(json, "epoch", 0, INT64_MAX)),
+                   TRY(machine::int_field(json, "number", 0, INT64_MAX))};
+  for (const JsonObject* object : TRY(machine::objects_field(json, "entries", 3 * kEndedMax))) {
+    Entry entry;
+    entry.opening = TRY(read_opening(*TRY(machine::object_field(*object, "opening"))));
+    entry.version = {TRY(machine::int_field(*object, "epoch", 0, INT64_MAX)),
+                     TRY(machine::int_field(*object, "number", 0, INT64_MAX))};
+    entry.opened = Duration(TRY(machine::int_field(*object, "openedMs", 0, INT64_MAX)));
+    entry.deadline = Duration(TRY(machine::int_field(*object, "deadlineMs", 0, INT64_MAX)));
+    entry.open = TRY(machine::bool_field(*object, "open"));
+    entry.ended = TRY(machine::bool_field(*object, "ended"));
+    if (entry.open && !same_boot) {
+      news.push_back(closed(entry.opening.id, "the machine started anew"));
+      entry.open = false;
+    }
+    book.entries_[entry.opening.id] = entry;
+  }
+  return book;
+}
+
+}  // namespace merlon::agent

@@ -1,0 +1,65 @@
+// Which openings this machine has let in, until when, and which have ended. The privileged process keeps it,
+// and judges here what the other one asks for: within the local cap, and never longer without a newer
+// version.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/firewall_openings.h"
+#include "agent/local_cap.h"
+#include "machine/messages.h"
+
+namespace merlon::agent {
+
+// An opening as the state names it, with what remains of it, computed from the server's time, rounded down.
+struct OpeningOrder {
+  machine::Opening opening;
+  Duration remaining{};
+  JsonObject to_json() const;
+  static Result<OpeningOrder> from_json(const JsonObject& json);
+};
+
+struct BookNews {
+  std::string kind;  // "opened", "closed", "refused"
+  JsonObject facts;
+};
+
+class OpeningsBook {
+ public:
+  // Takes the openings of one version; those that are not in it any more end now. An older version than the
+  // last is refused.
+  Result<std::vector<BookNews>> set(const machine::Version& version, const std::vector<OpeningOrder>& orders,
+                                    const LocalCap& cap, Duration now);
+  // Those past their deadline. The caller looks whether the kernel has really ended them, and says so.
+  std::vector<LiveOpening> take_expired(Duration now);
+  std::vector<LiveOpening> live() const;
+  std::vector<std::string> live_ids() const;
+  std::optional<Duration> next_deadline() const;
+  const machine::Version& version() const { return version_; }
+
+  // `boot_id` says which boot the deadlines are of. Of another boot nothing is open until the server says so
+  // again; what has ended stays ended.
+  JsonObject to_json(const std::string& boot_id) const;
+  static Result<OpeningsBook> from_json(const JsonObject& json, const std::string& boot_id,
+                                        std::vector<BookNews>& news);
+
+ private:
+  struct Entry {
+    machine::Opening opening;  // with its deadline in server time
+    machine::Version version;  // that set it so
+    Duration opened{};
+    Duration deadline{};  // boot time
+    bool open = false;
+    bool ended = false;  // as opposed to: not open since the boot
+  };
+  void set_one(const machine::Version& version, const OpeningOrder& order, const LocalCap& cap, Duration now,
+               std::vector<BookNews>& news);
+  void forget_oldest();
+  std::map<std::string, Entry> entries_;
+  machine::Version version_;
+};
+
+}  // namespace merlon::agent

@@ -1,0 +1,188 @@
+// The book of openings and the bound on the server's time: an opening never gets longer than what was
+// granted, whoever asks, and whatever happens to clocks.
+#include "agent/openings_book.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "agent/server_time.h"
+
+namespace merlon::agent {
+namespace {
+
+using machine::Version;
+using std::chrono::hours;
+using std::chrono::minutes;
+using std::chrono::seconds;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+const Timestamp kNoon(hours(24 * 365 * 56 + 12));
+
+OpeningOrder order(std::string id, Duration remaining, Timestamp deadline = kNoon,
+                   std::string_view source = "192.0.2.7") {
+  OpeningOrder made;
+  made.opening.id = std::move(id);
+  made.opening.source = IpPrefix::parse(source).value();
+  made.opening.destination =
+      IpAddress::parse(made.opening.source.family() == IpFamily::v4 ? "10.0.0.4" : "fd00::4").value();
+  made.opening.port = 22;
+  made.opening.deadline = deadline;
+  made.remaining = remaining;
+  return made;
+}
+
+std::vector<std::string> kinds(const std::vector<BookNews>& news) {
+  std::vector<std::string> out;
+  for (const BookNews& item : news) out.push_back(item.kind + " " + string_at(item.facts, "id").value());
+  return out;
+}
+
+class BookTest : public ::testing::Test {
+ protected:
+  std::vector<std::string> set(Version version, const std::vector<OpeningOrder>& orders, Duration now) {
+    auto news = book.set(version, orders, cap, now);
+    if (!news) return {news.error().code};
+    return kinds(*news);
+  }
+  OpeningsBook book;
+  LocalCap cap;
+};
+
+TEST_F(BookTest, OpensExpiresAndRevokes) {
+  EXPECT_THAT(set({1, 1}, {order("a", minutes(1)), order("b", minutes(5))}, seconds(100)),
+              ElementsAre("opened a", "opened b"));
+  EXPECT_EQ(book.next_deadline(), Duration(seconds(160)));
+  EXPECT_THAT(book.take_expired(seconds(159)), IsEmpty());
+  ASSERT_EQ(book.take_expired(seconds(160)).size(), 1U);
+  EXPECT_THAT(book.live_ids(), ElementsAre("b"));
+  EXPECT_THAT(set({1, 2}, {}, seconds(161)), ElementsAre("closed b"));
+  EXPECT_THAT(book.live(), IsEmpty());
+}
+
+TEST_F(BookTest, TheSameVersionNeverLengthensMovesOrBringsBack) {
+  set({1, 1}, {order("a", minutes(1)), order("b", minutes(1))}, seconds(0));
+  // A slower server clock would give more: the first deadline stands.
+  EXPECT_THAT(set({1, 1}, {order("a", minutes(10)), order("b", minutes(1))}, seconds(10)), IsEmpty());
+  EXPECT_EQ(book.next_deadline(), Duration(seconds(60)));
+  // A later deadline under the same version is a lie.
+  set({1, 1}, {order("a", minutes(10), kNoon + hours(1)), order("b", minutes(1))}, seconds(10));
+  EXPECT_EQ(book.take_expired(seconds(60)).size(), 2U);
+  // Another source under the same version, or the same again: ended is ended.
+  EXPECT_THAT(
+      set({1, 1}, {order("a", minutes(1)), order("b", minutes(1), kNoon, "203.0.113.1")}, seconds(61)),
+      IsEmpty());
+  EXPECT_THAT(book.live(), IsEmpty());
+  EXPECT_THAT(set({1, 2}, {order("a", minutes(1), kNoon + hours(1))}, seconds(62)), ElementsAre("opened a"));
+}
+
+TEST_F(BookTest, TheSameVersionMayShorten) {
+  set({1, 1}, {order("a", minutes(10))}, seconds(0));
+  set({1, 1}, {order("a", seconds(5))}, seconds(1));
+  EXPECT_EQ(book.next_deadline(), Duration(seconds(6)));
+}
+
+TEST_F(BookTest, AnOlderVersionIsRefusedAndAnotherEpochIsNewer) {
+  set({1, 5}, {order("a", minutes(10))}, seconds(0));
+  EXPECT_THAT(set({1, 4}, {order("z", minutes(10))}, seconds(0)), ElementsAre("OlderVersion"));
+  EXPECT_THAT(book.live_ids(), ElementsAre("a"));
+  EXPECT_THAT(set({2, 1}, {}, seconds(1)), ElementsAre("closed a"));
+}
+
+TEST_F(BookTest, TheLocalCapClipsAndRefuses) {
+  cap.longest_grant = hours(1);
+  cap.widest_v4 = 24;
+  cap.widest_v6 = 64;
+  EXPECT_THAT(set({1, 1},
+                  {order("long", hours(3)), order("wide", hours(1), kNoon, "192.0.0.0/16"),
+                   order("wide6", hours(1), kNoon, "2001:db8::/48"),
+                   order("fits", minutes(1), kNoon, "192.0.2.0/24")},
+                  seconds(0)),
+              ElementsAre("opened long", "refused wide", "refused wide6", "opened fits"));
+  EXPECT_THAT(book.live_ids(), ElementsAre("fits", "long"));
+  EXPECT_EQ(book.take_expired(hours(1)).size(), 2U);
+  // Said once, not at every poll.
+  EXPECT_THAT(set({1, 1}, {order("wide", hours(1), kNoon, "192.0.0.0/16")}, seconds(2)), IsEmpty());
+}
+
+TEST_F(BookTest, TheCapCountsFromTheOpeningHoweverOftenItIsLengthened) {
+  cap.longest_grant = hours(1);
+  for (int64_t i = 0; i < 10; ++i) set({1, 1 + i}, {order("a", hours(1), kNoon + hours(i))}, minutes(i * 10));
+  EXPECT_EQ(book.take_expired(hours(1)).size(), 1U);
+}
+
+TEST_F(BookTest, NothingIsOpenAfterABootUntilTheServerSaysSo) {
+  set({1, 7}, {order("a", minutes(10)), order("gone", seconds(1))}, seconds(500));
+  ASSERT_EQ(book.take_expired(seconds(502)).size(), 1U);
+  std::vector<BookNews> news;
+  auto same = OpeningsBook::from_json(book.to_json("boot-1"), "boot-1", news);
+  ASSERT_TRUE(same);
+  EXPECT_THAT(news, IsEmpty());
+  EXPECT_THAT(same->live_ids(), ElementsAre("a"));
+  EXPECT_EQ(same->next_deadline(), book.next_deadline());
+  auto other = OpeningsBook::from_json(book.to_json("boot-1"), "boot-2", news);
+  ASSERT_TRUE(other);
+  EXPECT_THAT(kinds(news), ElementsAre("closed a"));
+  EXPECT_THAT(other->live(), IsEmpty());
+  // The server's answer opens what is still granted, and nothing that had ended before.
+  const auto fresh = other->set({1, 7}, {order("a", minutes(9)), order("gone", minutes(9))}, cap, seconds(3));
+  ASSERT_TRUE(fresh);
+  EXPECT_THAT(kinds(*fresh), ElementsAre("opened a"));
+}
+
+TEST_F(BookTest, AnOpeningWithoutTimeLeftIsNotOpened) {
+  EXPECT_THAT(set({1, 1}, {order("late", Duration(0))}, seconds(5)), IsEmpty());
+  EXPECT_THAT(book.live(), IsEmpty());
+}
+
+TEST_F(BookTest, ABookThatIsNotOursIsAnError) {
+  std::vector<BookNews> news;
+  for (const std::string_view text :
+       {"{}", R"({"bootId":"b","epoch":1,"number":1,"entries":[{}]})", R"({"bootId":7,"epoch":1,"number":1})",
+        R"({"bootId":"b","epoch":-1,"number":1,"entries":[]})"})
+    EXPECT_FALSE(OpeningsBook::from_json(parse_json_object(text).value(), "b", news)) << text;
+}
+
+TEST(ServerTime, IsNothingBeforeTheFirstAnswer) { EXPECT_FALSE(ServerTime().at_most(seconds(1))); }
+
+TEST(ServerTime, CountsFromTheSendingOfTheRequest) {
+  ServerTime time;
+  time.heard(kNoon, seconds(10), seconds(35));  // a long poll: the answer may be 25 s old or new
+  EXPECT_EQ(time.at_most(seconds(35)), kNoon + seconds(25));
+  time.heard(kNoon + seconds(1), seconds(36), seconds(36));  // a quick one is tighter
+  EXPECT_EQ(time.at_most(seconds(36)), kNoon + seconds(1));
+  time.heard(kNoon + seconds(20), seconds(37), seconds(56));  // a loose one does not loosen
+  EXPECT_EQ(time.at_most(seconds(56)), kNoon + seconds(21));
+}
+
+TEST(ServerTime, IsNeverEarlierThanAnAnswerProves) {
+  ServerTime time;
+  time.heard(kNoon, seconds(10), seconds(10));
+  // Paused for an hour, and our clock did not notice.
+  time.heard(kNoon + hours(1), seconds(11), seconds(12));
+  EXPECT_EQ(time.at_most(seconds(12)), kNoon + hours(1) + seconds(1));
+}
+
+TEST(LocalCapText, DefaultsReadBackAndUnknownWordsAreErrors) {
+  const auto read = LocalCap::from_json(LocalCap().to_json());
+  ASSERT_TRUE(read);
+  EXPECT_TRUE(read->allows("firewall"));
+  EXPECT_FALSE(read->allows("disk"));
+  EXPECT_EQ(read->longest_grant, hours(24));
+  const auto bad = [](std::string_view key, Json value) {
+    JsonObject json = LocalCap().to_json();
+    json[key] = std::move(value);
+    return !LocalCap::from_json(json).has_value();
+  };
+  EXPECT_TRUE(bad("longest_grants", "PT1H"));
+  EXPECT_TRUE(bad("longest_grant", "1 hour"));
+  EXPECT_TRUE(bad("longest_grant", 3600));
+  EXPECT_TRUE(bad("widest_source", JsonObject{{"v4", 33}, {"v6", 0}}));
+  EXPECT_TRUE(bad("widest_source", JsonObject{{"v4", 0}}));
+  EXPECT_TRUE(bad("internal_interfaces", JsonArray{"*"}));
+  EXPECT_TRUE(bad("internal_interfaces", "docker*"));
+  EXPECT_TRUE(bad("capabilities", JsonArray{7}));
+}
+
+}  // namespace
+}  // namespace merlon::agent

@@ -1,0 +1,240 @@
+// The channel loop, one step at a time.
+#include "agent/session.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "ledger/ledger.h"
+#include "machine/fields.h"
+
+namespace merlon::agent {
+namespace {
+
+using machine::Observation;
+using machine::SyncAnswer;
+using machine::SyncRequest;
+
+constexpr Duration kLongPoll{25'000};
+constexpr Duration kAfterDeadline{150};  // an opening's end is told as soon as it was looked at
+constexpr Duration kPauseLeast{200};
+constexpr Duration kPauseMost{5'000};
+constexpr Duration kApplyAgain{30'000};
+constexpr Duration kRenewAgain{600'000};
+constexpr Duration kBoundMoved{200};
+constexpr size_t kOwnMax = 64;
+constexpr size_t kObservationsMax = 1000;
+
+std::string interfaces_key(const machine::MachineFacts& facts) {
+  return to_text(Json(facts.to_json().at("interfaces")));
+}
+
+JsonObject version_json(const machine::Version& version) {
+  return {{"epoch", version.epoch}, {"number", version.number}};
+}
+
+Result<ledger::SignedHead> read_head(const std::string& text) {
+  return ledger::SignedHead::from_json(TRY(parse_json_object(text)));
+}
+
+bool proves(const ledger::SignedHead& old, const ledger::SignedHead& fresh,
+            const std::vector<std::string>& hex) {
+  if (old.key_id != fresh.key_id || old.tenant != fresh.tenant || fresh.size < old.size) return false;
+  if (fresh.size == old.size) return fresh.root == old.root;
+  if (old.size == 0) return true;
+  std::vector<ledger::Hash> proof;
+  for (const std::string& text : hex) {
+    const auto bytes = from_hex(text);
+    ledger::Hash hash{};
+    if (!bytes || bytes->size() != hash.size()) return false;
+    std::copy(bytes->begin(), bytes->end(), hash.begin());
+    proof.push_back(hash);
+  }
+  return ledger::verify_consistency(old.size, fresh.size, old.root, fresh.root, proof);
+}
+
+}  // namespace
+
+void Session::observe(std::string kind, JsonObject facts) {
+  // Age holds the moment until the request is made.
+  own_.push_back({std::move(kind), clock_.boottime(), std::move(facts)});
+  if (own_.size() > kOwnMax) own_.erase(own_.begin());
+}
+
+Result<bool> Session::tell(std::string_view name, JsonObject body) {
+  const auto answer = warden_.ask(name, std::move(body));
+  if (answer) return true;
+  if (answer.error().code == "AgentHalfGone") return std::unexpected(answer.error());
+  log_error("the privileged process refused", answer.error(), {{"request", name}});
+  return false;
+}
+
+Duration Session::wait_for(std::optional<int64_t> next_deadline_ms) const {
+  if (contact_due_ || confirm_due_ || !own_.empty()) return Duration(0);
+  if (!next_deadline_ms) return kLongPoll;
+  return std::min(kLongPoll, Duration(*next_deadline_ms) + kAfterDeadline);
+}
+
+Result<SyncRequest> Session::next_request() {
+  const JsonObject status = TRY(warden_.ask("status", {{"seen", seen_}}));
+  SyncRequest request;
+  request.nonce = to_base64url(random_.bytes(16));
+  const machine::MachineFacts facts = facts_();
+  request.boot_id = facts.boot_id;
+  if (const std::string key = interfaces_key(facts); key != interfaces_) {
+    if (!interfaces_.empty() && !new_facts_)
+      observe("address-changed", {{"interfaces", facts.to_json().at("interfaces")}});
+    new_facts_ = facts;
+  }
+  request.facts = new_facts_;
+  const bool released = TRY(machine::bool_field(status, "released"));
+  const JsonObject* version = TRY(machine::object_field(status, "version"));
+  // Protected again, or a change that did not succeed: ask for the whole state.
+  if ((was_released_ && !released) || (apply_again_ && clock_.boottime() >= *apply_again_)) {
+    have_ = {};
+    apply_again_.reset();
+  }
+  was_released_ = released;
+  request.have = have_;
+  request.applied.version = {TRY(machine::int_field(*version, "epoch", 0, INT64_MAX)),
+                             TRY(machine::int_field(*version, "number", 0, INT64_MAX))};
+  request.applied.mode =
+      TRY(machine::text_field(status, "mode")) == "enforce" ? machine::Mode::enforce : machine::Mode::audit;
+  request.applied.confirmed = TRY(machine::bool_field(status, "confirmed"));
+  request.applied.error = TRY(machine::text_field_or_empty(status, "error", 4096));
+  request.applied.open = TRY(machine::texts_field(status, "open", 4096));
+  request.applied.blockers = TRY(machine::texts_field(status, "blockers", 256));
+  confirm_due_ = !request.applied.confirmed;
+  sending_ = seen_;
+  for (const JsonObject* event : TRY(machine::objects_field(status, "events", kObservationsMax))) {
+    sending_ = TRY(machine::int_field(*event, "number", 0, INT64_MAX));
+    request.observations.push_back({TRY(machine::text_field(*event, "kind", 64)),
+                                    Duration(TRY(machine::int_field(*event, "ageMs", 0, INT64_MAX))),
+                                    *TRY(machine::object_field(*event, "facts"))});
+  }
+  contact_due_ = contact_due_ || !request.observations.empty();
+  own_sending_ = own_.size();
+  request.wait_ms = wait_for(int_at(status, "nextDeadlineMs")).count();
+  for (const Observation& own : own_)
+    request.observations.push_back({own.kind, clock_.boottime() - own.age, own.facts});
+  request.head = head_;
+  return request;
+}
+
+Session::Step Session::after_failure(const Error& error) {
+  // Doubling from 0.2 s to 5 s; the upper half of it by chance, so that a fleet does not come back as one.
+  const Duration most = std::min(kPauseMost, kPauseLeast * (1 << std::min(failures_, 5U)));
+  ++failures_;
+  contact_due_ = true;
+  const Bytes chance = random_.bytes(2);
+  const Duration pause = most / 2 + (most / 2) * chance[0] / 256;
+  log_error("no exchange with the server", error, {{"failures", static_cast<int64_t>(failures_)}});
+  return {.pause = std::max(kPauseLeast, pause)};
+}
+
+Result<Session::Step> Session::step() {
+  TRY(renew_when_due(false));
+  const SyncRequest request = TRY(next_request());
+  const Duration sent = clock_.boottime();
+  const auto answer = exchange_.sync(request);
+  const Duration received = clock_.boottime();
+  if (!answer) {
+    if (answer.error().code == "CertificateExpired") TRY(renew_when_due(true));
+    return after_failure(answer.error());
+  }
+  if (answer->nonce != request.nonce)
+    return after_failure(fail(ErrorKind::unavailable, "WrongNonce",
+                              "The server's answer belongs to another request; it is not used.")
+                             .error());
+  failures_ = 0;
+  contact_due_ = false;
+  seen_ = sending_;
+  own_.erase(own_.begin(), own_.begin() + static_cast<ptrdiff_t>(std::min(own_sending_, own_.size())));
+  if (new_facts_) interfaces_ = interfaces_key(*std::exchange(new_facts_, std::nullopt));
+  server_time_.heard(answer->server_time, sent, received);
+  if (answer->released) {
+    TRY(tell("remove", {}));
+    return Step{.removed = true};
+  }
+  // This request was made after the change was applied, so it is the contact that proves it harmless.
+  if (confirm_due_) TRY(tell("confirm", version_json(request.applied.version)));
+  confirm_due_ = false;
+  TRY(check_head(*answer));
+  if (answer->state) {
+    TRY(take_state(*answer->state));
+  } else if (openings_ && ordered_by_ && *server_time_.at_most(Duration(0)) > *ordered_by_ + kBoundMoved) {
+    TRY(order_openings());  // it is later than we thought
+  }
+  return Step{};
+}
+
+Result<void> Session::take_state(const machine::DesiredState& state) {
+  contact_due_ = true;
+  if (state.version < have_) {
+    log(LogLevel::error, "the server sent an older state than before; it is not used");
+    return {};
+  }
+  if (have_.epoch != 0 && state.version.epoch != have_.epoch)
+    observe("restored", {{"fromEpoch", have_.epoch}, {"toEpoch", state.version.epoch}});
+  machine::DesiredState rules = state;
+  rules.openings.clear();
+  const bool applied = TRY(tell("apply", {{"state", rules.to_json()}}));
+  have_ = state.version;
+  if (!applied) apply_again_ = clock_.boottime() + kApplyAgain;
+  openings_ = state;
+  return order_openings();
+}
+
+Result<void> Session::order_openings() {
+  const Timestamp now = *server_time_.at_most(clock_.boottime());
+  ordered_by_ = server_time_.at_most(Duration(0));
+  JsonArray orders;
+  for (const machine::Opening& opening : openings_->openings) {
+    machine::DesiredState shell;
+    shell.openings = {opening};
+    orders.push_back(JsonObject{{"opening", shell.to_json().at("openings").as_array().front()},
+                                {"remainingMs", std::max<int64_t>(0, (opening.deadline - now).count())}});
+  }
+  JsonObject body = version_json(openings_->version);
+  body["orders"] = std::move(orders);
+  if (!TRY(tell("openings", std::move(body))) && !apply_again_)
+    apply_again_ = clock_.boottime() + kApplyAgain;
+  return {};
+}
+
+// Every head that we see must continue the one that we saw before; whoever shows this machine another history
+// than the others has forked the ledger.
+Result<void> Session::check_head(const SyncAnswer& answer) {
+  if (answer.head.empty() || answer.head == head_) return {};
+  const auto fresh = read_head(answer.head);
+  const auto old = head_.empty() ? fresh : read_head(head_);
+  if (!fresh || (old && !proves(*old, *fresh, answer.consistency))) {
+    if (fork_told_ == answer.head) return {};
+    fork_told_ = answer.head;
+    log(LogLevel::error,
+        "THE SERVER'S LEDGER DOES NOT CONTINUE THE ONE SEEN BEFORE: its history was rewritten or cut",
+        {{"seen", head_}, {"shown", answer.head}});
+    observe("fork", {{"seen", head_}, {"shown", answer.head}});
+    // The head of before is the evidence: it stays, unless the server says that it was restored from a
+    // backup.
+    if (!fresh || !answer.state || have_.epoch == 0 || answer.state->version.epoch <= have_.epoch) return {};
+  }
+  head_ = answer.head;
+  TRY(tell("keep-head", {{"head", head_}}));
+  return {};
+}
+
+Result<void> Session::renew_when_due(bool refused) {
+  const auto now = server_time_.at_most(clock_.boottime());
+  if (clock_.boottime() < renew_again_ || (!refused && (!now || *now < exchange_.renew_after()))) return {};
+  renew_again_ = clock_.boottime() + kRenewAgain;
+  const auto certificate = exchange_.renew();
+  if (!certificate) {
+    log_error("the certificate could not be renewed, trying again in ten minutes", certificate.error());
+    return {};
+  }
+  TRY(tell("keep-certificate", {{"certificate", *certificate}}));
+  log(LogLevel::info, "certificate renewed");
+  return {};
+}
+
+}  // namespace merlon::agent

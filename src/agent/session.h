@@ -1,0 +1,87 @@
+// The unprivileged half of the agent: exchanges with the server, one after the other, and what follows from
+// each. Knows no socket and no kernel: both are passed in, so that a test plays server, warden and time.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "agent/server_time.h"
+#include "base/random.h"
+#include "machine/messages.h"
+
+namespace merlon::agent {
+
+// The server, over mutual TLS.
+class Exchange {
+ public:
+  virtual ~Exchange() = default;
+  virtual Result<machine::SyncAnswer> sync(const machine::SyncRequest& request) = 0;
+  virtual Result<std::string> renew() = 0;    // the new certificate, PEM; used from then on
+  virtual Timestamp renew_after() const = 0;  // half of the certificate's life
+};
+
+// The privileged half: its request table (warden.h).
+class WardenPort {
+ public:
+  virtual ~WardenPort() = default;
+  // The answer; an error of code AgentHalfGone when it is gone, any other is a refusal.
+  virtual Result<JsonObject> ask(std::string_view name, JsonObject body) = 0;
+};
+
+class Session {
+ public:
+  struct Step {
+    Duration pause{};      // before the next
+    bool removed = false;  // from Merlon: nothing is left to do
+  };
+  Session(const Clock& clock, Random& random, Exchange& exchange, WardenPort& warden,
+          std::function<machine::MachineFacts()> facts, std::string head)
+      : clock_(clock),
+        random_(random),
+        exchange_(exchange),
+        warden_(warden),
+        facts_(std::move(facts)),
+        head_(std::move(head)) {}
+
+  // One exchange. Fails only when the privileged half is gone.
+  Result<Step> step();
+
+ private:
+  Result<machine::SyncRequest> next_request();
+  Result<void> take_state(const machine::DesiredState& state);
+  Result<void> order_openings();
+  Result<void> check_head(const machine::SyncAnswer& answer);
+  Result<void> renew_when_due(bool refused);
+  // Asks; a refusal is logged and answered false.
+  Result<bool> tell(std::string_view name, JsonObject body);
+  void observe(std::string kind, JsonObject facts);
+  Step after_failure(const Error& error);
+  Duration wait_for(std::optional<int64_t> next_deadline_ms) const;
+
+  const Clock& clock_;
+  Random& random_;
+  Exchange& exchange_;
+  WardenPort& warden_;
+  const std::function<machine::MachineFacts()> facts_;
+  std::string head_;  // newest ledger head that proved consistent, JSON text
+  ServerTime server_time_;
+  machine::Version have_;  // nothing at the start: the openings of this boot are asked for anew
+  std::optional<machine::DesiredState> openings_;  // the last state, for its openings
+  std::optional<Timestamp> ordered_by_;            // the bound at boot that they were ordered by
+  bool confirm_due_ = false;
+  bool contact_due_ = true;  // at once, without waiting for news
+  bool was_released_ = false;
+  std::optional<Duration> apply_again_;
+  int64_t seen_ = 0;                       // the warden's events up to here have reached the server
+  int64_t sending_ = 0;                    // and up to here with this request
+  std::vector<machine::Observation> own_;  // ours: age is the moment until they are sent
+  size_t own_sending_ = 0;
+  std::string interfaces_;  // as last reported
+  std::optional<machine::MachineFacts> new_facts_;
+  std::string fork_told_;
+  Duration renew_again_{};
+  unsigned failures_ = 0;
+};
+
+}  // namespace merlon::agent
