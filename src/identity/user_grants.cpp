@@ -121,7 +121,7 @@ SignIn<Grant> TokenEndpoint::password(TokenRequest& request) {
     client = user_client(request, reader);
     return {};
   }));
-  TRY(*client);
+  if (!*client) return std::unexpected(client->error());
   const User user = TRY(check_password(request.request, *name, Secret(*password), request.ledger_resource));
   if (user.must_change_password)
     return refuse(
