@@ -30,7 +30,14 @@ net::Response empty_response(int status) {
 }
 
 net::Response error_response(const Error& error, const std::string& request_id) {
-  if (!error.cause.empty()) log_error("a request failed", error, {{"requestId", request_id}});
+  // Our own failures are news to the operator; what callers get wrong is theirs, and anyone can make much of
+  // it.
+  if (error.kind == ErrorKind::internal || error.kind == ErrorKind::unavailable) {
+    log_error("a request failed", error, {{"requestId", request_id}});
+  } else if (!error.cause.empty()) {
+    log(LogLevel::debug, "a request was refused",
+        {{"requestId", request_id}, {"code", error.code}, {"cause", error.cause}});
+  }
   JsonObject inner;
   inner["code"] = error.code;
   inner["message"] = error.message;

@@ -75,7 +75,8 @@ using ReadHandler = std::function<Result<net::Response>(const Call&, store::Read
 using WriteHandler = std::function<Result<net::Response>(WriteContext&)>;
 // Step 1 (architecture.md): may block or call out, holds no transaction; its value reaches the handler as
 // Call::gathered.
-class Gathered {  // not an any itself: std::expected and std::any each take the other for something to convert from
+class Gathered {  // not an any itself: std::expected and std::any each take the other for something to
+                  // convert from
  public:
   Gathered() = default;
   template <class T>
