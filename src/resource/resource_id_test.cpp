@@ -1,3 +1,5 @@
+// Ids at every level, and the spellings that are refused.
+// Resource ids: one meaning for each text, and no tricks with case, dots or slashes.
 #include "resource/resource_id.h"
 
 #include <gtest/gtest.h>

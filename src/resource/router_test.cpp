@@ -1,3 +1,5 @@
+// Which route a path means, whatever the order of declarations.
+// Routing: literals in any case, names, scopes, and the right answer where nothing fits.
 #include "resource/router.h"
 
 #include <gtest/gtest.h>

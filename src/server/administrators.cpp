@@ -20,6 +20,7 @@ Result<net::Response> create_administrator(const resource::Core& core, WriteCont
   const identity::User user =
       TRY(identity::create_admin_user(context.tx, core.directory, name, display, *password));
   access::RoleAssignment owner;
+  owner.id = Uuid::generate(core.random);
   owner.scope = "/";
   owner.role_definition_id = *Uuid::parse(kOwnerRole);
   owner.principal_id = user.id;

@@ -30,6 +30,7 @@ JsonObject bootstrap_json(const Assembly& assembly, const identity::BootstrapCre
 Result<void> make_owner(Assembly& assembly, store::Transaction& tx,
                         const identity::BootstrapCredential& credential) {
   access::RoleAssignment owner;
+  owner.id = Uuid::generate(assembly.core().random);
   owner.scope = "/";
   owner.role_definition_id = *Uuid::parse(kOwnerRole);
   owner.principal_id = credential.service_principal_id;

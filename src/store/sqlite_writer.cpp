@@ -181,7 +181,6 @@ Result<void> SqliteWriter::run_one(Waiting& write, Group& group) {
 }
 
 Result<void> SqliteWriter::run_hook(Group& group) {
-  // No lock: it was set before the first write, whose queueing orders it before this.
   const Work* hook = nullptr;
   {
     // Set once, possibly after the first writes; from then on it does not change.

@@ -83,7 +83,7 @@ class SqliteWriter {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Waiting*> queue_;  // each on the stack of a caller that waits
-  Work hook_;  // set once, under the mutex
+  Work hook_;                   // set once, under the mutex
   bool stopping_ = false;
 
   // The writer thread's own.

@@ -1,8 +1,10 @@
-// The store: tables of JSON rows under (tenant, key), with declared secondary indexes, in transactions. SQL stays in this
-// room. Writes go to one writer that commits many at a time (one fsync for all that wait); reads see a snapshot.
+// The store: tables of JSON rows under (tenant, key), with declared secondary indexes, in transactions. SQL
+// stays in this room. Writes go to one writer that commits many at a time (one fsync for all that wait);
+// reads see a snapshot.
 //
-// A table's row: `key` is unique within a tenant; `body` is text (JSON) that the store never reads; each declared index
-// has one value per row (or none). Keys and index values compare bytewise, so a prefix range is a folder.
+// A table's row: `key` is unique within a tenant; `body` is text (JSON) that the store never reads; each
+// declared index has one value per row (or none). Keys and index values compare bytewise, so a prefix range
+// is a folder.
 #pragma once
 
 #include <functional>
@@ -32,14 +34,15 @@ struct TableSpec {
 struct Row {
   std::string key;
   std::string body;
-  std::vector<std::optional<std::string>> index_values;  // in the order of TableSpec::indexes; none = not indexed
+  std::vector<std::optional<std::string>>
+      index_values;  // in the order of TableSpec::indexes; none = not indexed
 };
 
 // Ascending by key (get ranges) or by (value, key) (index ranges).
 struct Range {
-  std::string prefix;               // of the key, or of the index value; empty = all
-  std::string after;                // exclusive: the last key of the previous page; for an index range `after_key` too
-  std::string after_key;            // index ranges: the key that goes with `after`
+  std::string prefix;     // of the key, or of the index value; empty = all
+  std::string after;      // exclusive: the last key of the previous page; for an index range `after_key` too
+  std::string after_key;  // index ranges: the key that goes with `after`
   size_t limit = 1000;
   bool descending = false;
 };
@@ -53,14 +56,16 @@ struct IndexedRow {
 class Reader {
  public:
   virtual ~Reader() = default;
-  virtual Result<std::optional<Row>> get(const TableSpec& table, const TenantId& tenant, std::string_view key) = 0;
-  virtual Result<std::vector<Row>> scan(const TableSpec& table, const TenantId& tenant, const Range& range) = 0;
+  virtual Result<std::optional<Row>> get(const TableSpec& table, const TenantId& tenant,
+                                         std::string_view key) = 0;
+  virtual Result<std::vector<Row>> scan(const TableSpec& table, const TenantId& tenant,
+                                        const Range& range) = 0;
   // Rows whose value in `index` starts with range.prefix.
   virtual Result<std::vector<IndexedRow>> scan_index(const TableSpec& table, const TenantId& tenant,
                                                      std::string_view index, const Range& range) = 0;
   // Rows whose value in `index` equals `value`, ascending by key.
-  virtual Result<std::vector<Row>> find(const TableSpec& table, const TenantId& tenant, std::string_view index,
-                                        std::string_view value) = 0;
+  virtual Result<std::vector<Row>> find(const TableSpec& table, const TenantId& tenant,
+                                        std::string_view index, std::string_view value) = 0;
 };
 
 class Transaction : public Reader {
@@ -68,11 +73,12 @@ class Transaction : public Reader {
   // Inserts or replaces. A unique index value that another row holds is Conflict.
   virtual Result<void> put(const TableSpec& table, const TenantId& tenant, const Row& row) = 0;
   virtual Result<void> erase(const TableSpec& table, const TenantId& tenant, std::string_view key) = 0;
-  // Runs after COMMIT has returned, in order, on the writer's thread: keep it short. Forgotten when this write fails.
-  // The place for in-memory indexes, wake-ups and pushes.
+  // Runs after COMMIT has returned, in order, on the writer's thread: keep it short. Forgotten when this
+  // write fails. The place for in-memory indexes, wake-ups and pushes.
   virtual void after_commit(std::function<void()> effect) = 0;
-  // This write takes access away or keeps a promise (revocation, expiry): it may spend the disk reserve when the disk is
-  // full. Until the reserve is back, every other write that changes something is refused as StorageFull.
+  // This write takes access away or keeps a promise (revocation, expiry): it may spend the disk reserve when
+  // the disk is full. Until the reserve is back, every other write that changes something is refused as
+  // StorageFull.
   virtual void urgent() {}
 };
 
@@ -84,23 +90,26 @@ struct Migration {
 };
 
 struct Schema {
-  std::vector<TableSpec> tables;       // created when missing; a new index on an old table needs a migration
+  std::vector<TableSpec> tables;  // created when missing; a new index on an old table needs a migration
   std::vector<Migration> migrations;
-  std::string product_version = "0.1.0";  // kept in the file, to name it to an older program that meets the file
+  std::string product_version =
+      "0.1.0";  // kept in the file, to name it to an older program that meets the file
 };
 
 class Store {
  public:
   virtual ~Store() = default;
 
-  // Runs `work` on the writer inside a savepoint of a group commit; returns when the commit is durable (or `work` failed,
-  // in which case nothing of it remains). `work` may run once only, must not block on anything but the store, and must
-  // not call write() (that is a bug and is checked). An I/O error at COMMIT ends the process: it is never retried.
+  // Runs `work` on the writer inside a savepoint of a group commit; returns when the commit is durable (or
+  // `work` failed, in which case nothing of it remains). `work` may run once only, must not block on anything
+  // but the store, and must not call write() (that is a bug and is checked). An I/O error at COMMIT ends the
+  // process: it is never retried.
   virtual Result<void> write(const std::function<Result<void>(Transaction&)>& work) = 0;
   // One snapshot. Thread-safe; as many at once as there are threads.
   virtual Result<void> read(const std::function<Result<void>(Reader&)>& work) = 0;
-  // Runs at the end of every group commit that changed something, before COMMIT, outside the savepoints: the ledger's
-  // sequencer. Its failure fails the whole group. Set once, before anything that it must see is written.
+  // Runs at the end of every group commit that changed something, before COMMIT, outside the savepoints: the
+  // ledger's sequencer. Its failure fails the whole group. Set once, before anything that it must see is
+  // written.
   virtual void before_commit(std::function<Result<void>(Transaction&)> hook) = 0;
   // Group commits so far, for tests and metrics.
   virtual uint64_t commit_count() const = 0;
@@ -126,7 +135,8 @@ Result<T> read_value(Store& store, const std::function<Result<T>(Reader&)>& work
   return std::move(*value);
 }
 
-// `directory` must exist (0700); the database is directory/merlon.db. Errors: the file is newer than this program
+// `directory` must exist (0700); the database is directory/merlon.db. Errors: the file is newer than this
+// program
 // ("upgrade merlon"), is not ours, is locked by another server, or the disk says no.
 Result<std::unique_ptr<Store>> open_sqlite(const std::string& directory, const Schema& schema);
 

@@ -62,7 +62,8 @@ Result<std::vector<T>> scan_all(Reader& reader, const TenantId& tenant, std::str
 }
 
 template <Record T>
-Result<std::vector<T>> find(Reader& reader, const TenantId& tenant, std::string_view index, std::string_view value) {
+Result<std::vector<T>> find(Reader& reader, const TenantId& tenant, std::string_view index,
+                            std::string_view value) {
   return decode_all<T>(TRY(reader.find(T::table(), tenant, index, value)));
 }
 

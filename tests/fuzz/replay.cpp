@@ -1,4 +1,5 @@
-// Runs one fuzz target over every file of its corpus, so that each input that once mattered is a unit test too.
+// Runs one fuzz target over every file of its corpus, so that each input that once mattered is a unit test
+// too.
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -11,7 +12,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 
 int main(int argc, char** argv) {
   if (argc != 2 || !std::filesystem::is_directory(argv[1])) {
-    std::fprintf(stderr, "usage: %s CORPUS-DIRECTORY (each fuzz target needs one, with at least one file)\n", argv[0]);
+    std::fprintf(stderr, "usage: %s CORPUS-DIRECTORY (each fuzz target needs one, with at least one file)\n",
+                 argv[0]);
     return 2;
   }
   int count = 0;

@@ -166,24 +166,24 @@ TEST(Merge, RefusesAnInventedJitRule) {
 
 // Random groups, overlays and edits against the obvious reference: what a client did not touch is as it was.
 TEST(Merge, RandomRoundTripsKeepTheBase) {
-  std::mt19937 random(20261122);
+  std::mt19937 generator(20261122);
   for (int round = 0; round < 2000; ++round) {
     JsonArray base;
     std::set<int64_t> taken;
-    for (unsigned i = 0; i < random() % 12; ++i) {
+    for (unsigned i = 0; i < generator() % 12; ++i) {
       const int64_t priority =
-          kPriorityMin + static_cast<int64_t>(random() % (random() % 2 == 0 ? 15U : 3900U));
+          kPriorityMin + static_cast<int64_t>(generator() % (generator() % 2 == 0 ? 15U : 3900U));
       if (taken.insert(priority).second) base.push_back(rule("r" + std::to_string(i), priority));
     }
     SecurityGroup group = group_with(base);
-    for (unsigned i = 0; i < random() % 5; ++i)
-      group.overlay["jit:p"].push_back(
-          overlay(random() % 2 == 0 ? Access::allow : Access::deny, "O" + std::to_string(i), {"192.0.2.1"}));
+    for (unsigned i = 0; i < generator() % 5; ++i)
+      group.overlay["jit:p"].push_back(overlay(generator() % 2 == 0 ? Access::allow : Access::deny,
+                                               "O" + std::to_string(i), {"192.0.2.1"}));
     show(group, "e");
     const auto shown = render(group);
     ASSERT_TRUE(shown.has_value());
     ASSERT_TRUE(read_rules(shown->rules).has_value()) << "a rendering must itself be a valid group";
-    const auto merged = merge(group, shown->rules, random() % 2 == 0 ? "e" : "");
+    const auto merged = merge(group, shown->rules, generator() % 2 == 0 ? "e" : "");
     ASSERT_TRUE(merged.has_value()) << merged.error().message;
     EXPECT_EQ(merged->base_rules.size(), base.size());
     for (const Json& element : base) {

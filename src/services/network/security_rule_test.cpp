@@ -97,15 +97,17 @@ TEST(Expand, TagsStandForTheNetworkAndWhatLiesOutside) {
 }
 
 TEST(Complement, CoversEveryAddressExactlyOnce) {
-  std::mt19937 random(7);
+  std::mt19937 generator(7);
   for (int round = 0; round < 200; ++round) {
     std::vector<IpPrefix> set;
-    for (unsigned i = 0; i < random() % 5; ++i)
-      set.push_back(*IpPrefix::make(IpAddress::from_v4(static_cast<uint32_t>(random())), random() % 33));
+    for (unsigned i = 0; i < generator() % 5; ++i)
+      set.push_back(
+          *IpPrefix::make(IpAddress::from_v4(static_cast<uint32_t>(generator())), generator() % 33));
     const auto outside = complement(set);
     for (int probe = 0; probe < 50; ++probe) {
-      const auto address = probe % 2 == 0 || set.empty() ? IpAddress::from_v4(static_cast<uint32_t>(random()))
-                                                         : set[random() % set.size()].address();
+      const auto address = probe % 2 == 0 || set.empty()
+                               ? IpAddress::from_v4(static_cast<uint32_t>(generator()))
+                               : set[generator() % set.size()].address();
       const auto count = [&](const std::vector<IpPrefix>& prefixes) {
         return std::count_if(prefixes.begin(), prefixes.end(),
                              [&](const IpPrefix& p) { return p.contains(address); });
