@@ -1,4 +1,3 @@
-// tidy: allow(banned-name) because Azure's name for this part is the Resource Manager
 // tidy: allow(banned-name) because Azure calls it the Resource Manager
 // The Manager itself: declarations in, requests and services' calls out to the parts that do the work.
 #include "resource/manager.h"
@@ -13,7 +12,6 @@ namespace merlon::resource {
 namespace {
 
 // tidy: allow(banned-name) because Azure calls it the Resource Manager
-// tidy: allow(banned-name) because it is Azure's Resource Manager
 class ResourceManager final : public Manager {
  public:
   explicit ResourceManager(Core core) : state_(std::move(core)), pipeline_(state_, router_) {

@@ -1,4 +1,3 @@
-// tidy: allow(banned-name) because Azure's name for this part is the Resource Manager
 // tidy: allow(banned-name) because Azure calls it the Resource Manager
 // The Resource Manager: from an HTTP request to an identified, authorized, checked, carried out and recorded
 // change. It knows no resource type by itself; services declare theirs before the first request.
@@ -16,7 +15,6 @@ namespace merlon::resource {
 
 const std::vector<store::TableSpec>& tables();
 
-// tidy: allow(banned-name) because it is Azure's Resource Manager
 class Manager {  // tidy: allow(banned-name) because Azure calls it the Resource Manager
  public:
   static std::unique_ptr<Manager> make(Core core);

@@ -1,4 +1,3 @@
-// What az and the SDKs send as $filter, and what is no filter.
 // The $filter forms that Azure tools send: what is read, and what is refused.
 #include "resource/query_filter.h"
 

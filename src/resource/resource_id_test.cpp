@@ -1,4 +1,3 @@
-// Ids at every level, and the spellings that are refused.
 // Resource ids: one meaning for each text, and no tricks with case, dots or slashes.
 #include "resource/resource_id.h"
 

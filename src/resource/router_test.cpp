@@ -1,4 +1,3 @@
-// Which route a path means, whatever the order of declarations.
 // Routing: literals in any case, names, scopes, and the right answer where nothing fits.
 #include "resource/router.h"
 
