@@ -64,10 +64,6 @@ Result<EnrolAnswer> Fleet::enrol(store::Transaction& tx, const EnrolRequest& req
   token.used = true;
   TRY(store::put(tx, core.tenant, token));
   TRY(store::put(tx, core.tenant, machine));
-  TRY(manager.as_system(tx, "a machine enrols", [&](resource::WriteContext& context) -> Result<void> {
-    for (const EnrolHook& hook : enrol_hooks) TRY(hook(context, machine, token.group_id));
-    return {};
-  }));
   ledger::Entry entry = entry_of(machine, "Merlon.Machines/machines/enrol/action",
                                  {{"hostname", machine.facts.hostname},
                                   {"mode", mode_text(machine.mode)},
@@ -75,7 +71,11 @@ Result<EnrolAnswer> Fleet::enrol(store::Transaction& tx, const EnrolRequest& req
                                   {"token", token.id.text()},
                                   {"invitedBy", token.created_by}});
   entry.actor.address = peer.text();
-  TRY(core.ledger.append(tx, entry));
+  TRY(manager.as_system(tx, "a machine enrols", [&](resource::WriteContext& context) -> Result<void> {
+    for (const EnrolHook& hook : enrol_hooks) TRY(hook(context, machine, token.group_id));
+    ++context.recorded;  // by the machine itself, as its own act
+    return core.ledger.append(tx, entry);
+  }));
   EnrolAnswer answer;
   answer.machine_id = machine.id.text();
   answer.resource_id = machine.resource_id;
@@ -154,8 +154,10 @@ Result<void> Fleet::observe(store::Transaction& tx, const Machine& machine, cons
     TRY(core.ledger.append(tx, entry_of(machine, "Merlon.Machines/machines/observations/" + observation.kind,
                                         std::move(details))));
   }
+  if (observation_hooks.empty()) return {};
   return manager.as_system(tx, "a machine reports", [&](resource::WriteContext& context) -> Result<void> {
     for (const ObservationHook& hook : observation_hooks) TRY(hook(context, machine, observation));
+    ++context.recorded;  // as the machine's report
     return {};
   });
 }
