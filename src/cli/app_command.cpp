@@ -1,0 +1,120 @@
+// merlon app: identities of programs.
+#include <map>
+#include <ostream>
+
+#include "cli/directory_lookup.h"
+#include "cli/output.h"
+#include "cli/private_files.h"
+
+namespace merlon::cli {
+namespace {
+
+struct CreateOptions {
+  std::string name, certificate;
+  bool secret = false;
+};
+
+Result<JsonObject> make_credentials(Api& api, const CreateOptions& options, const JsonObject& application) {
+  const std::string id = text_at(application, "id");
+  const std::string client_id = text_at(application, "appId");
+  const Answer principal = TRY(api.post("/v1.0/servicePrincipals", {}, {{"appId", client_id}}));
+  JsonObject answer = {{"clientId", client_id}, {"objectId", text_at(principal.body, "id")}};
+  if (options.secret) {
+    const Answer secret = TRY(api.post("/v1.0/applications/" + part(id) + "/addPassword", {},
+                                       {{"passwordCredential", {{"displayName", "merlon app create"}}}}));
+    answer["clientSecret"] = text_at(secret.body, "secretText");
+    answer["secretExpires"] = text_at(secret.body, "endDateTime");
+  }
+  return answer;
+}
+
+Result<int> create(Context& context, const CreateOptions& options) {
+  JsonObject body = {{"displayName", options.name}};
+  if (!options.certificate.empty()) {
+    const std::string pem = TRY(read_named_file(options.certificate, 65'536));
+    if (pem.find("PRIVATE KEY") != std::string::npos)
+      return wrong_usage("'" + options.certificate +
+                         "' holds a private key, which stays with you. Give the certificate alone.");
+    body["keyCredentials"] = JsonArray{
+        JsonObject{{"type", "AsymmetricX509Cert"}, {"usage", "Verify"}, {"key", to_base64(as_bytes(pem))}}};
+  }
+  Api api = TRY(Api::open(context));
+  const Answer application = TRY(api.post("/v1.0/applications", {}, body));
+  auto made = make_credentials(api, options, application.body);
+  if (!made) {
+    // Half an application is none: who tries again starts clean. What refused is what is told.
+    static_cast<void>(api.remove("/v1.0/applications/" + part(text_at(application.body, "id")), {}));
+    return std::unexpected(made.error());
+  }
+  std::string text = facts_text({{"Application", options.name},
+                                 {"Client id", text_at(*made, "clientId")},
+                                 {"Object id", text_at(*made, "objectId")},
+                                 {"Secret", text_at(*made, "clientSecret")},
+                                 {"Expires", text_at(*made, "secretExpires")}});
+  if (options.secret) text += "The secret is shown this once.\n";
+  text += "Give it a role: merlon role assign --assignee " + text_at(*made, "clientId") +
+          " --role NAME --scope S\n";
+  show(context, *made, text);
+  return kDone;
+}
+
+struct NoOptions {};
+
+Result<int> list(Context& context, const NoOptions&) {
+  Api api = TRY(Api::open(context));
+  const JsonObject principals = TRY(api.list("/v1.0/servicePrincipals", {}));
+  Table table({"NAME", "CLIENT ID", "OBJECT ID", "ENABLED"});
+  for (const Json& value : principals.at("value").get_array()) {
+    const JsonObject& principal = value.get_object();
+    table.add({text_at(principal, "displayName"), text_at(principal, "appId"), text_at(principal, "id"),
+               bool_at(principal, "accountEnabled").value_or(false) ? "yes" : "no"});
+  }
+  show(context, principals, table.size() == 0 ? "There are no applications.\n" : table.text());
+  return kDone;
+}
+
+struct NameOptions {
+  std::string who;
+};
+
+Result<int> set_enabled(Context& context, const std::string& who, bool enabled) {
+  Api api = TRY(Api::open(context));
+  const JsonObject principal = TRY(find_service_principal(api, who));
+  const std::string id = text_at(principal, "id");
+  TRY(api.patch("/v1.0/servicePrincipals/" + part(id), {}, {{"accountEnabled", enabled}}));
+  show(context, {{"id", id}, {"accountEnabled", enabled}},
+       printable(text_at(principal, "displayName")) +
+           (enabled ? " can sign in again.\n" : " is disabled: no sign-in, and no token of it is good.\n"));
+  return kDone;
+}
+
+Result<int> disable(Context& context, const NameOptions& options) {
+  return set_enabled(context, options.who, false);
+}
+
+Result<int> enable(Context& context, const NameOptions& options) {
+  return set_enabled(context, options.who, true);
+}
+
+}  // namespace
+
+std::vector<Command> app_commands() {
+  const auto who = [](Command& command, NameOptions& options) {
+    command.text("who", options.who, "Client id, object id, or a name that only one has").required();
+  };
+  return {make_command("app create", "Make an application that can sign in by a secret or a certificate",
+                       "merlon app create --name deploy --secret --output json", create,
+                       [](Command& command, CreateOptions& options) {
+                         command.text("--name", options.name, "Name to be shown")
+                             .required()
+                             .flag("--secret", options.secret, "With a secret, which is shown once")
+                             .text("--certificate", options.certificate,
+                                   "With a certificate: a PEM file without the key");
+                       }),
+          make_command("app list", "List applications", "merlon app list", list, [](Command&, NoOptions&) {}),
+          make_command("app disable", "Lock an application out at once", "merlon app disable deploy", disable,
+                       who),
+          make_command("app enable", "Let an application in again", "merlon app enable deploy", enable, who)};
+}
+
+}  // namespace merlon::cli

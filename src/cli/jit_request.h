@@ -1,0 +1,24 @@
+// One request for access, from asking to closing.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cli/api.h"
+#include "cli/command.h"
+
+namespace merlon::cli {
+
+struct RequestOptions {
+  std::string machine, resource_group, duration = "30m", justification;
+  std::vector<std::string> ports, from;
+  bool wait = false;
+  std::vector<std::string> command;
+};
+
+Result<int> request_access(Context& context, const RequestOptions& options);
+
+// Closes it now. Answers the opening as it is then.
+Result<Answer> revoke_opening(Api& api, const std::string& opening_id);
+
+}  // namespace merlon::cli

@@ -1,0 +1,215 @@
+// merlon ledger: see the record, take it elsewhere, prove that nothing in it was changed.
+#include "ledger/ledger.h"
+
+#include <algorithm>
+#include <charconv>
+#include <fstream>
+#include <ostream>
+
+#include "base/text.h"
+#include "base/time_text.h"
+#include "cli/api.h"
+#include "cli/output.h"
+#include "cli/private_files.h"
+#include "cli/until_signal.h"
+
+namespace merlon::cli {
+namespace {
+
+constexpr std::string_view kEntries = "/providers/Merlon.Ledger/entries";
+constexpr auto kFollowEvery = std::chrono::seconds(1);
+constexpr int64_t kPageMax = 100;
+
+struct TailOptions {
+  std::string count = "20", action, resource;
+  bool follow = false;
+};
+
+// "18:23:35  allowed  ada@…  Microsoft.Network/…/write  /subscriptions/…"
+std::string entry_line(const JsonObject& entry) {
+  std::string line = text_at(entry, "index") + "  " + text_at(entry, "time") + "  " +
+                     text_at(entry, "decision") + "  " + text_at(entry, "action");
+  const std::string name = text_at(entry, "actor.name");
+  const std::string address = text_at(entry, "actor.address");
+  line += "  by " + (name.empty() ? text_at(entry, "actor.kind") : name);
+  if (!address.empty()) line += " from " + address;
+  if (const std::string resource = text_at(entry, "resource"); !resource.empty()) line += "  " + resource;
+  if (text_at(entry, "decision") != "allowed")
+    if (const std::string reason = text_at(entry, "reason"); !reason.empty()) line += "  (" + reason + ")";
+  if (int_at(entry, "count").value_or(1) > 1) line += "  ×" + text_at(entry, "count");
+  if (const std::string why = text_at(entry, "justification"); !why.empty()) line += "  \"" + why + "\"";
+  return printable(line) + "\n";
+}
+
+void show_entry(Context& context, const JsonObject& entry) {
+  // One line for each in both forms: a stream that other programs can follow.
+  context.out << (context.output == OutputForm::json ? to_text(entry) + "\n" : entry_line(entry))
+              << std::flush;
+}
+
+Result<std::string> filter_query(const TailOptions& options) {
+  std::vector<std::string> terms;
+  if (!options.action.empty()) terms.push_back("startswith(action," + quoted_term(options.action) + ")");
+  if (!options.resource.empty())
+    terms.push_back("startswith(resource," + quoted_term(options.resource) + ")");
+  if (terms.empty()) return std::string();
+  return "&$filter=" + join(terms, "%20and%20");
+}
+
+// The newest `count`, oldest first.
+Result<std::vector<JsonObject>> newest(Api& api, int64_t count, const std::string& filter) {
+  const Answer answer =
+      TRY(api.get(std::string(kEntries), kMerlonVersion, "$top=" + std::to_string(count) + filter));
+  std::vector<JsonObject> entries;
+  if (const JsonArray* values = array_at(answer.body, "value"))
+    for (const Json& value : *values)
+      if (value.is_object()) entries.push_back(value.get_object());
+  std::reverse(entries.begin(), entries.end());
+  return entries;
+}
+
+// Looks again and again; a server that restarts meanwhile is waited for.
+Result<int> follow(Context& context, Api& api, int64_t last, const std::string& filter) {
+  const SignalWatch signals;
+  while (!signals.wait(kFollowEvery)) {
+    const auto entries = newest(api, kPageMax, filter);
+    if (!entries && entries.error().kind == ErrorKind::unavailable) continue;
+    if (!entries) return std::unexpected(entries.error());
+    const int64_t first = entries->empty() ? last + 1 : int_at(entries->front(), "index").value_or(0);
+    if (filter.empty() && last >= 0 && first > last + 1)
+      context.err << "merlon: " << first - last - 1
+                  << " entries came too fast to be shown; 'merlon ledger export' has them all.\n";
+    for (const JsonObject& entry : *entries) {
+      const int64_t index = int_at(entry, "index").value_or(-1);
+      if (index <= last) continue;
+      show_entry(context, entry);
+      last = index;
+    }
+    if (!context.out) return kFailed;
+  }
+  return kDone;
+}
+
+Result<int> tail(Context& context, const TailOptions& options) {
+  int64_t count = 0;
+  const char* end = options.count.data() + options.count.size();
+  const auto read = std::from_chars(options.count.data(), end, count);
+  if (read.ec != std::errc() || read.ptr != end || count < 1 || count > 1000)
+    return wrong_usage("The number '" + options.count + "' is not one from 1 to 1000.");
+  Api api = TRY(Api::open(context));
+  const std::string filter = TRY(filter_query(options));
+  int64_t last = -1;
+  for (const JsonObject& entry : TRY(newest(api, count, filter))) {
+    show_entry(context, entry);
+    last = int_at(entry, "index").value_or(last);
+  }
+  return options.follow ? follow(context, api, last, filter) : Result<int>(kDone);
+}
+
+struct NoOptions {};
+
+Result<int> export_ledger(Context& context, const NoOptions&) {
+  Api api = TRY(Api::open(context));
+  const net::Response response = TRY(api.raw("/providers/Merlon.Ledger/export", kMerlonVersion));
+  context.out << response.body;
+  return kDone;
+}
+
+Result<int> head(Context& context, const NoOptions&) {
+  Api api = TRY(Api::open(context));
+  const Answer answer = TRY(api.get("/providers/Merlon.Ledger/head", kMerlonVersion));
+  const JsonObject* signed_head = object_at(answer.body, "head");
+  if (signed_head == nullptr)
+    return fail(ErrorKind::internal, "AnswerNotUnderstood", "The server's answer holds no signed head.");
+  show(context, answer.body, to_text(*signed_head) + "\n");
+  return kDone;
+}
+
+struct VerifyOptions {
+  std::string file, key;
+  std::vector<std::string> witnesses;
+};
+
+// One head a line, as 'merlon ledger head' prints them; the answer of --output json is taken too.
+Result<void> read_witnesses(const std::string& path, std::vector<ledger::SignedHead>& heads) {
+  const std::string text = TRY(read_named_file(path));
+  const auto whole = parse_json_object(text);
+  if (whole && whole->contains("head")) {
+    const JsonObject* inner = object_at(*whole, "head");
+    if (inner == nullptr)
+      return fail(ErrorKind::invalid, "WitnessUnreadable", "'" + path + "' holds no signed head.");
+    heads.push_back(TRY(ledger::SignedHead::from_json(*inner)));
+    return {};
+  }
+  size_t number = 0;
+  const size_t before = heads.size();
+  for (const std::string_view line : split(text, '\n')) {
+    ++number;
+    if (trim(line).empty()) continue;
+    const auto json = parse_json_object(line);
+    auto parsed = json ? ledger::SignedHead::from_json(*json)
+                       : Result<ledger::SignedHead>(std::unexpected(json.error()));
+    if (!parsed)
+      return fail(ErrorKind::invalid, "WitnessUnreadable",
+                  "Line " + std::to_string(number) + " of '" + path +
+                      "' is no signed head: " + parsed.error().message);
+    heads.push_back(*std::move(parsed));
+  }
+  if (heads.size() == before)
+    return fail(ErrorKind::invalid, "WitnessUnreadable", "'" + path + "' holds no signed head.");
+  return {};
+}
+
+Result<int> verify(Context& context, const VerifyOptions& given) {
+  ledger::VerifyOptions options;
+  if (!given.key.empty()) options.public_key_pem = TRY(read_named_file(given.key));
+  for (const std::string& path : given.witnesses) TRY(read_witnesses(path, options.witnesses));
+  std::ifstream file(given.file, std::ios::binary);
+  if (!file)
+    return fail(ErrorKind::invalid, "FileError", "The file '" + given.file + "' could not be opened.");
+  const ledger::VerifyReport report = TRY(ledger::verify_export(file, options));
+  std::string text = facts_text({{"Verified", std::to_string(report.entries) + " entries"},
+                                 {"Head of", to_rfc3339(report.head.time)},
+                                 {"Root", to_hex(report.head.root)},
+                                 {"Signed by", report.head.key_id},
+                                 {"Witnesses confirmed", std::to_string(report.witnesses_confirmed)}});
+  if (!report.key_was_given) text += "The file's own key was trusted. Give --key to be sure who signed it.\n";
+  if (options.witnesses.empty())
+    text +=
+        "Without --witness, entries cut off at the end cannot be noticed: keep 'merlon ledger head' "
+        "elsewhere.\n";
+  show(context,
+       {{"entries", report.entries},
+        {"head", report.head.to_json()},
+        {"keyWasGiven", report.key_was_given},
+        {"witnessesConfirmed", report.witnesses_confirmed}},
+       text);
+  return kDone;
+}
+
+}  // namespace
+
+std::vector<Command> ledger_commands() {
+  return {make_command("ledger tail", "Show the newest entries", "merlon ledger tail --follow", tail,
+                       [](Command& command, TailOptions& options) {
+                         command.flag("--follow,-f", options.follow, "Go on with what comes, until Ctrl-C")
+                             .text("--count,-n", options.count, "How many to begin with; 20 when not given")
+                             .text("--action", options.action, "Only actions that begin so: Merlon.Jit/")
+                             .text("--resource", options.resource, "Only resources whose id begins so");
+                       }),
+          make_command("ledger export", "Write the whole ledger to standard output, as JSON lines",
+                       "merlon ledger export > ledger.jsonl", export_ledger, [](Command&, NoOptions&) {}),
+          make_command("ledger head", "Print the newest signed head: keep it elsewhere, as a witness",
+                       "merlon ledger head >> heads.jsonl", head, [](Command&, NoOptions&) {}),
+          make_command("ledger verify", "Prove an exported ledger whole and unchanged, without any server",
+                       "merlon ledger verify ledger.jsonl --key ledger-key.pem --witness heads.jsonl", verify,
+                       [](Command& command, VerifyOptions& options) {
+                         command.text("file", options.file, "What 'merlon ledger export' wrote")
+                             .required()
+                             .text("--key", options.key, "Public key (PEM) that must have signed it")
+                             .texts("--witness", options.witnesses,
+                                    "Files of heads that were kept elsewhere: the export must contain them");
+                       })};
+}
+
+}  // namespace merlon::cli

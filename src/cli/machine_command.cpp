@@ -1,0 +1,166 @@
+// merlon machine: enrolled machines.
+#include <ostream>
+
+#include "base/time_text.h"
+#include "cli/api.h"
+#include "cli/output.h"
+
+namespace merlon::cli {
+namespace {
+
+struct TokenOptions {
+  std::string group, name, lifetime;
+  bool enforce = false;
+};
+
+Result<int> token(Context& context, const TokenOptions& options) {
+  JsonObject body = {{"name", options.name}, {"enforce", options.enforce}};
+  if (!options.lifetime.empty()) {
+    const auto lifetime = from_human_duration(options.lifetime);
+    if (!lifetime || lifetime->count() <= 0)
+      return wrong_usage("'" + options.lifetime + "' is not a time such as 30m, 1h or 2d.");
+    body["lifetime"] = to_iso8601_duration(*lifetime);
+  }
+  Api api = TRY(Api::open(context));
+  const Answer answer = TRY(api.post(
+      TRY(api.group_id(options.group)) + "/providers/Merlon.Machines/enrolmentTokens", kMerlonVersion, body));
+  const std::string secret = text_at(answer.body, "token");
+  show(context, answer.body,
+       "Good once, until " + printable(text_at(answer.body, "expires")) + ", for a machine named " +
+           printable(options.name) +
+           (options.enforce ? " that enforces its rules at once" : " in audit mode") +
+           ". On that machine:\n  merlon agent enrol --server " + api.session().login().endpoint +
+           " --ca ca.pem --state /var/lib/merlon-agent --token TOKEN\nToken: " + printable(secret) + "\n");
+  return kDone;
+}
+
+struct ListOptions {
+  std::string group;
+};
+
+Result<int> list(Context& context, const ListOptions& options) {
+  Api api = TRY(Api::open(context));
+  const JsonObject answer = TRY(api.machines(options.group));
+  Table table({"NAME", "RESOURCE GROUP", "STATUS", "MODE", "ADDRESSES", "OPEN", "LAST SEEN"});
+  for (const Json& value : answer.at("value").get_array()) {
+    const JsonObject& machine = value.get_object();
+    const JsonArray* open = array_at(machine, "properties.open");
+    table.add({text_at(machine, "name"), group_in(text_at(machine, "id")),
+               text_at(machine, "properties.status"), text_at(machine, "properties.mode"),
+               joined_at(machine, "properties.addresses"), std::to_string(open == nullptr ? 0 : open->size()),
+               text_at(machine, "properties.lastSeen")});
+  }
+  show(context, answer,
+       table.size() == 0 ? "No machine is enrolled. 'merlon machine token' begins it.\n" : table.text());
+  return kDone;
+}
+
+struct NameOptions {
+  std::string name, group;
+  bool confirm_cut = false;
+};
+
+std::string version_text(const JsonObject& machine, const std::string& which) {
+  return text_at(machine, "properties." + which + ".epoch") + "." +
+         text_at(machine, "properties." + which + ".number");
+}
+
+std::string description(const JsonObject& machine) {
+  const std::string wanted = version_text(machine, "desiredVersion");
+  const std::string applied = version_text(machine, "appliedVersion");
+  return facts_text({{"Name", text_at(machine, "name")},
+                     {"Resource group", group_in(text_at(machine, "id"))},
+                     {"Status", text_at(machine, "properties.status")},
+                     {"Last seen", text_at(machine, "properties.lastSeen")},
+                     {"Mode", text_at(machine, "properties.mode") +
+                                  " (the machine: " + text_at(machine, "properties.appliedMode") + ")"},
+                     {"Rules", wanted == applied ? "up to date (" + applied + ")"
+                                                 : "the machine has " + applied + " of " + wanted},
+                     {"Not applied because", text_at(machine, "properties.error")},
+                     {"Addresses", joined_at(machine, "properties.addresses")},
+                     {"Open", joined_at(machine, "properties.open")},
+                     {"Blocked by", joined_at(machine, "properties.blockers")},
+                     {"System", text_at(machine, "properties.facts.osName") + " " +
+                                    text_at(machine, "properties.facts.osVersion") + ", " +
+                                    text_at(machine, "properties.facts.kernel")},
+                     {"Enrolled", text_at(machine, "properties.enrolled")},
+                     {"Certificate until", text_at(machine, "properties.certificateEnd")},
+                     {"Virtual machine", text_at(machine, "properties.virtualMachineId")}});
+}
+
+Result<int> show_machine(Context& context, const NameOptions& options) {
+  Api api = TRY(Api::open(context));
+  const MachineName machine = TRY(api.machine(options.name, options.group));
+  const Answer answer = TRY(api.get(machine.machine_id, kMerlonVersion));
+  show(context, answer.body, description(answer.body));
+  return kDone;
+}
+
+Result<int> enforce(Context& context, const NameOptions& options) {
+  Api api = TRY(Api::open(context));
+  const MachineName machine = TRY(api.machine(options.name, options.group));
+  JsonObject body;
+  if (options.confirm_cut) body["confirmCut"] = true;
+  const Answer answer = TRY(api.post(machine.machine_id + "/enforce", kMerlonVersion, body));
+  show(context, answer.body,
+       printable(machine.name) +
+           " enforces its rules as soon as its agent hears of it ('merlon machine show').\n");
+  return kDone;
+}
+
+Result<int> audit(Context& context, const NameOptions& options) {
+  Api api = TRY(Api::open(context));
+  const MachineName machine = TRY(api.machine(options.name, options.group));
+  const Answer answer = TRY(api.post(machine.machine_id + "/audit", kMerlonVersion));
+  show(context, answer.body, printable(machine.name) + " only counts what its rules would drop.\n");
+  return kDone;
+}
+
+Result<int> remove(Context& context, const NameOptions& options) {
+  Api api = TRY(Api::open(context));
+  const MachineName machine = TRY(api.machine(options.name, options.group));
+  TRY(api.remove(machine.machine_id, kMerlonVersion));
+  show(context, {{"name", machine.name}, {"removed", true}},
+       printable(machine.name) + " is removed. Its agent takes the rules down and stops.\n");
+  return kDone;
+}
+
+}  // namespace
+
+std::vector<Command> machine_commands() {
+  const auto name = [](Command& command, NameOptions& options) {
+    command.text("name", options.name, "Name of the machine")
+        .required()
+        .text("--resource-group,-g", options.group, "Its resource group, when the name is not unique");
+  };
+  return {make_command(
+              "machine token", "Make a token with which one machine may enrol, once",
+              "merlon machine token --resource-group web --name web-1 --lifetime 2h", token,
+              [](Command& command, TokenOptions& options) {
+                command.text("--resource-group,-g", options.group, "Where it will belong; made when missing")
+                    .required()
+                    .text("--name", options.name, "What it will be called")
+                    .required()
+                    .flag("--enforce", options.enforce,
+                          "Enforce its rules at once; else it begins in audit mode")
+                    .text("--lifetime", options.lifetime,
+                          "How long the token is good: 30m, 1h (if not given), 2d");
+              }),
+          make_command("machine list", "List enrolled machines", "merlon machine list", list,
+                       [](Command& command, ListOptions& options) {
+                         command.text("--resource-group,-g", options.group, "Only this group's");
+                       }),
+          make_command("machine show", "Show one machine", "merlon machine show web-1", show_machine, name),
+          make_command("machine enforce", "Drop what the rules deny", "merlon machine enforce web-1", enforce,
+                       [name](Command& command, NameOptions& options) {
+                         name(command, options);
+                         command.flag("--confirm-cut", options.confirm_cut,
+                                      "Go on although it would deny SSH from your own address");
+                       }),
+          make_command("machine audit", "Only count what the rules would drop", "merlon machine audit web-1",
+                       audit, name),
+          make_command("machine remove", "Remove a machine: its agent takes the rules down and stops",
+                       "merlon machine remove web-1", remove, name)};
+}
+
+}  // namespace merlon::cli

@@ -1,0 +1,45 @@
+// merlon server, and the way back in for who owns the machine that it runs on.
+#include "server/server.h"
+
+#include "cli/command.h"
+
+namespace merlon::cli {
+namespace {
+
+struct ServerOptions {
+  server::Options options;
+  std::vector<std::string> listen;
+};
+
+Result<int> run_server(Context&, const ServerOptions& given) {
+  server::Options options = given.options;
+  if (!given.listen.empty()) options.listen = given.listen;
+  TRY(server::run(options));
+  return kDone;
+}
+
+}  // namespace
+
+std::vector<Command> server_commands() {
+  return {make_command(
+      "server", "Run the server until SIGTERM or SIGINT",
+      "merlon server --state /var/lib/merlon --listen 192.0.2.10:8443 --domain merlon.example.org",
+      run_server, [](Command& command, ServerOptions& given) {
+        command.without_output()
+            .text("--state", given.options.state_dir,
+                  "Directory of the server's state; its first start writes bootstrap.json and ca.pem there")
+            .required()
+            .texts("--listen", given.listen,
+                   "ADDR:PORT, as often as needed; 127.0.0.1:8443 and [::1]:8443 when not given")
+            .text("--domain", given.options.domain,
+                  "The server's own name; what the state says, else merlon.localhost, when not given")
+            .text("--store", given.options.store_url,
+                  "Where records are kept: sqlite, in the state directory")
+            .text("--root-key", given.options.root_key_path,
+                  "File of the root key that seals secrets; root.key in the state directory when not given")
+            .flag("--keep-bootstrap", given.options.keep_bootstrap,
+                  "The first credential does not expire: for tests");
+      })};
+}
+
+}  // namespace merlon::cli
