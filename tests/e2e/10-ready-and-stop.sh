@@ -74,13 +74,16 @@ healthy || fail "the first server suffered from the second"
 version=2021-04-01
 api PUT "/subscriptions/$subscription/resourceGroups/kept" '{"location":"local"}'
 is_status "a resource group" 201
-keys() { in_ns server curl -sS --cacert "$state/ca.pem" "$base/$(first tenantId)/discovery/v2.0/keys" | jq -Sc '[.keys[].kid]'; }
+keys() {
+  in_ns server curl -sS --cacert "$state/ca.pem" "$base/$(first tenantId)/discovery/v2.0/keys" | jq -Sc '[.keys[].kid]'
+}
 before=$(sha256sum "$state/ca.pem" "$state/bootstrap.json") kids=$(keys)
 stop_server
 not in_ns server ss -Hltn 'sport = :8443' | grep -q . || fail "something still listens"
 launch_server
 wait_for 5 "a second start is ready within five seconds" healthy
-equal "the second start keeps authority and bootstrap.json" "$before" "$(sha256sum "$state/ca.pem" "$state/bootstrap.json")"
+equal "the second start keeps authority and bootstrap.json" "$before" \
+  "$(sha256sum "$state/ca.pem" "$state/bootstrap.json")"
 equal "and the keys that sign tokens" "$kids" "$(keys)"
 api GET "/subscriptions/$subscription/resourceGroups/kept"
 is_status "and what was made; a token from before still opens it" 200

@@ -27,12 +27,15 @@ refused() { # refused CODE ARGUMENTS...: az fails and shows Azure's code
 merlon cloud-config >"$MERLON_TMP/cloud.json"
 az cloud register --name merlon --cloud-config "@$MERLON_TMP/cloud.json"
 az cloud set --name merlon
-equal "the registered cloud" "https://$domain:8443" "$(az_json '.endpoints.resourceManager | sub("/$"; "")' cloud show)"
+equal "the registered cloud" "https://$domain:8443" \
+  "$(az_json '.endpoints.resourceManager | sub("/$"; "")' cloud show)"
 
 # -- signing in
-refused AADSTS7000215 login --service-principal --username "$(first clientId)" --password wrong --tenant "$(first tenantId)"
+refused AADSTS7000215 login --service-principal --username "$(first clientId)" --password wrong \
+  --tenant "$(first tenantId)"
 equal "login by secret shows the subscription" "$subscription" "$(az_json '.[].id' \
-  login --service-principal --username "$(first clientId)" --password "$(first clientSecret)" --tenant "$(first tenantId)")"
+  login --service-principal --username "$(first clientId)" --password "$(first clientSecret)" \
+    --tenant "$(first tenantId)")"
 
 openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=az-test -keyout "$MERLON_TMP/app.key" \
   -out "$MERLON_TMP/app.crt" 2>/dev/null
@@ -50,7 +53,8 @@ equal "and its token works" rg0 "$(az_json .name group create --name rg0 --locat
 AZURE_CONFIG_DIR=$MERLON_TMP/azure
 
 # -- resource groups
-equal "group create" Succeeded "$(az_json .properties.provisioningState group create --name rg --location local --tags env=test)"
+equal "group create" Succeeded "$(az_json .properties.provisioningState group create --name rg --location local \
+  --tags env=test)"
 equal "group list" '["rg","rg0"]' "$(az_json '[.[].name] | sort | tojson' group list)"
 equal "group list by tag" '["rg"]' "$(az_json '[.[].name] | tojson' group list --tag env=test)"
 equal "group show" "$group" "$(az_json .id group show --name rg)"
@@ -62,7 +66,8 @@ equal "group delete" false "$(az group exists --name rg0)"
 # -- resources
 rule='{"name":"https","properties":{"protocol":"Tcp","sourceAddressPrefix":"*","sourcePortRange":"*",
   "destinationAddressPrefix":"*","destinationPortRange":"443","access":"Allow","direction":"Inbound","priority":200}}'
-equal "resource create" Succeeded "$(az_json .properties.provisioningState resource create --resource-group rg --name web-nsg \
+equal "resource create" Succeeded "$(az_json .properties.provisioningState resource create \
+  --resource-group rg --name web-nsg \
   --resource-type Microsoft.Network/networkSecurityGroups --location local --api-version 2022-01-01 \
   --properties "{\"securityRules\":[$rule]}")"
 equal "resource show, with an api-version that az finds out" 443 "$(az_json \
@@ -81,44 +86,53 @@ refused InvalidRequestContent resource create --resource-group rg --name bad \
   --properties '{"securityRules":[{"name":"x","properties":{"protocol":"Carrier pigeon"}}]}'
 
 # -- tags of a scope
-equal "tag create" '{"a":"1","b":"2"}' "$(az_json '.properties.tags | tojson' tag create --resource-id "$group" --tags a=1 b=2)"
+equal "tag create" '{"a":"1","b":"2"}' "$(az_json '.properties.tags | tojson' tag create --resource-id "$group" \
+  --tags a=1 b=2)"
 equal "tag list" '{"a":"1","b":"2"}' "$(az_json '.properties.tags | tojson' tag list --resource-id "$group")"
-equal "tag update" '{"a":"1","b":"2","c":"3"}' "$(az_json '.properties.tags | tojson' tag update --resource-id "$group" \
-  --operation merge --tags c=3)"
+equal "tag update" '{"a":"1","b":"2","c":"3"}' "$(az_json '.properties.tags | tojson' tag update \
+  --resource-id "$group" --operation merge --tags c=3)"
 equal "tag list of the subscription" true "$(az_json '[.[].tagName] | contains(["a","team"])' tag list)"
 az resource delete --resource-group rg --name web-nsg --resource-type Microsoft.Network/networkSecurityGroups
 equal "resource delete" '[]' "$(az_json tojson resource list --resource-group rg)"
-equal "provider list" Registered "$(az_json '.[] | select(.namespace == "Microsoft.Security") | .registrationState' provider list)"
+equal "provider list" Registered "$(az_json '.[] | select(.namespace == "Microsoft.Security") | .registrationState' \
+  provider list)"
 equal "account list-locations" true "$(az_json '[.[].name] | contains(["local"])' account list-locations)"
 
 # -- just-in-time access: a machine that a person described, without an agent
-api PUT "$group/providers/Microsoft.Network/networkSecurityGroups/web-1-nsg?api-version=2022-01-01" '{"location":"local"}'
+api PUT "$group/providers/Microsoft.Network/networkSecurityGroups/web-1-nsg?api-version=2022-01-01" \
+  '{"location":"local"}'
 is_status "a security group" 201
-api PUT "$group/providers/Microsoft.Network/virtualNetworks/net?api-version=2022-01-01" '{"location":"local","properties":
-  {"addressSpace":{"addressPrefixes":["198.51.100.0/24"]},"subnets":[{"name":"default","properties":{"addressPrefix":"198.51.100.0/24"}}]}}'
+api PUT "$group/providers/Microsoft.Network/virtualNetworks/net?api-version=2022-01-01" \
+  '{"location":"local","properties":{"addressSpace":{"addressPrefixes":["198.51.100.0/24"]},
+    "subnets":[{"name":"default","properties":{"addressPrefix":"198.51.100.0/24"}}]}}'
 is_status "a virtual network" 201
 network=$group/providers/Microsoft.Network
 api PUT "$network/networkInterfaces/web-1-nic?api-version=2022-01-01" "{\"location\":\"local\",\"properties\":{
-  \"networkSecurityGroup\":{\"id\":\"$network/networkSecurityGroups/web-1-nsg\"},\"ipConfigurations\":[{\"name\":\"ipconfig1\",
-  \"properties\":{\"privateIPAddress\":\"198.51.100.10\",\"privateIPAllocationMethod\":\"Static\",
+  \"networkSecurityGroup\":{\"id\":\"$network/networkSecurityGroups/web-1-nsg\"},
+  \"ipConfigurations\":[{\"name\":\"ipconfig1\",\"properties\":{
+  \"privateIPAddress\":\"198.51.100.10\",\"privateIPAllocationMethod\":\"Static\",
   \"subnet\":{\"id\":\"$network/virtualNetworks/net/subnets/default\"}}}]}}"
 is_status "a network interface" 201
-api PUT "$(vm)?api-version=2022-03-01" "{\"location\":\"local\",\"properties\":{\"networkProfile\":{\"networkInterfaces\":[
+api PUT "$(vm)?api-version=2022-03-01" \
+  "{\"location\":\"local\",\"properties\":{\"networkProfile\":{\"networkInterfaces\":[
   {\"id\":\"$network/networkInterfaces/web-1-nic\"}]}}}"
 is_status "a virtual machine" 201
 url="https://$domain:8443$(policy)?api-version=2020-01-01"
-body="{\"kind\":\"Basic\",\"properties\":{\"virtualMachines\":[{\"id\":\"$(vm)\",\"ports\":[{\"number\":22,\"protocol\":\"*\",
-  \"allowedSourceAddressPrefix\":\"*\",\"maxRequestAccessDuration\":\"PT3H\"}]}]}}"
-equal "az rest puts a policy" Succeeded "$(az_json .properties.provisioningState rest --method put --url "$url" --body "$body")"
+body="{\"kind\":\"Basic\",\"properties\":{\"virtualMachines\":[{\"id\":\"$(vm)\",\"ports\":[{
+  \"number\":22,\"protocol\":\"*\",\"allowedSourceAddressPrefix\":\"*\",\"maxRequestAccessDuration\":\"PT3H\"}]}]}}"
+equal "az rest puts a policy" Succeeded "$(az_json .properties.provisioningState rest --method put --url "$url" \
+  --body "$body")"
 equal "security jit-policy list" default "$(az_json '.[].name' security jit-policy list)"
 equal "security jit-policy show" PT3H "$(az_json '.virtualMachines[0].ports[0].maxRequestAccessDuration' \
   security jit-policy show --resource-group rg --location local --name default)"
-request="{\"virtualMachines\":[{\"id\":\"$(vm)\",\"ports\":[{\"number\":22,\"endTimeUtc\":\"$(rfc3339_in 600)\",
+soon=$(rfc3339_in 600)
+request="{\"virtualMachines\":[{\"id\":\"$(vm)\",\"ports\":[{\"number\":22,\"endTimeUtc\":\"$soon\",
   \"allowedSourceAddressPrefix\":\"192.0.2.10\"}]}],\"justification\":\"from az\"}"
 equal "az rest initiates" Initiated "$(az_json '.virtualMachines[0].ports[0].status' rest --method post \
   --url "${url/\?/\/initiate?}" --body "$request")"
 equal "the request is in the policy" "from az" "$(az_json '.requests[0].justification' security jit-policy show \
   --resource-group rg --location local --name default)"
-refused JitRequestTooLong rest --method post --url "${url/\?/\/initiate?}" --body "${request/$(rfc3339_in 600)/$(rfc3339_in 90000)}"
+refused JitRequestTooLong rest --method post --url "${url/\?/\/initiate?}" \
+  --body "${request/$soon/$(rfc3339_in 90000)}"
 equal "activity-log knows it" true "$(az_json '[.[].operationName.value] | any(test("initiate/action$"; "i"))' \
   monitor activity-log list --resource-group rg --offset 1h)"

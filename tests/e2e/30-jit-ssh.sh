@@ -32,7 +32,8 @@ from=alice
 opened=$SECONDS
 initiate 20
 is_status "alice asks for 20 seconds" 202
-equal "for the address that she asks from" "${address4[alice]}" "$(field '.virtualMachines[0].ports[0].allowedSourceAddressPrefix')"
+equal "for the address that she asks from" "${address4[alice]}" \
+  "$(field '.virtualMachines[0].ports[0].allowedSourceAddressPrefix')"
 from=server
 wait_for 5 "ssh works from alice" can_ssh alice 4
 ok "ssh works from alice"
@@ -70,7 +71,8 @@ not can_ssh alice 4 || fail "alice gets in through the prefix of others"
 ok "a prefix: those inside, nobody else"
 
 # -- revoking
-opening=$(merlon jit list --output json | jq -er '.value[] | select(.properties.sources == ["203.0.113.0/24"]) | .name')
+opening=$(merlon jit list --output json | jq -er \
+  '.value[] | select(.properties.sources == ["203.0.113.0/24"]) | .name')
 merlon jit revoke "$opening" >/dev/null
 wait_for 5 "a revoked opening closes" not can_ssh mallory 4
 can_ssh alice 6 || fail "revoking one opening closed another"
@@ -79,7 +81,8 @@ wait_for 30 "the IPv6 opening ends by itself" not can_ssh alice 6
 
 # -- the command that opens, runs and closes. The command line runs at alice's, and its requests come from there.
 in_ns alice "$MERLON" jit request web-1 --resource-group rg --port 22 --for 5m --wait -- \
-  ssh -F none -i "$MERLON_TMP/id" -o IdentitiesOnly=yes -o BatchMode=yes -o ConnectTimeout=2 -o UserKnownHostsFile="$MERLON_TMP/known_hosts" \
+  ssh -F none -i "$MERLON_TMP/id" -o IdentitiesOnly=yes -o BatchMode=yes -o ConnectTimeout=2 \
+    -o UserKnownHostsFile="$MERLON_TMP/known_hosts" \
   "admin@${address4[web]}" 'hostname; exit 7' </dev/null >"$MERLON_TMP/wait.out" 2>"$MERLON_TMP/wait.log" &
 status=0
 wait $! || status=$?

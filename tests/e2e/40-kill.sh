@@ -12,10 +12,10 @@ open_for() { # open_for SECONDS: from alice; leaves the time of its end in $dead
   is_status "an opening of $1 s" 202
   wait_for 5 "it is open" can_ssh alice
 }
-closes_in_time() { # may try to get in a second before the end, and not a second after it
-  wait_for $((deadline - ${EPOCHREALTIME%.*} + 1)) "$1: it closes on time" not can_ssh alice
-  local late=$((${EPOCHREALTIME%.*} - deadline))
-  ((late >= -2)) || fail "$1: it closed $((-late)) s early"
+closes_in_time() { # not two seconds before the end, and no connection a second after it
+  wait_for $((deadline - ${EPOCHREALTIME%.*} + 1)) "$1: it closes on time" not can_connect alice
+  local early=$((deadline - ${EPOCHREALTIME%.*}))
+  ((early <= 2)) || fail "$1: it closed $early s early"
   ok "$1: closed on time"
 }
 still_shut() { # still_shut WHAT: neither open again, nor open to others

@@ -80,7 +80,8 @@ equal "a ledger cut back to an older state is found against a kept head" 1 "$sta
 
 # -- another server's ledger is not this one's
 merlon ledger head --output json | jq -er .publicKey >"$MERLON_TMP/key.pem"
-verify "$MERLON_TMP/newer.jsonl" --key "$MERLON_TMP/key.pem" || fail "it does not verify under its own key: $(<"$MERLON_TMP/verify.log")"
+verify "$MERLON_TMP/newer.jsonl" --key "$MERLON_TMP/key.pem" ||
+  fail "it does not verify under its own key: $(<"$MERLON_TMP/verify.log")"
 openssl genpkey -algorithm ed25519 2>/dev/null | openssl pkey -pubout >"$MERLON_TMP/other.pem"
 status=0
 verify "$MERLON_TMP/newer.jsonl" --key "$MERLON_TMP/other.pem" || status=$?
@@ -97,7 +98,8 @@ api PUT "/subscriptions/$subscription/resourceGroups/evil" '{"location":"local"}
 is_status "somebody without a right is refused" 403 AuthorizationFailed
 merlon ledger export >"$MERLON_TMP/newer.jsonl"
 verify "$MERLON_TMP/newer.jsonl" || fail "it does not verify any more: $(<"$MERLON_TMP/verify.log")"
-grep -q "$(jq -er .objectId "$MERLON_TMP/nobody.json").*denied\|denied.*$(jq -er .objectId "$MERLON_TMP/nobody.json")" \
-  "$MERLON_TMP/newer.jsonl" || fail "the refusal is not in the export"
-not grep -qF "$(jq -er .clientSecret "$MERLON_TMP/nobody.json")" "$MERLON_TMP/newer.jsonl" || fail "a secret is in the ledger"
+nobody=$(jq -er .objectId "$MERLON_TMP/nobody.json")
+grep -q "$nobody.*denied\|denied.*$nobody" "$MERLON_TMP/newer.jsonl" || fail "the refusal is not in the export"
+not grep -qF "$(jq -er .clientSecret "$MERLON_TMP/nobody.json")" "$MERLON_TMP/newer.jsonl" ||
+  fail "a secret is in the ledger"
 ok "and the refusal is entered"

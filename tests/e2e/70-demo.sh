@@ -66,7 +66,8 @@ old=$(marks)
 [[ -n $old ]] || fail "a killed demo left no process behind: this test proves nothing"
 ok "a killed demo leaves $(left_behind | wc -l) things behind"
 # A background process of a script ignores what Ctrl-C sends, unless told otherwise.
-nsenter --net="/run/netns/$MERLON_RUN-host" env --default-signal=INT "$demo" "$MERLON" >"$MERLON_TMP/second.log" 2>&1 &
+nsenter --net="/run/netns/$MERLON_RUN-host" env --default-signal=INT "$demo" "$MERLON" \
+  >"$MERLON_TMP/second.log" 2>&1 &
 second=$!
 wait_for 60 "the next demo is up" grep -q 'Ctrl-C' "$MERLON_TMP/second.log"
 equal "the processes of one demo run" 1 "$(marks | wc -l)"

@@ -68,6 +68,8 @@ in_ns() { # in_ns NAME COMMAND...
 new_namespace() {
   ip netns add "$MERLON_RUN-$1"
   ip -n "$MERLON_RUN-$1" link set lo up
+  # No second of waiting before an IPv6 address, the router's link-local one above all, may be used.
+  in_ns "$1" sysctl -q -w net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0
   mkdir -p "/etc/netns/$MERLON_RUN-$1"
   # By number alone, and for the server's own names: nothing of a test leaves the machine.
   printf '127.0.0.1 localhost\n::1 localhost\n%s %s agents.%s web.vault.%s\n' \
@@ -78,7 +80,6 @@ attach() { # attach NAME GATEWAY4 GATEWAY6: joins a namespace to the router
   local name=$1 router=$MERLON_RUN-router
   new_namespace "$name" "${address4[server]}"
   ip link add "to-$name" netns "$router" type veth peer name eth0 netns "$MERLON_RUN-$name"
-  in_ns "$name" sysctl -q -w net.ipv6.conf.eth0.accept_dad=0
   ip -n "$router" address add "$2/24" dev "to-$name"
   ip -n "$router" -6 address add "$3/64" dev "to-$name" nodad
   ip -n "$router" link set "to-$name" up
@@ -110,7 +111,8 @@ launch_server() { # in the namespace "server"; without waiting for it
     listen+=(--listen "${address4[server]}:8443" --listen "[${address6[server]}]:8443")
   fi
   # Not in_ns: the process id must be the server's own.
-  ip netns exec "$MERLON_RUN-server" "$MERLON" server --state "$state" --domain "$domain" --keep-bootstrap "${listen[@]}" "$@" \
+  ip netns exec "$MERLON_RUN-server" "$MERLON" server --state "$state" --domain "$domain" --keep-bootstrap \
+    "${listen[@]}" "$@" \
     >>"$MERLON_TMP/server.log" 2>&1 &
   server_pid=$!
 }
@@ -262,7 +264,13 @@ rfc3339_in() { date -u -d "@$(($(date +%s) + $1))" +%Y-%m-%dT%H:%M:%SZ; }
 can_ssh() {
   local client=$1 to=${address4[web]} said
   [[ ${2:-4} == 4 ]] || to=${address6[web]}
-  said=$(in_ns "$client" ssh -F none -i "$MERLON_TMP/id" -o IdentitiesOnly=yes -o BatchMode=yes -o ConnectTimeout=1 \
+  said=$(in_ns "$client" ssh -F none -i "$MERLON_TMP/id" -o IdentitiesOnly=yes -o BatchMode=yes -o ConnectTimeout=2 \
     -o ConnectionAttempts=1 -o StrictHostKeyChecking=accept-new -o UserKnownHostsFile="$MERLON_TMP/known_hosts" \
     -p "${3:-22}" "admin@$to" hostname </dev/null 2>>"$MERLON_TMP/ssh.log") && [[ $said == web-1 ]]
+}
+
+# can_connect CLIENT: is a new connection to port 22 let in? Answered sooner than a whole login, for timing.
+can_connect() {
+  # shellcheck disable=SC2016
+  in_ns "$1" timeout 0.5 bash -c 'exec 3<>"/dev/tcp/$0/22"' "${address4[web]}" 2>/dev/null
 }
