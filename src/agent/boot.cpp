@@ -73,7 +73,6 @@ Result<void> release(const std::string& state_dir) {
   mark.user = std::string(user == nullptr ? "root" : user).substr(0, 64);
   mark.boot_id = TRY(boot_id());
   mark.time = clock.now();
-  mark.boottime = clock.boottime();
   // The mark first: a running agent would repair the table that is about to go.
   TRY(files.write_json(file::kReleased, mark.to_json()));
   Firewall firewall = TRY(Firewall::open(clock));

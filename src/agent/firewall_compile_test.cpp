@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <iterator>
+
 #include "agent/firewall.h"
 #include "agent/firewall_layer.h"
 
@@ -91,6 +94,12 @@ DesiredState two_interfaces() {
   return state;
 }
 
+// The text is a file of its own: its lines are as long as they are.
+std::string golden() {
+  std::ifstream file(MERLON_SOURCE_DIR "/src/agent/firewall_golden.nft");
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
 TEST(FirewallCompile, TheWholeTextOfASmallMachine) {
   Platform platform;
   platform.internal_interfaces = {"docker*", "br-*", "bad\" name"};
@@ -99,60 +108,7 @@ TEST(FirewallCompile, TheWholeTextOfASmallMachine) {
   platform.contact = {{address("198.51.100.1")}, 8443, 65534};
   EXPECT_EQ(rules_text(two_interfaces(), platform,
                        {{IpFamily::v4, 32}, {IpFamily::v4, 0}, {IpFamily::v6, 64}}, {"in_9"}),
-            R"(flush table inet merlon
-delete chain inet merlon in_9
-add chain inet merlon openings
-add chain inet merlon denied_in
-add chain inet merlon denied_out
-add chain inet merlon in_0
-add chain inet merlon in_0_0
-add chain inet merlon out_0
-add chain inet merlon in_1
-add chain inet merlon out_1
-add rule inet merlon prerouting iiftype loopback accept
-add rule inet merlon prerouting iifname { "br-*", "docker*" } iifname != { "br-lan" } accept
-add rule inet merlon prerouting ct state established,related accept
-add rule inet merlon prerouting icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert } ip6 hoplimit 255 accept
-add rule inet merlon prerouting icmpv6 type { mld-listener-query, mld-listener-report, mld-listener-done, mld2-listener-report } ip6 hoplimit 1 ip6 saddr { ::, fe80::/10 } accept
-add rule inet merlon prerouting meta nfproto ipv4 udp sport 67 udp dport 68 accept
-add rule inet merlon prerouting ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept
-add rule inet merlon prerouting ct state new tcp flags & (fin | syn | rst | ack) != syn goto denied_in
-add rule inet merlon prerouting jump openings
-add rule inet merlon prerouting ip daddr vmap { 10.0.0.4 : goto in_0, 10.0.0.5 : goto in_1 }
-add rule inet merlon prerouting ip6 daddr vmap { fd00::4 : goto in_0 }
-add rule inet merlon prerouting goto in_0
-add rule inet merlon in_0 jump in_0_0
-add rule inet merlon in_0_0 ip saddr 192.0.2.0/24 meta l4proto tcp th dport 22 return
-add rule inet merlon in_0_0 ip saddr 192.0.2.9 goto denied_in
-add rule inet merlon in_0_0 goto denied_in
-add rule inet merlon in_0 accept
-add rule inet merlon in_1 accept
-add rule inet merlon denied_in counter name dropped_in drop
-add rule inet merlon postrouting oiftype loopback accept
-add rule inet merlon postrouting oifname { "br-*", "docker*" } oifname != { "br-lan" } accept
-add rule inet merlon postrouting ct state established,related accept
-add rule inet merlon postrouting icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert } ip6 hoplimit 255 accept
-add rule inet merlon postrouting icmpv6 type { mld-listener-query, mld-listener-report, mld-listener-done, mld2-listener-report } ip6 hoplimit 1 ip6 saddr { ::, fe80::/10 } accept
-add rule inet merlon postrouting meta nfproto ipv4 udp sport 68 udp dport 67 accept
-add rule inet merlon postrouting ip6 saddr fe80::/10 udp sport 546 udp dport 547 accept
-add rule inet merlon postrouting ip daddr { 9.9.9.9 } meta l4proto { tcp, udp } th dport 53 accept
-add rule inet merlon postrouting meta skuid 65534 ip daddr { 198.51.100.1 } tcp dport 8443 accept
-add rule inet merlon postrouting ip6 daddr { 2620:fe::fe } meta l4proto { tcp, udp } th dport 53 accept
-add rule inet merlon postrouting ct state new tcp flags & (fin | syn | rst | ack) != syn goto denied_out
-add rule inet merlon postrouting ip saddr vmap { 10.0.0.4 : goto out_0, 10.0.0.5 : goto out_1 }
-add rule inet merlon postrouting ip6 saddr vmap { fd00::4 : goto out_0 }
-add rule inet merlon postrouting goto out_0
-add rule inet merlon out_0 accept
-add rule inet merlon out_1 accept
-add rule inet merlon denied_out counter name dropped_out drop
-add set inet merlon open4_32 { type ipv4_addr . ipv4_addr . inet_proto . inet_service; flags timeout; timeout 1s; }
-add set inet merlon open4_0 { type ipv4_addr . inet_proto . inet_service; flags timeout; timeout 1s; }
-add set inet merlon open6_64 { type ipv6_addr . ipv6_addr . inet_proto . inet_service; flags timeout; timeout 1s; }
-flush chain inet merlon openings
-add rule inet merlon openings ip saddr . ip daddr . meta l4proto . th dport @open4_32 accept
-add rule inet merlon openings ip daddr . meta l4proto . th dport @open4_0 accept
-add rule inet merlon openings ip6 saddr & ffff:ffff:ffff:ffff:: . ip6 daddr . meta l4proto . th dport @open6_64 accept
-)");
+            golden());
 }
 
 TEST(FirewallCompile, NothingThatTheServerWroteReachesTheText) {

@@ -9,7 +9,6 @@
 
 #include <array>
 #include <cerrno>
-#include <csignal>
 #include <cstring>
 #include <string>
 #include <tuple>
@@ -53,8 +52,6 @@ Result<void> give_up_everything(const Account& account, pid_t parent) {
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return failed("no_new_privs");
   // The TLS key is in this process's memory: no core file, no other process of the user may look into it.
   if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return failed("dumpable");
-  // After the change of user, which would undo it.
-  if (::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) return failed("pdeathsig");
   if (::getppid() != parent)
     return fail(ErrorKind::unavailable, "AgentHalfGone", "The agent's parent has ended.");
   if (::setuid(0) == 0) return failed("root is still within reach");

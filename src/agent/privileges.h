@@ -14,7 +14,7 @@ struct Account {
 // The user "merlon-agent" where it exists, else "nobody".
 Account unprivileged_account();
 
-// The half that speaks to the network: no capability, no way back, ends with its parent.
+// The half that speaks to the network: no capability, no way back.
 Result<void> give_up_everything(const Account& account, pid_t parent);
 // The half that keeps the firewall: CAP_NET_ADMIN alone. Its files belong to root, so they need no
 // capability.

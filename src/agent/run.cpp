@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "crypto/system_random.h"
 #include "crypto/x509.h"
+#include "net/worker_pool.h"
 
 namespace merlon::agent {
 namespace {
@@ -83,6 +84,15 @@ Result<void> speak(int fd, Start start) {
   ::pthread_sigmask(SIG_SETMASK, &signals, nullptr);
   ::prctl(PR_SET_NAME, "merlon-speaker", 0, 0, 0);
   Result<void> ended = give_up_everything(account, parent);
+  // A parent-death signal would need CAP_KILL in the parent, whose user differs: the socket's end tells
+  // instead, also while this process waits for the server. Without its other half it has nothing left to do.
+  // Started after the privileges are gone: they are each thread's own.
+  net::WorkerPool watch("parent-watch", 1, 1);
+  watch.submit([fd] {
+    pollfd wait{.fd = fd, .events = 0, .revents = 0};  // hang-up alone
+    while (::poll(&wait, 1, -1) < 0 && errno == EINTR) continue;
+    ::_exit(1);
+  });
   if (ended) ended = speak(fd, std::move(start));
   if (!ended) log_error("the agent's unprivileged process ends", ended.error());
   ::_exit(ended ? 0 : 1);
@@ -203,6 +213,7 @@ Result<void> run(const RunOptions& options) {
   if (child < 0) return internal_error(std::string("fork: ") + std::strerror(errno));
   if (child == 0) {
     ours = store::FileDescriptor();
+    files.drop_lock();
     child_main(theirs.get(), std::move(start), account, parent, signals.before());
   }
   theirs = store::FileDescriptor();

@@ -19,6 +19,7 @@ inline constexpr std::string_view kRules = "rules.json";
 inline constexpr std::string_view kOpenings = "openings.json";
 inline constexpr std::string_view kHead = "head.json";
 inline constexpr std::string_view kReleased = "released.json";
+inline constexpr std::string_view kReleaseReported = "released.reported";
 }  // namespace file
 
 class StateFiles {
@@ -37,6 +38,8 @@ class StateFiles {
 
   // Held until the process ends: one agent on one directory. False when another process has it.
   Result<bool> take_lock();
+  // In a forked child: the lock is the parent's, and ends with it.
+  void drop_lock() { lock_ = store::FileDescriptor(); }
 
  private:
   explicit StateFiles(std::string path) : path_(std::move(path)) {}

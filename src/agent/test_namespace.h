@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <spawn.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -45,25 +46,43 @@ inline int run_command(const std::string& command, bool quiet = false) {
 
 inline void must_run(const std::string& command) { ASSERT_EQ(run_command(command), 0) << command; }
 
-// Runs `body` in a forked process inside a fresh network namespace; its failures fail the test.
+// Ends a process, and never more than one: kill() takes -1 for "every process there is", and 0 for one's own
+// group.
+inline void end_process(pid_t process, int signal) {
+  ASSERT_GT(process, 1) << "no process to end";
+  EXPECT_EQ(::kill(process, signal), 0) << std::strerror(errno);
+}
+
+// Runs `body` as the first process of fresh network, process and mount namespaces; its failures fail the
+// test. Whatever it starts or signals is in there with it, and ends with it.
 inline void in_fresh_namespace(const std::function<void()>& body) {
   if (::geteuid() != 0) {
     FAIL() << "this test makes network namespaces: run it as root";
     return;
   }
   std::fflush(nullptr);
-  const pid_t child = ::fork();
-  ASSERT_GE(child, 0);
-  if (child == 0) {
+  const pid_t outer = ::fork();
+  ASSERT_GE(outer, 0);
+  if (outer == 0) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    bool ready = ::unshare(CLONE_NEWNET) == 0 && run_command("ip link set lo up") == 0;
-    EXPECT_TRUE(ready) << "no network namespace: " << std::strerror(errno);
-    if (ready) body();
-    std::fflush(nullptr);
-    ::_exit(::testing::Test::HasFailure() ? 1 : 0);
+    if (::unshare(CLONE_NEWNET | CLONE_NEWPID | CLONE_NEWNS) != 0) ::_exit(2);
+    const pid_t inner = ::fork();
+    if (inner == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      const bool ready = ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+                         ::mount("proc", "/proc", "proc", 0, nullptr) == 0 &&
+                         run_command("ip link set lo up") == 0;
+      EXPECT_TRUE(ready) << "no namespaces: " << std::strerror(errno);
+      if (ready) body();
+      std::fflush(nullptr);
+      ::_exit(::testing::Test::HasFailure() ? 1 : 0);
+    }
+    int status = 0;
+    const bool waited = inner > 0 && ::waitpid(inner, &status, 0) == inner;
+    ::_exit(waited && WIFEXITED(status) ? WEXITSTATUS(status) : 3);
   }
   int status = 0;
-  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_EQ(::waitpid(outer, &status, 0), outer);
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "see the failure above; status " << status;
 }
 
@@ -97,7 +116,7 @@ class Peer {
     build();
   }
   ~Peer() {
-    ::kill(sleeper_, SIGKILL);
+    if (sleeper_ > 1) ::kill(sleeper_, SIGKILL);
     ::waitpid(sleeper_, nullptr, 0);
     ::close(own_);
     ::close(peer_);
@@ -137,6 +156,9 @@ class Peer {
       must_run("ip address add 10.1.0.254/24 dev p0");
       must_run("ip -6 address add fd00:1::fe/64 dev p0 nodad");
       must_run("ip link set p0 up");
+      // Answers to made-up sources go nowhere, and nothing comes back about them.
+      must_run("ip route add blackhole default");
+      must_run("ip -6 route add blackhole default");
       for (const char* address : {"10.1.0.4", "10.1.0.5", "10.1.0.6", "fd00:1::4", "fd00:1::5", "fd00:1::6"})
         must_run(std::string("ip neigh replace ") + address + " lladdr " + kMachineMac +
                  " dev p0 nud permanent");

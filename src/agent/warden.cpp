@@ -53,11 +53,7 @@ Result<KeptRules> KeptRules::from_json(const JsonObject& json) {
 }
 
 JsonObject ReleaseMark::to_json() const {
-  return {{"user", user},
-          {"bootId", boot_id},
-          {"time", to_rfc3339(time)},
-          {"boottimeMs", boottime.count()},
-          {"reported", reported}};
+  return {{"user", user}, {"bootId", boot_id}, {"time", to_rfc3339(time)}};
 }
 
 Result<ReleaseMark> ReleaseMark::from_json(const JsonObject& json) {
@@ -65,8 +61,6 @@ Result<ReleaseMark> ReleaseMark::from_json(const JsonObject& json) {
   mark.user = TRY(machine::text_field_or_empty(json, "user", 256));
   mark.boot_id = TRY(machine::text_field_or_empty(json, "bootId", 64));
   mark.time = TRY(machine::time_field(json, "time"));
-  mark.boottime = Duration(TRY(machine::int_field(json, "boottimeMs", 0, INT64_MAX)));
-  mark.reported = TRY(machine::bool_field(json, "reported"));
   return mark;
 }
 
@@ -115,8 +109,8 @@ Result<void> Warden::load() {
   if (released_) return {};
   const bool was_there = TRY(firewall_.table_exists());
   platform_ = platform();
-  end_expired();
   TRY(firewall_.begin(rules_, platform_, book_.live()));
+  end_expired();
   if (ran_in_this_boot && !was_there) note("table-lost", {{"whileStopped", true}});
   return keep_book();
 }
@@ -235,7 +229,9 @@ void Warden::follow_release() {
   firewall_.forget();
   const auto json = files_.read_json(file::kReleased);
   const auto mark = json ? ReleaseMark::from_json(*json) : Result<ReleaseMark>(std::unexpected(json.error()));
-  if (mark && mark->reported) return;
+  released_at_ = mark ? to_rfc3339(mark->time) : std::string();
+  // A file of its own: whoever takes the mark away meanwhile must not find it written again.
+  if (mark && files_.read(file::kReleaseReported).value_or("") == released_at_) return;
   JsonObject facts;
   if (mark) facts = {{"user", mark->user}, {"time", to_rfc3339(mark->time)}};
   note("released", std::move(facts));

@@ -30,8 +30,6 @@ struct ReleaseMark {
   std::string user;
   std::string boot_id;
   Timestamp time;
-  Duration boottime{};
-  bool reported = false;
   JsonObject to_json() const;
   static Result<ReleaseMark> from_json(const JsonObject& json);
 };
@@ -122,6 +120,7 @@ class Warden {
   std::deque<Event> events_;
   int64_t last_event_ = 0;
   int64_t released_event_ = 0;
+  std::string released_at_;  // which release that event is about
   Duration next_look_{};
   Duration next_would_drop_{};
   std::optional<Duration> slept_;  // CLOCK_BOOTTIME less the clock that stops in suspend

@@ -78,11 +78,7 @@ Result<JsonObject> Warden::status(const JsonObject& request) {
   while (!events_.empty() && events_.front().number <= seen) events_.pop_front();
   if (released_event_ != 0 && seen >= released_event_) {
     released_event_ = 0;
-    if (const auto json = files_.read_json(file::kReleased); json) {
-      JsonObject mark = *json;
-      mark["reported"] = true;
-      TRY(files_.write_json(file::kReleased, mark));
-    }
+    TRY(files_.write(file::kReleaseReported, released_at_));
   }
   if (blockers_stale_) {
     auto blockers = firewall_.blockers();
@@ -212,7 +208,7 @@ Result<JsonObject> Warden::remove(const JsonObject&) {
   removed_ = true;
   TRY(firewall_.remove());
   for (const std::string_view name : {file::kEnrolment, file::kCertificate, file::kKey, file::kRules,
-                                      file::kOpenings, file::kHead, file::kReleased})
+                                      file::kOpenings, file::kHead, file::kReleased, file::kReleaseReported})
     TRY(files_.remove(name));
   log(LogLevel::warning, "this machine was removed from Merlon: its rules are down, the agent stops");
   return JsonObject{};

@@ -1,0 +1,111 @@
+// The privileged half by itself, on a clock that the test holds; and what passes between the two halves.
+#include "agent/warden.h"
+
+#include "agent/frames.h"
+#include "agent/http_exchange.h"
+#include "agent/test_control_plane.h"
+
+namespace merlon::agent::testing {
+namespace {
+
+TEST(Warden, AChangeWithoutContactIsTakenBackAndOpeningsStay) {
+  in_fresh_namespace([] {
+    Room room;
+    ASSERT_TRUE(StateFiles::create(room.state_dir()));
+    const auto files = [&] { return StateFiles::open(room.state_dir()).value(); };
+    ASSERT_TRUE(files().write_json(file::kRules, KeptRules{}.to_json()));
+    ManualClock clock;
+    WardenSettings settings;
+    settings.boot_id = "boot";
+    const auto warden = Warden::start(files(), clock, settings).value();
+    const auto ask = [&](std::string_view name, JsonObject body) {
+      body["ask"] = name;
+      return warden->answer(parse_json_object(to_text(body)).value());
+    };
+    const auto status = [&] { return ask("status", {{"seen", 0}}).at("answer").as_object(); };
+    EXPECT_TRUE(room.ssh_passes());
+    EXPECT_TRUE(ask("apply", {{"state", sealed_machine(3).to_json()}}).contains("answer"));
+    DesiredState shell;
+    shell.openings = {opening(hours(1))};
+    const JsonObject order = {{"opening", shell.to_json().at("openings").as_array()[0]},
+                              {"remainingMs", 600'000}};
+    EXPECT_TRUE(
+        ask("openings", {{"epoch", 1}, {"number", 3}, {"orders", JsonArray{order}}}).contains("answer"));
+    EXPECT_TRUE(room.ssh_passes());
+    EXPECT_FALSE(room.ssh_passes("192.0.2.8"));
+    EXPECT_EQ(bool_at(status(), "confirmed"), false);
+    clock.advance(Duration(29'900));
+    warden->tick();
+    EXPECT_FALSE(room.ssh_passes("192.0.2.8"));
+    clock.advance(Duration(200));
+    warden->tick();
+    EXPECT_TRUE(room.ssh_passes("192.0.2.8")) << "the rules of before are back";
+    EXPECT_EQ(int_at(status(), "version.number"), 0);
+    EXPECT_NE(string_at(status(), "error").value().find("taken back"), std::string::npos);
+    EXPECT_EQ(array_at(status(), "open")->size(), 1U) << "the opening is not a rule";
+    // Confirmed, it stays.
+    EXPECT_TRUE(ask("apply", {{"state", sealed_machine(4).to_json()}}).contains("answer"));
+    EXPECT_TRUE(ask("confirm", {{"epoch", 1}, {"number", 4}}).contains("answer"));
+    clock.advance(hours(5));
+    warden->tick();
+    EXPECT_FALSE(room.ssh_passes("192.0.2.8"));
+    // What the table does not list, and what is malformed, is refused.
+    for (const std::string_view name : {"exec", "", "read-file", "../status"})
+      EXPECT_TRUE(ask(name, {}).contains("error")) << name;
+    EXPECT_TRUE(ask("apply", {{"state", "all"}}).contains("error"));
+    EXPECT_TRUE(ask("apply", {{"state", sealed_machine(1).to_json()}}).contains("error"))
+        << "an older version";
+    EXPECT_TRUE(ask("openings", {{"epoch", 1}, {"number", 5}, {"orders", JsonArray{7}}}).contains("error"));
+    EXPECT_TRUE(ask("keep-certificate", {{"certificate", "none"}}).contains("error"));
+  });
+}
+
+TEST(Warden, ALocalCapWithoutTheFirewallLetsNothingChange) {
+  in_fresh_namespace([] {
+    Room room;
+    ASSERT_TRUE(StateFiles::create(room.state_dir()));
+    ManualClock clock;
+    WardenSettings settings;
+    settings.boot_id = "boot";
+    settings.cap.capabilities.clear();
+    auto files = StateFiles::open(room.state_dir()).value();
+    ASSERT_TRUE(files.write_json(file::kRules, KeptRules{}.to_json()));
+    const auto warden = Warden::start(std::move(files), clock, settings).value();
+    const JsonObject request = {{"ask", "apply"}, {"state", sealed_machine(3).to_json()}};
+    const JsonObject answer = warden->answer(parse_json_object(to_text(request)).value());
+    EXPECT_EQ(string_at(answer, "error.code"), "LocalCap");
+    EXPECT_TRUE(room.ssh_passes());
+  });
+}
+
+TEST(Frames, AreWholeBoundedAndEndWithTheirSocket) {
+  auto [left, right] = make_frame_pipe().value();
+  FrameReader reader(right.get());
+  EXPECT_FALSE(reader.poll().value().has_value());
+  ASSERT_TRUE(send_frame(left.get(), {{"a", 1}}));
+  ASSERT_TRUE(send_frame(left.get(), {{"b", std::string(1000, 'x')}}));
+  EXPECT_TRUE(reader.poll().value()->contains("a"));
+  EXPECT_TRUE(reader.next().value().contains("b"));
+  const std::string half("\0\0\0\5{", 5);
+  ASSERT_EQ(::send(left.get(), half.data(), half.size(), 0), 5);
+  EXPECT_FALSE(reader.poll().value().has_value());
+  left = {};
+  EXPECT_EQ(reader.poll().error().code, "AgentHalfGone");
+  for (const std::string& bad : {std::string("\xff\xff\xff\xff{}", 6), std::string("\0\0\0\2[]", 6)}) {
+    auto [from, to] = make_frame_pipe().value();
+    ASSERT_EQ(::send(from.get(), bad.data(), bad.size(), 0), static_cast<ssize_t>(bad.size()));
+    EXPECT_FALSE(FrameReader(to.get()).next());
+  }
+}
+
+TEST(SyncAnswers, AreBoundedAndStrict) {
+  EXPECT_FALSE(read_sync_answer(""));
+  EXPECT_FALSE(read_sync_answer("[]"));
+  EXPECT_FALSE(read_sync_answer(R"({"nonce":"n","serverTime":"yesterday","released":false})"));
+  EXPECT_FALSE(read_sync_answer(R"({"nonce":"n","serverTime":"2026-11-22T00:00:00Z","released":false,
+      "state":{"epoch":1,"number":-1,"mode":"audit"}})"));
+  EXPECT_TRUE(read_sync_answer(R"({"nonce":"n","serverTime":"2026-11-22T00:00:00Z","released":false})"));
+}
+
+}  // namespace
+}  // namespace merlon::agent::testing
