@@ -68,7 +68,9 @@ Result<JsonObject> Service::shown_document(store::Reader& reader, const Resource
 Result<JsonObject> Service::put_group(WriteContext& context, const ResourceId& id,
                                       const resource::Resource* existing, JsonObject wanted) {
   JsonObject& properties = properties_of(wanted);
-  const JsonArray* sent = array_at(properties, "securityRules");
+  // A copy: writing other members of the object may move its values.
+  const JsonArray* listed = array_at(properties, "securityRules");
+  const JsonArray sent = listed == nullptr ? JsonArray() : *listed;
   SecurityGroup group;
   group.id = id.key();
   if (existing != nullptr) {
@@ -77,14 +79,15 @@ Result<JsonObject> Service::put_group(WriteContext& context, const ResourceId& i
       properties["resourceGuid"] = *guid;
   }
   const std::string_view etag = bare_etag(context.call.request.headers.value_or("If-Match", ""));
-  Merge merged = TRY(merge(group, sent == nullptr ? JsonArray() : *sent, etag));
+  Merge merged = TRY(merge(group, sent, etag));
   TRY(read_rules(merged.base_rules));
   group.base_rules = std::move(merged.base_rules);
   TRY(store::put(context.tx, platform_.core.tenant, group));
-  for (const std::string& removed : merged.removed_allows)
-    for (const OverlayRule* rule : SecurityGroup(group).overlay_rules(machine::Access::allow))
-      if (rule->id == removed)
-        for (const auto& hook : allow_removed_) TRY(hook(context, id, OverlayRule(*rule)));
+  for (const OverlayRule* rule : group.overlay_rules(machine::Access::allow)) {
+    const auto& removed = merged.removed_allows;
+    if (std::find(removed.begin(), removed.end(), rule->id) == removed.end()) continue;
+    for (const auto& hook : allow_removed_) TRY(hook(context, id, *rule));
+  }
   // The hooks may have changed the overlay.
   group = TRY(group_record(context.tx, id));
   return shown_document(context.tx, id, group, std::move(wanted));
