@@ -7,6 +7,7 @@
 #include <boost/json/basic_parser_impl.hpp>
 #include <charconv>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 namespace merlon {
@@ -308,8 +309,12 @@ std::optional<std::string> string_at(const JsonObject& json, std::string_view pa
 
 std::optional<int64_t> int_at(const JsonObject& json, std::string_view path) {
   const Json* value = find(json, path);
-  if (value == nullptr || !value->is_int64()) return std::nullopt;
-  return value->get_int64();
+  if (value == nullptr) return std::nullopt;
+  if (value->is_int64()) return value->get_int64();
+  // What the program itself put in as unsigned; parsed text comes as signed wherever it fits.
+  if (value->is_uint64() && std::in_range<int64_t>(value->get_uint64()))
+    return static_cast<int64_t>(value->get_uint64());
+  return std::nullopt;
 }
 
 std::optional<bool> bool_at(const JsonObject& json, std::string_view path) {

@@ -59,6 +59,14 @@ Result<Resource> write_parent(State& state, WriteContext& context, const Resourc
                          .links = LinkCheck::changed});
 }
 
+// In a request for one element the path names it; the body may leave the name out.
+schema::Shape without_required_name(schema::Shape shape) {
+  for (schema::Member& member : shape.members) {
+    if (member.name == "name") member.presence = schema::Presence::optional;
+  }
+  return shape;
+}
+
 Result<net::Response> element_response(int status, const Resource& element) {
   net::Response response = json_response(status, element.body);
   response.headers.set("ETag", entity_tag(element.etag));
@@ -161,7 +169,7 @@ void add_embedded_routes(State& state, const EmbeddedType& type, const AddRoute&
   add(std::move(list));
   if (type.read_only) return;
   Route put = route("PUT", "write", "Creates or replaces");
-  put.body = type.shape;
+  put.body = without_required_name(type.shape);
   put.write = [&state, &type](WriteContext& context) { return put_element(state, type, context); };
   add(std::move(put));
   Route remove = route("DELETE", "delete", "Deletes");

@@ -91,6 +91,9 @@ net::Response Pipeline::handle(const net::Request& request, const std::string& o
               .details = {}};
   if (asked.match.route) asked.route = &state_.routes[*asked.match.route];
   auto answer = run(asked);
+  if (!answer && answer.error().kind == ErrorKind::internal)
+    log_error("a request failed by a fault of Merlon's own", answer.error(),
+              {{"method", request.method}, {"path", request.path}, {"request", request.request_id}});
   net::Response response = answer ? *std::move(answer) : error_response(answer.error(), request.request_id);
   if (!answer && answer.error().kind == ErrorKind::unauthenticated) {
     // RFC 6750 section 3, with Azure's authorization_uri: clients read the tenant from it.
