@@ -79,7 +79,7 @@ keys() {
 }
 before=$(sha256sum "$state/ca.pem" "$state/bootstrap.json") kids=$(keys)
 stop_server
-not in_ns server ss -Hltn 'sport = :8443' | grep -q . || fail "something still listens"
+not listens server 8443 || fail "something still listens"
 launch_server
 wait_for 5 "a second start is ready within five seconds" healthy
 equal "the second start keeps authority and bootstrap.json" "$before" \

@@ -80,12 +80,12 @@ ok "revoke closes that opening and no other"
 wait_for 30 "the IPv6 opening ends by itself" not can_ssh alice 6
 
 # -- the command that opens, runs and closes. The command line runs at alice's, and its requests come from there.
+status=0
 in_ns alice "$MERLON" jit request web-1 --resource-group rg --port 22 --for 5m --wait -- \
   ssh -F none -i "$MERLON_TMP/id" -o IdentitiesOnly=yes -o BatchMode=yes -o ConnectTimeout=2 \
     -o UserKnownHostsFile="$MERLON_TMP/known_hosts" \
-  "admin@${address4[web]}" 'hostname; exit 7' </dev/null >"$MERLON_TMP/wait.out" 2>"$MERLON_TMP/wait.log" &
-status=0
-wait $! || status=$?
+  "admin@${address4[web]}" 'hostname; exit 7' </dev/null >"$MERLON_TMP/wait.out" 2>"$MERLON_TMP/wait.log" ||
+  status=$?
 grep -qx web-1 "$MERLON_TMP/wait.out" || fail "jit request --wait -- ssh did not run ssh: $(<"$MERLON_TMP/wait.log")"
 equal "its exit status is ssh's" 7 "$status"
 wait_for 5 "the door closes when the command ends" not can_ssh alice 4

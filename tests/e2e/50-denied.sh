@@ -8,7 +8,7 @@ whole_set_up
 owner=$token
 
 nothing_open() {
-  [[ $(merlon jit list --output json | jq '.value | length') == 0 ]] || 
+  [[ $(merlon jit list --output json | jq '.value | length') == 0 ]] ||
     fail "$1: something is open: $(merlon jit list)"
   not can_ssh alice || fail "$1: alice gets in"
   not can_ssh mallory || fail "$1: mallory gets in"
@@ -69,8 +69,9 @@ refused_as_azure Microsoft.Authorization/roleAssignments/write
 version=2020-01-01
 nothing_open "a Reader"
 status=0
-MERLON_CLIENT_ID=$nobody_client MERLON_CLIENT_SECRET=$nobody_secret merlon jit request web-1 --port 22 --for 5m \
-  --from "${address4[alice]}" >"$MERLON_TMP/cli.log" 2>&1 || status=$?
+MERLON_CLIENT_ID=$nobody_client MERLON_CLIENT_SECRET=$nobody_secret merlon jit request web-1 \
+  --resource-group rg --port 22 --for 5m --from "${address4[alice]}" >"$MERLON_TMP/cli.log" 2>&1 ||
+  status=$?
 equal "the command line's exit status" 1 "$status"
 grep -q AuthorizationFailed "$MERLON_TMP/cli.log" ||
   fail "the command line does not say why: $(<"$MERLON_TMP/cli.log")"
@@ -82,8 +83,8 @@ equal "merlon role why exists" 0 "$status"
 token=$owner
 put_policy 22 PT30M 192.0.2.0/24
 bad() { # bad WHAT CODE FIELD BODY-FILTER: a good request changed by the filter
-  api POST "$(policy)/initiate" "$(jq -n --arg id "$(vm)" --arg end "$(rfc3339_in 600)" \
-    "{virtualMachines: [{id: \$id, ports: [{number: 22, endTimeUtc: \$end,
+  api POST "$(policy)/initiate" "$(jq -n --arg id "$(vm)" --arg until "$(rfc3339_in 600)" \
+    "{virtualMachines: [{id: \$id, ports: [{number: 22, endTimeUtc: \$until,
       allowedSourceAddressPrefix: \"192.0.2.10\"}]}]} | $4")"
   is_status "$1" 400 "$2"
   [[ $(jq -r '[.error.target, .error.details[]?.target] | join(" ")' <<<"$answer") == *"$3"* ]] ||
@@ -111,8 +112,8 @@ bad "one good port and one bad one" JitPortNotInPolicy number \
   '.virtualMachines[0].ports += [.virtualMachines[0].ports[0] | .number = 2222]'
 bad "the same port twice" 'Invalid[A-Za-z]+' ports '.virtualMachines[0].ports += .virtualMachines[0].ports'
 bad "no machine" 'Invalid[A-Za-z]+' virtualMachines '.virtualMachines = []'
-api POST "$(policy)/initiate" "$(jq -n --arg id "$(vm)x" --arg end "$(rfc3339_in 600)" \
-  '{virtualMachines: [{id: $id, ports: [{number: 22, endTimeUtc: $end, allowedSourceAddressPrefix: "192.0.2.10"}]}]}')"
+api POST "$(policy)/initiate" "$(jq -n --arg id "$(vm)x" --arg until "$(rfc3339_in 600)" \
+  '{virtualMachines: [{id: $id, ports: [{number: 22, endTimeUtc: $until}]}]}')"
 is_status "a machine that is not in the policy" 404 '[A-Za-z]+'
 api POST "$(policy)/initiate" '{"virtualMachines": ['
 is_status "a body that is no JSON" 400 InvalidRequestContent
@@ -131,7 +132,10 @@ unauthenticated() { # unauthenticated WHAT
 }
 good=$owner
 base64url() { base64 -w0 | tr '/+' '_-' | tr -d =; }
-claims() { cut -d. -f2 <<<"$good" | tr '_-' '/+' | base64 -d 2>/dev/null | jq -c "$1" | base64url; }
+claims() { # claims FILTER: the token's claims, changed
+  jq -Rr "split(\".\")[1] | gsub(\"-\"; \"+\") | gsub(\"_\"; \"/\") | @base64d | fromjson | $1 | tojson" <<<"$good" |
+    tr -d '\n' | base64url
+}
 IFS=. read -r header body signature <<<"$good"
 unknown_key=$(printf '%s' '{"typ":"JWT","alg":"RS256","kid":"unknown"}' | base64url)
 none=$(printf '%s' '{"typ":"JWT","alg":"none"}' | base64url)

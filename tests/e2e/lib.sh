@@ -163,7 +163,11 @@ api() {
   local method=$1 path=$2 out=$MERLON_TMP/answer.json
   [[ $path == *api-version=* ]] || path+=$([[ $path == *\?* ]] && echo '&' || echo '?')api-version=$version
   local options=(-sS -g --max-time 20 --cacert "$state/ca.pem" -X "$method" -o "$out" -w '%{http_code}')
+  # curl takes every name in .localhost for this machine, whatever /etc/hosts says.
+  if [[ $from != server ]]; then options+=(--resolve "$domain:8443:${address4[server]}"); fi
   if [[ $# -gt 2 ]]; then options+=(-H 'Content-Type: application/json' --data "$3"); fi
+  # curl takes *.localhost for its own loopback, whatever the namespace's hosts file says.
+  if [[ $from != server ]]; then options+=(--connect-to "$domain:8443:${address4[server]}:8443"); fi
   : >"$out"
   status=$(in_ns "$from" curl "${options[@]}" -H "Authorization: Bearer $token" "https://$domain:8443$path") ||
     fail "$method $path: no answer"
@@ -254,9 +258,9 @@ put_policy() { # put_policy PORT DURATION [SOURCE]
 
 # initiate SECONDS [SOURCE [PORT]]: without a source, the caller's own address ($from) is meant.
 initiate() {
-  api POST "$(policy)/initiate" "$(jq -n --arg id "$(vm)" --arg end "$(rfc3339_in "$1")" --arg source "${2:-}" \
-    --argjson port "${3:-22}" '{virtualMachines: [{id: $id, ports: [{number: $port, endTimeUtc: $end}
-      + if $source == "" then {} else {allowedSourceAddressPrefix: $source} end]}], justification: "e2e"}')"
+  api POST "$(policy)/initiate" "$(jq -n --arg id "$(vm)" --arg until "$(rfc3339_in "$1")" --arg source "${2:-}" \
+    --argjson port "${3:-22}" '{virtualMachines: [{id: $id, ports: [{number: $port, endTimeUtc: $until}
+      + (if $source == "" then {} else {allowedSourceAddressPrefix: $source} end)]}], justification: "e2e"}')"
 }
 rfc3339_in() { date -u -d "@$(($(date +%s) + $1))" +%Y-%m-%dT%H:%M:%SZ; }
 
