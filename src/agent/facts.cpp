@@ -153,12 +153,11 @@ std::vector<machine::ReportedInterface> interfaces() {
 }  // namespace
 
 Result<std::string> boot_id() {
-  const std::string id = first_line("/proc/sys/kernel/random/boot_id");
+  std::string id = first_line("/proc/sys/kernel/random/boot_id");
   if (id.empty())
     return fail(ErrorKind::unavailable, "BootIdUnknown",
                 "The kernel's boot id could not be read: is /proc mounted? Without it the agent cannot tell "
-                "a restart "
-                "of the machine, and will not open anything.");
+                "a restart of the machine, and will not open anything.");
   return id;
 }
 

@@ -100,7 +100,7 @@ TEST(FirewallKernel, AnOpeningLetsOneSourceInAndEndsByItself) {
     must(machine.firewall.begin(web_machine(), {}, {}));
     EXPECT_TRUE(machine.passes(tcp("192.0.2.7", "10.1.0.4", 80)));
     EXPECT_FALSE(machine.passes(tcp("192.0.2.7", "10.1.0.4", 22)));
-    const Duration end = machine.now() + milliseconds(900);
+    const Duration end = machine.now() + milliseconds(1800);
     must(
         machine.firewall.set_openings({opening("192.0.2.7", end), opening("2001:db8::7", end, "fd00:1::4")}));
     EXPECT_TRUE(machine.passes(tcp("192.0.2.7", "10.1.0.4", 22)));
@@ -123,7 +123,7 @@ TEST(FirewallKernel, AnOpeningLetsOneSourceInAndEndsByItself) {
 TEST(FirewallKernel, AnOpeningEndsWithEveryProcessDead) {
   in_fresh_namespace([] {
     Machine machine;
-    const Duration end = machine.now() + milliseconds(800);
+    const Duration end = machine.now() + milliseconds(1800);
     const pid_t agent = ::fork();
     if (agent == 0) {
       SystemClock clock;
@@ -148,11 +148,11 @@ TEST(FirewallKernel, OpeningsAreLengthenedShortenedAndTakenAway) {
     const Flow ssh = tcp("192.0.2.7", "10.1.0.4", 22);
     const Duration start = machine.now();
     must(machine.firewall.set_openings({opening("192.0.2.7", start + milliseconds(400))}));
-    must(machine.firewall.set_openings({opening("192.0.2.7", start + milliseconds(1200))}));
+    must(machine.firewall.set_openings({opening("192.0.2.7", start + milliseconds(2500))}));
     machine.sleep_until(start + milliseconds(600));
     EXPECT_TRUE(machine.passes(ssh)) << "lengthened";
-    must(machine.firewall.set_openings({opening("192.0.2.7", start + milliseconds(900))}));
-    machine.sleep_until(start + milliseconds(900));
+    must(machine.firewall.set_openings({opening("192.0.2.7", start + milliseconds(1500))}));
+    machine.sleep_until(start + milliseconds(1500));
     EXPECT_FALSE(machine.passes(ssh)) << "shortened";
     must(machine.firewall.set_openings({opening("192.0.2.7", machine.now() + seconds(60))}));
     EXPECT_TRUE(machine.passes(ssh)) << "again, on a key that ran out";
@@ -171,10 +171,10 @@ TEST(FirewallKernel, TwoOpeningsOnOneKeyEndWithTheLater) {
     const Flow ssh = tcp("192.0.2.7", "10.1.0.4", 22);
     const Duration start = machine.now();
     must(machine.firewall.set_openings(
-        {opening("192.0.2.7", start + milliseconds(300)), opening("192.0.2.7", start + milliseconds(900))}));
+        {opening("192.0.2.7", start + milliseconds(300)), opening("192.0.2.7", start + milliseconds(1800))}));
     machine.sleep_until(start + milliseconds(400));
     EXPECT_TRUE(machine.passes(ssh));
-    machine.sleep_until(start + milliseconds(900));
+    machine.sleep_until(start + milliseconds(1800));
     EXPECT_FALSE(machine.passes(ssh));
   });
 }
@@ -186,7 +186,7 @@ TEST(FirewallKernel, PrefixesAndHostsMayOverlap) {
     const Duration start = machine.now();
     must(machine.firewall.set_openings({opening("192.0.2.7", start + seconds(60))}));
     must(machine.firewall.set_openings({opening("192.0.2.7", start + seconds(60)),
-                                        opening("192.0.2.0/24", start + milliseconds(700)),
+                                        opening("192.0.2.0/24", start + milliseconds(1800)),
                                         opening("192.0.2.0/29", start + seconds(60)),
                                         opening("2001:db8::/32", start + seconds(60), "fd00:1::4"),
                                         opening("0.0.0.0/0", start + seconds(60), "10.1.0.4", 3389),
@@ -196,7 +196,7 @@ TEST(FirewallKernel, PrefixesAndHostsMayOverlap) {
     EXPECT_TRUE(machine.passes(tcp("2001:db8:ffff::1", "fd00:1::4", 22)));
     EXPECT_TRUE(machine.passes(tcp("203.0.113.9", "10.1.0.4", 3389)));
     EXPECT_TRUE(machine.passes(tcp("2620::9", "fd00:1::4", 3389)));
-    machine.sleep_until(start + milliseconds(700));
+    machine.sleep_until(start + milliseconds(1800));
     EXPECT_FALSE(machine.passes(tcp("192.0.2.200", "10.1.0.4", 22)));
     EXPECT_TRUE(machine.passes(tcp("192.0.2.6", "10.1.0.4", 22)));
     EXPECT_TRUE(machine.passes(tcp("192.0.2.7", "10.1.0.4", 22)));
@@ -207,7 +207,7 @@ TEST(FirewallKernel, AChangeOfRulesLeavesOpeningsAsTheyAre) {
   in_fresh_namespace([] {
     Machine machine;
     must(machine.firewall.begin(web_machine(), {}, {}));
-    const Duration end = machine.now() + milliseconds(700);
+    const Duration end = machine.now() + milliseconds(1800);
     must(machine.firewall.set_openings({opening("192.0.2.7", end), opening("192.0.2.0/24", end)}));
     DesiredState changed = web_machine();
     changed.interfaces[0].inbound_layers.push_back({"second", {allow(Protocol::tcp, 443)}, {}});
@@ -226,7 +226,7 @@ TEST(FirewallKernel, AFlushedRulesetIsRepairedWithOpeningsNoLongerThanBefore) {
   in_fresh_namespace([] {
     Machine machine;
     must(machine.firewall.begin(web_machine(), {}, {}));
-    const Duration end = machine.now() + milliseconds(900);
+    const Duration end = machine.now() + milliseconds(1800);
     must(machine.firewall.set_openings({opening("192.0.2.7", end)}));
     EXPECT_FALSE(machine.firewall.watch(true).value().changed) << "our own changes are not somebody else's";
     ASSERT_EQ(run_command("nft flush ruleset"), 0);

@@ -15,6 +15,8 @@ using machine::SyncAnswer;
 using machine::SyncRequest;
 
 constexpr Duration kLongPoll{25'000};
+// A released machine that is protected again is behind: it must not take a whole poll to ask for its state.
+constexpr Duration kReleasedPoll{5'000};
 constexpr Duration kAfterDeadline{150};  // an opening's end is told as soon as it was looked at
 constexpr Duration kPauseLeast{200};
 constexpr Duration kPauseMost{5'000};
@@ -70,8 +72,9 @@ Result<bool> Session::tell(std::string_view name, JsonObject body) {
 
 Duration Session::wait_for(std::optional<int64_t> next_deadline_ms) const {
   if (contact_due_ || confirm_due_ || !own_.empty()) return Duration(0);
-  if (!next_deadline_ms) return kLongPoll;
-  return std::min(kLongPoll, Duration(*next_deadline_ms) + kAfterDeadline);
+  const Duration poll = was_released_ ? kReleasedPoll : kLongPoll;
+  if (!next_deadline_ms) return poll;
+  return std::min(poll, Duration(*next_deadline_ms) + kAfterDeadline);
 }
 
 Result<SyncRequest> Session::next_request() {

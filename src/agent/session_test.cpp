@@ -326,6 +326,7 @@ TEST_F(SessionTest, AfterALocalReleaseEndsTheWholeStateIsAskedFor) {
   step();
   step();
   EXPECT_EQ(server.last().have.number, 3);
+  EXPECT_EQ(server.last().wait_ms, 5000) << "it may be protected again at any time";
   warden.released = false;
   step();
   EXPECT_EQ(server.last().have.number, 0);
