@@ -212,7 +212,7 @@ launch_agent() {
 kill_agent() { # -9, each of its processes
   local pid
   for pid in $(ip netns pids "$MERLON_RUN-web"); do
-    if [[ $(readlink "/proc/$pid/exe") == "$(realpath "$MERLON")" ]]; then kill -KILL "$pid"; fi
+    if tr '\0' ' ' <"/proc/$pid/cmdline" | grep -q 'merlon agent run'; then kill -KILL "$pid" 2>/dev/null || true; fi
   done
   wait "$agent_pid" 2>/dev/null || true
 }
