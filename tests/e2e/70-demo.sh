@@ -58,7 +58,7 @@ equal "it leaves nothing behind" '' "$(left_behind)"
 equal "this machine is what it was" "$before" "$(machine_state)"
 
 # -- kill -9 in the middle; the next start cleans up
-: >"$MERLON_TMP/killed.log" >"$MERLON_TMP/second.log"
+touch "$MERLON_TMP/killed.log" "$MERLON_TMP/second.log"
 nsenter --net="/run/netns/$MERLON_RUN-host" "$demo" "$MERLON" >"$MERLON_TMP/killed.log" 2>&1 &
 victim=$!
 wait_for 60 "the demo is up" grep -q 'Ctrl-C' "$MERLON_TMP/killed.log"
