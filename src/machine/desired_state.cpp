@@ -43,7 +43,7 @@ Result<std::vector<IpPrefix>> prefixes_field(const JsonObject& json, std::string
 
 JsonArray ports_json(const std::vector<PortRange>& ranges) {
   JsonArray array;
-  for (const PortRange& range : ranges) array.push_back(JsonArray{range.first, range.last});
+  for (const PortRange& range : ranges) array.push_back(JsonArray{int64_t{range.first}, int64_t{range.last}});
   return array;
 }
 
@@ -167,7 +167,7 @@ JsonObject DesiredState::to_json() const {
                                        {"protocol", protocol_text(opening.protocol)},
                                        {"source", opening.source.text()},
                                        {"destination", opening.destination.text()},
-                                       {"port", opening.port},
+                                       {"port", int64_t{opening.port}},
                                        {"deadline", to_rfc3339(opening.deadline)}});
   return {{"epoch", version.epoch},
           {"number", version.number},

@@ -26,10 +26,10 @@ Result<std::string> text_field_or_empty(const JsonObject& json, std::string_view
 }
 
 Result<int64_t> int_field(const JsonObject& json, std::string_view key, int64_t minimum, int64_t maximum) {
-  const Json* value = json.if_contains(key);
-  if (value == nullptr || !value->is_int64() || value->get_int64() < minimum || value->get_int64() > maximum)
+  const auto value = int_at(json, key);
+  if (!value || *value < minimum || *value > maximum)
     return wrong_field(key, fmt::format("an integer from {} to {}", minimum, maximum));
-  return value->get_int64();
+  return *value;
 }
 
 Result<bool> bool_field(const JsonObject& json, std::string_view key) {
