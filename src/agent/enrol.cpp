@@ -97,8 +97,8 @@ Result<machine::EnrolAnswer> enrol(const EnrolOptions& options) {
   enrolment.port = url.port;
   enrolment.machine_id = answer.machine_id;
   enrolment.resource_id = answer.resource_id;
-  // The server may name the authority to follow; else it is the one that was just proven.
-  enrolment.authority_pem = answer.authority_pem.empty() ? authority : answer.authority_pem;
+  // Pinned is what the owner gave, and what has just proven itself.
+  enrolment.authority_pem = authority;
   enrolment.agents_name = answer.agents_name;
   TRY(Enrolment::from_json(enrolment.to_json()));
   if (!files.has(file::kLocalCap))

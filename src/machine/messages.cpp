@@ -113,8 +113,11 @@ Result<EnrolRequest> EnrolRequest::from_json(const JsonObject& json) {
 }
 
 JsonObject EnrolAnswer::to_json() const {
-  return {{"machineId", machine_id},    {"resourceId", resource_id}, {"certificate", certificate_pem},
-          {"authority", authority_pem}, {"agentsName", agents_name}, {"head", head}};
+  return {{"machineId", machine_id},
+          {"resourceId", resource_id},
+          {"certificate", certificate_pem},
+          {"agentsName", agents_name},
+          {"head", head}};
 }
 
 Result<EnrolAnswer> EnrolAnswer::from_json(const JsonObject& json) {
@@ -122,7 +125,6 @@ Result<EnrolAnswer> EnrolAnswer::from_json(const JsonObject& json) {
   answer.machine_id = TRY(text_field(json, "machineId", 64));
   answer.resource_id = TRY(text_field(json, "resourceId"));
   answer.certificate_pem = TRY(text_field(json, "certificate", kPemMax));
-  answer.authority_pem = TRY(text_field(json, "authority", kPemMax));
   answer.agents_name = TRY(text_field(json, "agentsName", 256));
   answer.head = TRY(text_field_or_empty(json, "head", 4096));
   return answer;

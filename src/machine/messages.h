@@ -45,9 +45,8 @@ struct EnrolAnswer {
   std::string machine_id;   // uuid
   std::string resource_id;  // of the virtual machine
   std::string certificate_pem;
-  std::string authority_pem;  // the server's CA: pinned; the fleet follows it, not an address
-  std::string agents_name;    // SNI for the agents plane
-  std::string head;           // newest signed ledger head, JSON text
+  std::string agents_name;  // SNI for the agents plane
+  std::string head;         // newest signed ledger head, JSON text
   JsonObject to_json() const;
   static Result<EnrolAnswer> from_json(const JsonObject& json);
 };
