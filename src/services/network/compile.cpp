@@ -54,7 +54,8 @@ Result<std::optional<FilterLayer>> Service::layer(store::Reader& reader, const s
       lasting.push_back(rule);
   const auto rules = TRY(read_rules(lasting));
   FilterLayer layer;
-  layer.name = group_key;
+  const auto document = TRY(platform_.resources.get(reader, TRY(ResourceId::parse(group_key))));
+  layer.name = document ? document->id.text() : group_key;  // as its creator spelled it: people read this
   layer.inbound = expand_all(rules, Direction::inbound, tags);
   layer.outbound = expand_all(rules, Direction::outbound, tags);
   return std::optional<FilterLayer>(std::move(layer));
