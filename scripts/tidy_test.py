@@ -169,7 +169,7 @@ class Text(Tree):
 
     def test_line_length_counts_characters(self):
         self.clean("src/base/a.cpp", "// " + "ü " * 53 + "ü\n")
-        self.planted("src/base/a.cpp", "// " + "u " * 53 + "uuu\n", "2: line-length")
+        self.planted("src/base/a.cpp", "// " + "u " * 58 + "uuu\n", "2: line-length")
         self.clean("src/base/a.cpp", '    const char* digest = "' + "a" * 120 + '";\n')
 
     def test_file_length(self):
