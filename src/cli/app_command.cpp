@@ -23,7 +23,6 @@ Result<JsonObject> make_credentials(Api& api, const CreateOptions& options, cons
     const Answer secret = TRY(api.post("/v1.0/applications/" + part(id) + "/addPassword", {},
                                        {{"passwordCredential", {{"displayName", "merlon app create"}}}}));
     answer["clientSecret"] = text_at(secret.body, "secretText");
-    answer["secretExpires"] = text_at(secret.body, "endDateTime");
   }
   return answer;
 }
@@ -49,9 +48,8 @@ Result<int> create(Context& context, const CreateOptions& options) {
   std::string text = facts_text({{"Application", options.name},
                                  {"Client id", text_at(*made, "clientId")},
                                  {"Object id", text_at(*made, "objectId")},
-                                 {"Secret", text_at(*made, "clientSecret")},
-                                 {"Expires", text_at(*made, "secretExpires")}});
-  if (options.secret) text += "The secret is shown this once.\n";
+                                 {"Secret", text_at(*made, "clientSecret")}});
+  if (options.secret) text += "The secret is shown this once, and is good for a year.\n";
   text += "Give it a role: merlon role assign --assignee " + text_at(*made, "clientId") +
           " --role NAME --scope S\n";
   show(context, *made, text);

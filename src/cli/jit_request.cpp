@@ -168,11 +168,15 @@ Result<int> request_access(Context& context, const RequestOptions& options) {
   if (options.ports.empty()) return wrong_usage("Say which port with --port, for instance --port 22.");
   const auto numbers = TRY(ports_of(options.ports));
   const std::string duration = TRY(iso_duration(options.duration, "--for"));
+  // Before the first connection, since resolving its name makes a thread: one that were made without this
+  // would take a signal as the end of the program, with the port still open.
+  const SignalWatch signals;
   Api api = TRY(Api::open(context));
   const MachineName machine = TRY(api.machine(options.machine, options.resource_group));
   const std::string policy = TRY(policy_of(api, machine));
   Access access(context, api, machine);
-  const SignalWatch signals;
+  if (signals.wait(std::chrono::milliseconds(0)))
+    return fail(ErrorKind::invalid, "Interrupted", "Interrupted before anything was asked for.");
   const JsonObject answer = TRY(access.ask(policy, request_body(options, machine, numbers, duration)));
   const bool runs = !options.command.empty();
   if (!options.wait && !runs) {

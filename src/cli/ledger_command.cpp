@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <fstream>
+#include <optional>
 #include <ostream>
 
 #include "base/text.h"
@@ -69,8 +70,8 @@ Result<std::vector<JsonObject>> newest(Api& api, int64_t count, const std::strin
 }
 
 // Looks again and again; a server that restarts meanwhile is waited for.
-Result<int> follow(Context& context, Api& api, int64_t last, const std::string& filter) {
-  const SignalWatch signals;
+Result<int> follow(Context& context, const SignalWatch& signals, Api& api, int64_t last,
+                   const std::string& filter) {
   while (!signals.wait(kFollowEvery)) {
     const auto entries = newest(api, kPageMax, filter);
     if (!entries && entries.error().kind == ErrorKind::unavailable) continue;
@@ -96,6 +97,8 @@ Result<int> tail(Context& context, const TailOptions& options) {
   const auto read = std::from_chars(options.count.data(), end, count);
   if (read.ec != std::errc() || read.ptr != end || count < 1 || count > 1000)
     return wrong_usage("The number '" + options.count + "' is not one from 1 to 1000.");
+  std::optional<SignalWatch> signals;
+  if (options.follow) signals.emplace();  // before the first connection makes its thread
   Api api = TRY(Api::open(context));
   const std::string filter = TRY(filter_query(options));
   int64_t last = -1;
@@ -103,7 +106,7 @@ Result<int> tail(Context& context, const TailOptions& options) {
     show_entry(context, entry);
     last = int_at(entry, "index").value_or(last);
   }
-  return options.follow ? follow(context, api, last, filter) : Result<int>(kDone);
+  return signals ? follow(context, *signals, api, last, filter) : Result<int>(kDone);
 }
 
 struct NoOptions {};

@@ -12,7 +12,8 @@
 
 namespace merlon::cli {
 
-// While it lives, SIGINT, SIGTERM, SIGHUP and SIGQUIT do not end the process: they are asked for.
+// While it lives, SIGINT, SIGTERM, SIGHUP and SIGQUIT do not end the process: they are asked for. Threads
+// that are made meanwhile inherit that; older ones do not, so make it before anything that makes threads.
 class SignalWatch {
  public:
   SignalWatch();
