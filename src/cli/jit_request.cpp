@@ -121,15 +121,16 @@ class Access {
     if (context_.interactive)
       context_.err << "Waiting for " << printable(machine_.name) << " …" << std::flush;
     const auto opened = [&]() -> Result<void> {
-      while (!TRY(all_open())) {
-        if (context_.clock.boottime() > give_up)
+      for (bool open = false; !open;) {
+        open = TRY(all_open());
+        if (signals.wait(open ? std::chrono::milliseconds(0) : kPollEvery))
+          return fail(ErrorKind::invalid, "Interrupted", "Interrupted; the port is closed again.");
+        if (!open && context_.clock.boottime() > give_up)
           return fail(ErrorKind::unavailable, "MachineDidNotOpen",
                       machine_.name +
                           " has not said within 30 s that the port is open. 'merlon machine show " +
                           machine_.name + "' says whether its agent is connected.");
-        if (signals.wait(kPollEvery))
-          return fail(ErrorKind::invalid, "Interrupted", "Interrupted before the port was open.");
-        if (context_.interactive) context_.err << "." << std::flush;
+        if (!open && context_.interactive) context_.err << "." << std::flush;
       }
       return {};
     }();

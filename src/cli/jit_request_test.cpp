@@ -59,7 +59,8 @@ class JitRequestTest : public testing::Test {
     signals.unblock();
     const JsonObject policy = {
         {"id", kPolicy}, {"properties", JsonObject{{"virtualMachines", JsonArray{JsonObject{{"id", kVm}}}}}}};
-    server.on("GET " + kGroup + "/providers/Microsoft.Security/jitNetworkAccessPolicies", list_of({policy}));
+    policies = list_of({policy});
+    server.on("GET " + kGroup + "/providers/Microsoft.Security/jitNetworkAccessPolicies", policies);
     const JsonObject port = {
         {"number", 22}, {"allowedSourceAddressPrefix", "192.0.2.7"}, {"endTimeUtc", "2026-01-01T01:00:00Z"}};
     const JsonObject vm = {{"id", kVm}, {"ports", JsonArray{port}}};
@@ -79,6 +80,7 @@ class JitRequestTest : public testing::Test {
     arguments.insert(arguments.end(), more.begin(), more.end());
     return world.run(std::move(arguments));
   }
+  JsonObject policies;
   World world;
   SignalsForThisThread signals;
   Server server{world};
@@ -160,18 +162,34 @@ TEST_F(JitRequestTest, SigtermEndsTheCommandAndCloses) {
   EXPECT_EQ(revoked(), 1U);
 }
 
-TEST_F(JitRequestTest, ASignalWhileWaitingCloses) {
-  says("pending");
-  // It came already, and is kept: whether it comes before or during the wait is the same.
-  sigset_t interrupt;
-  sigemptyset(&interrupt);
-  sigaddset(&interrupt, SIGINT);
-  ASSERT_EQ(::pthread_sigmask(SIG_BLOCK, &interrupt, nullptr), 0);
-  ASSERT_EQ(::raise(SIGINT), 0);
-  EXPECT_EQ(request({"--wait"}), kFailed);
+TEST_F(JitRequestTest, SigintFromAnotherProgramEndsTheCommandAndCloses) {
+  const std::string us = std::to_string(::getpid());
+  EXPECT_EQ(request({"--", "sh", "-c", "kill -INT " + us + "; exec sleep 60"}), 128 + SIGINT);
   EXPECT_EQ(revoked(), 1U);
-  EXPECT_THAT(world.err.str(), HasSubstr("Interrupted"));
-  signals.unblock();
+}
+
+TEST_F(JitRequestTest, ASignalWhileWaitingCloses) {
+  const std::string mark = world.directory + "/ran";
+  for (const char* state : {"pending", "open"}) {
+    server.on("GET " + kOpening, [state](const net::Request&) {
+      ::kill(::getpid(), SIGTERM);
+      return json_answer(200, opening(state));
+    });
+    EXPECT_EQ(request({"--wait", "--", "touch", mark}), kFailed);
+    EXPECT_THAT(world.err.str(), HasSubstr("Interrupted"));
+  }
+  EXPECT_EQ(revoked(), 2U);
+  EXPECT_FALSE(std::filesystem::exists(mark));
+}
+
+TEST_F(JitRequestTest, ASignalBeforeAskingOpensNothing) {
+  server.on("GET " + kGroup + "/providers/Microsoft.Security/jitNetworkAccessPolicies",
+            [policies = policies](const net::Request&) {
+              ::kill(::getpid(), SIGTERM);
+              return json_answer(200, policies);
+            });
+  EXPECT_EQ(request({}), kFailed);
+  EXPECT_THAT(server.requests("POST " + kPolicy + "/initiate"), SizeIs(0));
 }
 
 TEST_F(JitRequestTest, AnOpeningThatCannotBeClosedIsSaid) {

@@ -88,8 +88,11 @@ Result<int> SignalWatch::run(const std::vector<std::string>& arguments) const {
     if (ended < 0 && errno != EINTR) return internal_error("waitpid: " + std::string(std::strerror(errno)));
     const timespec limit{.tv_sec = 1,
                          .tv_nsec = 0};  // a SIGCHLD that merged with another is found by looking
-    const int signal = ::sigtimedwait(&awaited, nullptr, &limit);
-    if (signal == SIGTERM || signal == SIGHUP) ::kill(child, signal);
+    siginfo_t from{};
+    const int signal = ::sigtimedwait(&awaited, &from, &limit);
+    // A terminal's Ctrl-C reaches the command too; one that a program sent to us alone does not.
+    const bool by_terminal = (signal == SIGINT || signal == SIGQUIT) && from.si_code == SI_KERNEL;
+    if (signal > 0 && signal != SIGCHLD && !by_terminal) ::kill(child, signal);
   }
 }
 

@@ -24,9 +24,8 @@ class SignalWatch {
   // The signal that came, or nothing after the time.
   std::optional<int> wait(std::chrono::milliseconds time) const;
 
-  // Runs `arguments` (found by PATH; no shell) with our standard streams, waits, and passes SIGTERM and
-  // SIGHUP on; SIGINT and SIGQUIT of a terminal reach it by themselves. Answers its exit code, 128 + signal
-  // as shells do.
+  // Runs `arguments` (found by PATH; no shell) with our standard streams, waits, and passes signals on that
+  // the command does not get by itself from the terminal. Answers its exit code, 128 + signal as shells do.
   Result<int> run(const std::vector<std::string>& arguments) const;
 
  private:
