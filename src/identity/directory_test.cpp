@@ -130,6 +130,13 @@ TEST_F(DirectoryTest, DirectoryRolesAreForPrincipalsThatExist) {
   }));
 }
 
+// What scanners for leaked Azure secrets look for; and `az login --password SECRET` takes no leading '-'.
+TEST_F(DirectoryTest, SecretsHaveTheFormOfAzures) {
+  for (int i = 0; i < 40; ++i)
+    EXPECT_THAT(world.make_app("app" + std::to_string(i)).secret,
+                testing::ContainsRegex("^[a-zA-Z0-9]{3}8Q~[a-zA-Z0-9_-]{34}$"));
+}
+
 TEST_F(DirectoryTest, SecretsAreStoredSaltedAndCheckedInTime) {
   const World::App app = world.make_app("app", std::chrono::hours(1));
   const auto stored = world.read<std::optional<Application>>([&](store::Reader& reader) {
