@@ -14,7 +14,7 @@ constexpr size_t kInterfacesMax = 256;
 constexpr size_t kLayersMax = 8;
 constexpr size_t kRulesMax = 4096;
 constexpr size_t kPrefixesMax = 20'000;
-constexpr size_t kOpeningsMax = 4096;
+constexpr size_t kOpeningsMax = 16'384;
 
 constexpr std::array<std::string_view, 6> kProtocols = {"*", "Tcp", "Udp", "Icmp", "Esp", "Ah"};
 
@@ -139,6 +139,8 @@ Result<Opening> read_opening(const JsonObject& json) {
   opening.destination = TRY(address_field(json, "destination"));
   opening.port = static_cast<uint16_t>(TRY(int_field(json, "port", 1, 65535)));
   opening.deadline = TRY(time_field(json, "deadline"));
+  opening.cut_established = TRY(bool_field_or_false(json, "cutEstablished"));
+  opening.live_server = TRY(bool_field_or_false(json, "liveServer"));
   if (opening.source.family() != opening.destination.family())
     return wrong_field("source", "of the same address family as the destination");
   return opening;
@@ -168,7 +170,9 @@ JsonObject DesiredState::to_json() const {
                                        {"source", opening.source.text()},
                                        {"destination", opening.destination.text()},
                                        {"port", int64_t{opening.port}},
-                                       {"deadline", to_rfc3339(opening.deadline)}});
+                                       {"deadline", to_rfc3339(opening.deadline)},
+                                       {"cutEstablished", opening.cut_established},
+                                       {"liveServer", opening.live_server}});
   return {{"epoch", version.epoch},
           {"number", version.number},
           {"mode", mode_text(mode)},

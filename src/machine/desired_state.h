@@ -62,6 +62,11 @@ struct Opening {
   IpAddress destination;
   uint16_t port = 0;
   Timestamp deadline;  // server time
+  // Connections that began under this opening end with it: the kernel cuts them. Else they go on, as in
+  // Azure.
+  bool cut_established = false;
+  // Open only while the server answers: gone at most 15 s after it falls silent, back when it speaks again.
+  bool live_server = false;
 };
 
 struct DesiredState {

@@ -62,6 +62,23 @@ TEST(DesiredState, RoundTrips) {
   EXPECT_EQ(to_text(again->to_json()), to_text(state().to_json()));
 }
 
+TEST(DesiredState, AnOpeningIsPlainUnlessItSaysOtherwise) {
+  DesiredState made = state();
+  made.openings.front().cut_established = true;
+  made.openings.front().live_server = true;
+  const auto again = DesiredState::from_json(made.to_json());
+  ASSERT_TRUE(again.has_value()) << again.error().message;
+  EXPECT_TRUE(again->openings.front().cut_established);
+  EXPECT_TRUE(again->openings.front().live_server);
+  JsonObject old = made.to_json();
+  old["openings"].as_array()[0].as_object().erase("cutEstablished");
+  old["openings"].as_array()[0].as_object().erase("liveServer");
+  const auto plain = DesiredState::from_json(old);
+  ASSERT_TRUE(plain.has_value()) << plain.error().message;
+  EXPECT_FALSE(plain->openings.front().cut_established);
+  EXPECT_FALSE(plain->openings.front().live_server);
+}
+
 TEST(DesiredState, RefusesWhatItDoesNotExpect) {
   const std::vector<std::function<void(JsonObject&)>> breaks = {
       [](JsonObject& json) { json["mode"] = "off"; },
@@ -70,6 +87,8 @@ TEST(DesiredState, RefusesWhatItDoesNotExpect) {
       [](JsonObject& json) { json["openings"].as_array()[0].as_object()["port"] = 65536; },
       [](JsonObject& json) { json["openings"].as_array()[0].as_object()["source"] = "2001:db8::1"; },
       [](JsonObject& json) { json["openings"].as_array()[0].as_object()["deadline"] = "never"; },
+      [](JsonObject& json) { json["openings"].as_array()[0].as_object()["cutEstablished"] = "true"; },
+      [](JsonObject& json) { json["openings"].as_array()[0].as_object()["liveServer"] = nullptr; },
       [](JsonObject& json) { json["interfaces"] = "none"; },
       [](JsonObject& json) { json["interfaces"].as_array()[0].as_object()["addresses"] = JsonArray{"x"}; }};
   for (size_t i = 0; i < breaks.size(); ++i) {

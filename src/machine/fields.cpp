@@ -38,6 +38,11 @@ Result<bool> bool_field(const JsonObject& json, std::string_view key) {
   return value->get_bool();
 }
 
+Result<bool> bool_field_or_false(const JsonObject& json, std::string_view key) {
+  if (!json.contains(key)) return false;
+  return bool_field(json, key);
+}
+
 Result<Timestamp> time_field(const JsonObject& json, std::string_view key) {
   const auto time = from_rfc3339(TRY(text_field(json, key, 64)));
   if (!time) return wrong_field(key, "an RFC 3339 time");

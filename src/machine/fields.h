@@ -22,6 +22,7 @@ Result<std::string> text_field_or_empty(const JsonObject& json, std::string_view
                                         size_t length_max = kTextMax);
 Result<int64_t> int_field(const JsonObject& json, std::string_view key, int64_t minimum, int64_t maximum);
 Result<bool> bool_field(const JsonObject& json, std::string_view key);
+Result<bool> bool_field_or_false(const JsonObject& json, std::string_view key);  // absent reads as false
 Result<Timestamp> time_field(const JsonObject& json, std::string_view key);
 Result<IpAddress> address_field(const JsonObject& json, std::string_view key);
 Result<IpPrefix> prefix_field(const JsonObject& json, std::string_view key);
