@@ -1,5 +1,4 @@
-// Row operations as prepared statements. SQL text is built from names of the schema alone (checked to be
-// [a-z_]+ when the store opens); everything else is bound.
+// Row operations as prepared statements.
 #include "store/sqlite_rows.h"
 
 #include <algorithm>
@@ -7,12 +6,6 @@
 
 namespace merlon::store {
 namespace {
-
-std::string index_columns(const TableSpec& table) {
-  std::string text;
-  for (const IndexSpec& index : table.indexes) text += ", " + column_sql_name(index);
-  return text;
-}
 
 int64_t sql_limit(size_t limit) {
   return static_cast<int64_t>(std::min<size_t>(limit, std::numeric_limits<int64_t>::max()));
@@ -30,41 +23,9 @@ Row read_row(const Query& query, const TableSpec& table) {
 
 }  // namespace
 
-std::string table_sql_name(const TableSpec& table) { return "\"t_" + table.name + "\""; }
-
-std::string index_sql_name(const TableSpec& table, const IndexSpec& index) {
-  // The dot keeps (a, b_c) and (a_b, c) apart: names have none.
-  return (index.unique == Unique::yes ? "u." : "x.") + table.name + "." + index.name;
-}
-
-std::string column_sql_name(const IndexSpec& index) { return "\"i_" + index.name + "\""; }
-
-std::optional<std::string> prefix_end(std::string_view prefix) {
-  std::string end(prefix);
-  while (!end.empty() && static_cast<unsigned char>(end.back()) == 0xff) end.pop_back();
-  if (end.empty()) return std::nullopt;
-  end.back() = static_cast<char>(static_cast<unsigned char>(end.back()) + 1);
-  return end;
-}
-
-Result<const TableSpec*> RowAccess::known(const TableSpec& table) const {
-  const auto found = layout_.find(table.name);
-  if (found == layout_.end() || found->second.indexes.size() != table.indexes.size()) {
-    return internal_error("table " + table.name + " is not in the schema that the store was opened with");
-  }
-  return &found->second;
-}
-
-Result<size_t> RowAccess::index_position(const TableSpec& table, std::string_view index) const {
-  for (size_t i = 0; i < table.indexes.size(); ++i) {
-    if (table.indexes[i].name == index) return i;
-  }
-  return internal_error("table " + table.name + " has no index " + std::string(index));
-}
-
 Result<std::optional<Row>> RowAccess::get(const TableSpec& table, const TenantId& tenant,
                                           std::string_view key) {
-  const TableSpec& spec = *TRY(known(table));
+  const TableSpec& spec = *TRY(known_table(layout_, table));
   auto query = TRY(connection_.query("SELECT key, body" + index_columns(spec) + " FROM " +
                                      table_sql_name(spec) + " WHERE tenant = ? AND key = ?"));
   query.bind(tenant.text()).bind(key);
@@ -73,23 +34,19 @@ Result<std::optional<Row>> RowAccess::get(const TableSpec& table, const TenantId
 }
 
 Result<std::vector<Row>> RowAccess::scan(const TableSpec& table, const TenantId& tenant, const Range& range) {
-  const TableSpec& spec = *TRY(known(table));
+  const TableSpec& spec = *TRY(known_table(layout_, table));
   std::vector<Row> rows;
   if (range.limit == 0) return rows;
-  // One lower and one upper bound: the nearer of the prefix's and the previous page's.
-  const std::string after(range.after);
+  const KeyBounds bounds = key_bounds(range);
   std::string sql =
       "SELECT key, body" + index_columns(spec) + " FROM " + table_sql_name(spec) + " WHERE tenant = ?";
-  const bool after_is_lower = !range.descending && !after.empty() && after >= range.prefix;
-  sql += after_is_lower ? " AND key > ?" : " AND key >= ?";
-  std::optional<std::string> upper = prefix_end(range.prefix);
-  if (range.descending && !after.empty() && (!upper || after < *upper)) upper = after;
-  if (upper) sql += " AND key < ?";
+  sql += bounds.lower_is_exclusive ? " AND key > ?" : " AND key >= ?";
+  if (bounds.upper) sql += " AND key < ?";
   sql += range.descending ? " ORDER BY key DESC LIMIT ?" : " ORDER BY key LIMIT ?";
 
   auto query = TRY(connection_.query(sql));
-  query.bind(tenant.text()).bind(std::string_view(after_is_lower ? after : range.prefix));
-  if (upper) query.bind(std::string_view(*upper));
+  query.bind(tenant.text()).bind(std::string_view(bounds.lower));
+  if (bounds.upper) query.bind(std::string_view(*bounds.upper));
   query.bind(sql_limit(range.limit));
   while (TRY(query.step())) rows.push_back(read_row(query, spec));
   return rows;
@@ -97,7 +54,7 @@ Result<std::vector<Row>> RowAccess::scan(const TableSpec& table, const TenantId&
 
 Result<std::vector<IndexedRow>> RowAccess::scan_index(const TableSpec& table, const TenantId& tenant,
                                                       std::string_view index, const Range& range) {
-  const TableSpec& spec = *TRY(known(table));
+  const TableSpec& spec = *TRY(known_table(layout_, table));
   const size_t position = TRY(index_position(spec, index));
   std::vector<IndexedRow> rows;
   if (range.limit == 0) return rows;
@@ -133,7 +90,7 @@ Result<std::vector<IndexedRow>> RowAccess::scan_index(const TableSpec& table, co
 
 Result<std::vector<Row>> RowAccess::find(const TableSpec& table, const TenantId& tenant,
                                          std::string_view index, std::string_view value) {
-  const TableSpec& spec = *TRY(known(table));
+  const TableSpec& spec = *TRY(known_table(layout_, table));
   const IndexSpec& found = spec.indexes[TRY(index_position(spec, index))];
   const std::string column = column_sql_name(found);
   auto query =
@@ -147,12 +104,8 @@ Result<std::vector<Row>> RowAccess::find(const TableSpec& table, const TenantId&
 }
 
 Result<void> RowAccess::put(const TableSpec& table, const TenantId& tenant, const Row& row) {
-  const TableSpec& spec = *TRY(known(table));
-  if (row.key.empty()) return internal_error("a row of table " + spec.name + " has no key");
-  if (row.index_values.size() != spec.indexes.size()) {
-    return internal_error("a row of table " + spec.name + " has " + std::to_string(row.index_values.size()) +
-                          " index values instead of " + std::to_string(spec.indexes.size()));
-  }
+  const TableSpec& spec = *TRY(known_table(layout_, table));
+  TRY(fits_table(spec, row));
   std::string sql =
       "INSERT INTO " + table_sql_name(spec) + "(tenant, key, body" + index_columns(spec) + ") VALUES(?, ?, ?";
   std::string updates = "body = excluded.body";
@@ -172,25 +125,36 @@ Result<void> RowAccess::put(const TableSpec& table, const TenantId& tenant, cons
 // SQLite names the columns of the constraint that failed, never their values.
 Error RowAccess::conflict(const TableSpec& table, const Error& error) const {
   if (error.cause.find("UNIQUE constraint failed") == std::string::npos) return error;
-  Error refused = fail(ErrorKind::conflict, "Conflict", "").error();
+  std::string held;
   for (const IndexSpec& index : table.indexes) {
     const std::string column = ".i_" + index.name + " (code ";
-    if (index.unique == Unique::yes && error.cause.find(column) != std::string::npos)
-      refused.target = index.name;
+    if (index.unique == Unique::yes && error.cause.find(column) != std::string::npos) held = index.name;
   }
-  refused.message = "Another record of '" + table.name + "' already has this value of '" + refused.target +
-                    "'. Choose another value, or change the other record first.";
+  Error refused = conflict_error(table, held);
   refused.cause = error.cause;
   return refused;
 }
 
 Result<bool> RowAccess::erase(const TableSpec& table, const TenantId& tenant, std::string_view key) {
-  const TableSpec& spec = *TRY(known(table));
+  const TableSpec& spec = *TRY(known_table(layout_, table));
   auto query =
       TRY(connection_.query("DELETE FROM " + table_sql_name(spec) + " WHERE tenant = ? AND key = ?"));
   query.bind(tenant.text()).bind(key);
   TRY(query.run());
   return connection_.changes() > 0;
+}
+
+Result<std::vector<TenantId>> RowAccess::tenants(const TableSpec& table) {
+  const TableSpec& spec = *TRY(known_table(layout_, table));
+  auto query =
+      TRY(connection_.query("SELECT DISTINCT tenant FROM " + table_sql_name(spec) + " ORDER BY tenant"));
+  std::vector<TenantId> tenants;
+  while (TRY(query.step())) {
+    const auto id = Uuid::parse(query.text(0));
+    if (!id) return internal_error("table " + spec.name + " has rows of a tenant that is no UUID");
+    tenants.push_back({*id});
+  }
+  return tenants;
 }
 
 // After some errors SQLite has rolled the whole transaction back by itself; a later statement would then

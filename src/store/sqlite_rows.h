@@ -7,27 +7,15 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "store/layout.h"
 #include "store/sqlite_connection.h"
 #include "store/store.h"
 
 namespace merlon::store {
-
-// The tables that this store was opened with, by name.
-using Layout = std::map<std::string, TableSpec, std::less<>>;
-
-std::string table_sql_name(const TableSpec& table);  // quoted
-std::string index_sql_name(const TableSpec& table,
-                           const IndexSpec& index);  // not quoted; says whether it is unique
-std::string column_sql_name(const IndexSpec& index);
-
-// The first text after every text that starts with `prefix`; none when there is no such text (empty, or all
-// 0xFF).
-std::optional<std::string> prefix_end(std::string_view prefix);
 
 class RowAccess {
  public:
@@ -41,37 +29,13 @@ class RowAccess {
                                 std::string_view value);
   Result<void> put(const TableSpec& table, const TenantId& tenant, const Row& row);
   Result<bool> erase(const TableSpec& table, const TenantId& tenant, std::string_view key);  // was it there
+  Result<std::vector<TenantId>> tenants(const TableSpec& table);
 
  private:
-  Result<const TableSpec*> known(const TableSpec& table) const;
-  Result<size_t> index_position(const TableSpec& table, std::string_view index) const;
   Error conflict(const TableSpec& table, const Error& error) const;
 
   Connection& connection_;
   const Layout& layout_;
-};
-
-class SqliteReader final : public Reader {
- public:
-  SqliteReader(Connection& connection, const Layout& layout) : rows_(connection, layout) {}
-  Result<std::optional<Row>> get(const TableSpec& table, const TenantId& tenant,
-                                 std::string_view key) override {
-    return rows_.get(table, tenant, key);
-  }
-  Result<std::vector<Row>> scan(const TableSpec& table, const TenantId& tenant, const Range& range) override {
-    return rows_.scan(table, tenant, range);
-  }
-  Result<std::vector<IndexedRow>> scan_index(const TableSpec& table, const TenantId& tenant,
-                                             std::string_view index, const Range& range) override {
-    return rows_.scan_index(table, tenant, index, range);
-  }
-  Result<std::vector<Row>> find(const TableSpec& table, const TenantId& tenant, std::string_view index,
-                                std::string_view value) override {
-    return rows_.find(table, tenant, index, value);
-  }
-
- private:
-  RowAccess rows_;
 };
 
 // A write inside the transaction that its connection has open. It ends with the savepoint or the transaction;

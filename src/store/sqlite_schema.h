@@ -10,12 +10,12 @@
 
 namespace merlon::store {
 
-// Checks the names and numbers of the schema: a mistake there is a bug, and ends the process.
-Layout layout_of(const Schema& schema);
-
 // Refuses files that are not Merlon's or newer than this program before it changes a byte of them; then
 // brings the file to the schema in one transaction. `path` is for messages.
 Result<void> prepare_database(Connection& connection, const Layout& layout, const Schema& schema,
                               const std::string& path);
+// For a reader beside the server: refuses what is not ours, or not of this very schema.
+Result<void> expect_database(Connection& connection, const Layout& layout, const Schema& schema,
+                             const std::string& path);
 
 }  // namespace merlon::store

@@ -2,11 +2,10 @@
 #include "store/sqlite_writer.h"
 
 #include <sqlite3.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
-#include <exception>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -22,18 +21,8 @@ constexpr int kCheckpointFrames = 1000;    // about 4 MiB
 constexpr int kRestartFrames = 16 * 1000;  // about 64 MiB: wait for readers instead of growing on
 constexpr int kRestartWaitMs = 500;
 constexpr int kBusyTimeoutMs = 5000;
-constexpr auto kIdle = std::chrono::seconds(1);
+constexpr auto kIdle = std::chrono::milliseconds(1000);
 constexpr auto kReserveRetry = std::chrono::seconds(1);
-constexpr int kExitIoError = 74;  // EX_IOERR of sysexits.h
-
-// After a failed write or fsync nobody knows what is on the disk, and a second fsync may report success over
-// lost pages (https://www.sqlite.org/lockingv3.html; "fsyncgate"). The next start recovers from the log,
-// which is whole or not there.
-[[noreturn]] void die(const char* doing, const Error& error) {
-  log_error("STORAGE FAILED, the server ends: check the disk, then start it again", error,
-            {{"doing", doing}});
-  ::_exit(kExitIoError);
-}
 
 std::unexpected<Error> storage_full(std::string cause) {
   auto error = fail(
@@ -53,11 +42,7 @@ SqliteWriter::SqliteWriter(std::unique_ptr<Connection> connection, const Layout&
 }
 
 SqliteWriter::~SqliteWriter() {
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-  }
-  wake_.notify_all();
+  queue_.stop();
   thread_.join();
 }
 
@@ -68,24 +53,8 @@ int SqliteWriter::on_wal(void* self, sqlite3*, const char*, int frames) {
   return SQLITE_OK;
 }
 
-Result<void> SqliteWriter::write(const Work& work) {
-  // From inside a write, a hook or an effect this would wait for itself for ever.
-  MERLON_CHECK(std::this_thread::get_id() != thread_.get_id());
-  Waiting waiting{.work = &work, .result = {}, .effects = {}, .done = false, .finished = {}};
-  std::unique_lock lock(mutex_);
-  queue_.push_back(&waiting);
-  if (queue_.size() == 1) wake_.notify_one();
-  waiting.finished.wait(lock, [&] { return waiting.done; });
-  return std::move(waiting.result);
-}
-
-void SqliteWriter::before_commit(Work hook) {
-  const std::lock_guard lock(mutex_);
-  MERLON_CHECK(!hook_);
-  hook_ = std::move(hook);
-}
-
 void SqliteWriter::run() {
+  queue_.belongs_to_this_thread();
   checkpoint(0);  // what opening wrote, and what a killed server left
   while (wait_for_work()) {
     commit_group();
@@ -99,29 +68,19 @@ bool SqliteWriter::checkpoint_due() const { return log_frames_ != copied_frames_
 
 // False when the store closes and nothing waits. Idle time goes to the checkpoint and the reserve.
 bool SqliteWriter::wait_for_work() {
-  std::unique_lock lock(mutex_);
-  const auto ready = [this] { return stopping_ || !queue_.empty(); };
   for (;;) {
-    if (ready()) return !queue_.empty();
     const bool chores = checkpoint_due() || !directory_.has_reserve();
-    if (!chores) {
-      wake_.wait(lock, ready);
-    } else if (!wake_.wait_for(lock, kIdle, ready)) {
-      lock.unlock();
-      if (checkpoint_due()) checkpoint(0);
-      restore_reserve();
-      lock.lock();
-    }
+    const auto ready = queue_.wait(chores ? std::optional(kIdle) : std::nullopt);
+    if (ready) return *ready;
+    if (checkpoint_due()) checkpoint(0);
+    restore_reserve();
   }
 }
 
-SqliteWriter::Waiting* SqliteWriter::take(Group& group) {
+WaitingWrite* SqliteWriter::take(Group& group) {
   if (group.writes.size() >= kGroupWritesMax || group.bytes >= kGroupBytesMax) return nullptr;
-  const std::lock_guard lock(mutex_);
-  if (queue_.empty()) return nullptr;
-  Waiting* next = queue_.front();
-  queue_.pop_front();
-  group.writes.push_back(next);
+  WaitingWrite* next = queue_.take();
+  if (next != nullptr) group.writes.push_back(next);
   return next;
 }
 
@@ -136,22 +95,22 @@ void SqliteWriter::commit_group() {
   }
   if (!outcome) {
     if (connection_->in_transaction()) {
-      if (const auto undone = connection_->run("ROLLBACK"); !undone) die("ROLLBACK", undone.error());
+      if (const auto undone = connection_->run("ROLLBACK"); !undone) end_process("ROLLBACK", undone.error());
     }
     log_error("a group of writes was rolled back", outcome.error(), {{"writes", group.writes.size()}});
-    for (Waiting* write : group.writes) {
+    for (WaitingWrite* write : group.writes) {
       if (write->result) write->result = std::unexpected(outcome.error());
       write->effects.clear();
     }
     group.hook_effects.clear();
   }
-  for (const Waiting* write : group.writes) run_effects(write->effects);
+  for (const WaitingWrite* write : group.writes) run_effects(write->effects);
   run_effects(group.hook_effects);
-  release(group);
+  queue_.release(group.writes);
 }
 
 Result<void> SqliteWriter::run_group(Group& group) {
-  while (Waiting* next = take(group)) TRY(run_one(*next, group));
+  while (WaitingWrite* next = take(group)) TRY(run_one(*next, group));
   if (!group.changed) return connection_->run("ROLLBACK");
   TRY(run_hook(group));
   TRY(make_room(group));
@@ -159,7 +118,7 @@ Result<void> SqliteWriter::run_group(Group& group) {
 }
 
 // An error here is the group's; the write's own error is in write.result.
-Result<void> SqliteWriter::run_one(Waiting& write, Group& group) {
+Result<void> SqliteWriter::run_one(WaitingWrite& write, Group& group) {
   TRY(connection_->run("SAVEPOINT one"));
   SqliteTransaction transaction(*connection_, layout_);
   write.result = run_guarded(*write.work, transaction);
@@ -181,12 +140,7 @@ Result<void> SqliteWriter::run_one(Waiting& write, Group& group) {
 }
 
 Result<void> SqliteWriter::run_hook(Group& group) {
-  const Work* hook = nullptr;
-  {
-    // Set once, possibly after the first writes; from then on it does not change.
-    const std::lock_guard lock(mutex_);
-    if (hook_) hook = &hook_;
-  }
+  const Work* hook = queue_.hook();
   if (hook == nullptr) return {};
   SqliteTransaction transaction(*connection_, layout_);
   TRY(run_guarded(*hook, transaction));
@@ -194,17 +148,6 @@ Result<void> SqliteWriter::run_hook(Group& group) {
     return internal_error("SQLite rolled the transaction back in the before-commit hook");
   group.hook_effects = transaction.take_effects();
   return {};
-}
-
-// A caller's exception must not end the thread that everyone waits for.
-Result<void> SqliteWriter::run_guarded(const Work& work, SqliteTransaction& transaction) const {
-  try {
-    return work(transaction);
-  } catch (const std::exception& exception) {
-    return internal_error(std::string("a write threw: ") + exception.what());
-  } catch (...) {
-    return internal_error("a write threw something that is no std::exception");
-  }
 }
 
 // The blocks for this commit's frames are taken before COMMIT, since a full disk inside COMMIT would lose the
@@ -232,32 +175,9 @@ Result<void> SqliteWriter::commit(Group& group) {
   // comes last and nothing follows it (powersafe overwrite: no padding), so the transaction is not in the log
   // and SQLite has rolled it back. It can happen only where the filesystem could not promise blocks to
   // make_room().
-  if ((code & 0xff) != SQLITE_FULL) die("COMMIT", failed.error());
+  if ((code & 0xff) != SQLITE_FULL) end_process("COMMIT", failed.error());
   if (group.urgent) directory_.release_reserve();  // for the caller's next attempt
   return failed;
-}
-
-void SqliteWriter::run_effects(const Effects& effects) const {
-  for (const auto& effect : effects) {
-    try {
-      effect();
-    } catch (const std::exception& exception) {
-      log(LogLevel::error, "an effect after a commit threw", {{"what", exception.what()}});
-    } catch (...) {
-      log(LogLevel::error, "an effect after a commit threw",
-          {{"what", "something that is no std::exception"}});
-    }
-  }
-}
-
-void SqliteWriter::release(Group& group) {
-  // Notified under the lock: a caller that sees `done` may destroy its condition variable only after we let
-  // go.
-  const std::lock_guard lock(mutex_);
-  for (Waiting* write : group.writes) {
-    write->done = true;
-    write->finished.notify_one();
-  }
 }
 
 // PASSIVE waits for nobody. Readers that overlap without end could keep the log from ever starting again;
@@ -285,7 +205,7 @@ void SqliteWriter::checkpoint(int frames_of_grace) {
       log_error("the disk is full: the database could not take over its log", failed.error());
       return;
     default:
-      die("checkpoint", failed.error());
+      end_process("checkpoint", failed.error());
   }
 }
 

@@ -9,48 +9,34 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
-#include <deque>
-#include <functional>
 #include <memory>
-#include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "store/sqlite_connection.h"
 #include "store/sqlite_rows.h"
 #include "store/state_directory.h"
 #include "store/store.h"
+#include "store/write_queue.h"
 
 namespace merlon::store {
 
 class SqliteWriter {
  public:
-  using Work = std::function<Result<void>(Transaction&)>;
-
   SqliteWriter(std::unique_ptr<Connection> connection, const Layout& layout, StateDirectory& directory);
   SqliteWriter(const SqliteWriter&) = delete;
   SqliteWriter& operator=(const SqliteWriter&) = delete;
   ~SqliteWriter();  // commits what waits, then checkpoints
 
-  Result<void> write(const Work& work);
-  void before_commit(Work hook);
+  Result<void> write(const Work& work) { return queue_.write(work); }
+  void before_commit(Work hook) { queue_.before_commit(std::move(hook)); }
   uint64_t commit_count() const { return commit_count_.load(); }
 
  private:
-  using Effects = std::vector<std::function<void()>>;
-
-  struct Waiting {
-    const Work* work;
-    Result<void> result;
-    Effects effects;
-    bool done = false;
-    std::condition_variable finished;
-  };
-
   struct Group {
-    std::vector<Waiting*> writes;
+    std::vector<WaitingWrite*> writes;
     Effects hook_effects;
     size_t bytes = 0;
     bool changed = false;
@@ -60,15 +46,12 @@ class SqliteWriter {
   void run();
   bool wait_for_work();
   void commit_group();
-  Waiting* take(Group& group);
+  WaitingWrite* take(Group& group);
   Result<void> run_group(Group& group);
-  Result<void> run_one(Waiting& write, Group& group);
+  Result<void> run_one(WaitingWrite& write, Group& group);
   Result<void> run_hook(Group& group);
-  Result<void> run_guarded(const Work& work, SqliteTransaction& transaction) const;
   Result<void> make_room(const Group& group);
   Result<void> commit(Group& group);
-  void run_effects(const Effects& effects) const;
-  void release(Group& group);
 
   bool checkpoint_due() const;
   void checkpoint(int frames_of_grace);
@@ -80,11 +63,7 @@ class SqliteWriter {
   StateDirectory& directory_;
   std::atomic<uint64_t> commit_count_ = 0;
 
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  std::deque<Waiting*> queue_;  // each on the stack of a caller that waits
-  Work hook_;                   // set once, under the mutex
-  bool stopping_ = false;
+  WriteQueue queue_;
 
   // The writer thread's own.
   int log_frames_ = 0;       // in the log at the last commit

@@ -1,0 +1,117 @@
+// The queue in front of a writer.
+#include "store/write_queue.h"
+
+#include <unistd.h>
+
+#include <exception>
+#include <string>
+#include <utility>
+
+#include "base/log.h"
+
+namespace merlon::store {
+namespace {
+
+constexpr int kExitIoError = 74;
+
+template <class Function>
+Result<void> guarded(const char* what, const Function& function) {
+  try {
+    return function();
+  } catch (const std::exception& exception) {
+    return internal_error(std::string(what) + " threw: " + exception.what());
+  } catch (...) {
+    return internal_error(std::string(what) + " threw something that is no std::exception");
+  }
+}
+
+}  // namespace
+
+Result<void> WriteQueue::write(const Work& work) {
+  WaitingWrite waiting{.work = &work, .result = {}, .effects = {}, .done = false, .finished = {}};
+  std::unique_lock lock(mutex_);
+  MERLON_CHECK(std::this_thread::get_id() != owner_);
+  queue_.push_back(&waiting);
+  if (queue_.size() == 1) wake_.notify_one();
+  waiting.finished.wait(lock, [&] { return waiting.done; });
+  return std::move(waiting.result);
+}
+
+void WriteQueue::before_commit(Work hook) {
+  const std::lock_guard lock(mutex_);
+  MERLON_CHECK(!hook_);
+  hook_ = std::move(hook);
+}
+
+const Work* WriteQueue::hook() {
+  const std::lock_guard lock(mutex_);
+  return hook_ ? &hook_ : nullptr;
+}
+
+void WriteQueue::belongs_to_this_thread() {
+  const std::lock_guard lock(mutex_);
+  owner_ = std::this_thread::get_id();
+}
+
+WaitingWrite* WriteQueue::take() {
+  const std::lock_guard lock(mutex_);
+  if (queue_.empty()) return nullptr;
+  WaitingWrite* next = queue_.front();
+  queue_.pop_front();
+  return next;
+}
+
+std::optional<bool> WriteQueue::wait(std::optional<std::chrono::milliseconds> patience) {
+  std::unique_lock lock(mutex_);
+  const auto ready = [this] { return stopping_ || !queue_.empty(); };
+  if (!patience) {
+    wake_.wait(lock, ready);
+  } else if (!wake_.wait_for(lock, *patience, ready)) {
+    return std::nullopt;
+  }
+  return !queue_.empty();
+}
+
+void WriteQueue::release(const std::vector<WaitingWrite*>& writes) {
+  // Notified under the lock: a caller that sees `done` may destroy its condition variable only after we let
+  // go.
+  const std::lock_guard lock(mutex_);
+  for (WaitingWrite* write : writes) {
+    write->done = true;
+    write->finished.notify_one();
+  }
+}
+
+void WriteQueue::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+}
+
+Result<void> run_guarded(const Work& work, Transaction& transaction) {
+  return guarded("a write", [&] { return work(transaction); });
+}
+
+Result<void> run_guarded(const std::function<Result<void>(Reader&)>& work, Reader& reader) {
+  return guarded("a read", [&] { return work(reader); });
+}
+
+void run_effects(const Effects& effects) {
+  for (const auto& effect : effects) {
+    const auto done = guarded("an effect after a commit", [&]() -> Result<void> {
+      effect();
+      return {};
+    });
+    if (!done) log(LogLevel::error, "an effect after a commit threw", {{"what", done.error().cause}});
+  }
+}
+
+void end_process(const char* doing, const Error& error) {
+  log_error("STORAGE FAILED, the server ends: check the disk and the database, then start it again", error,
+            {{"doing", doing}});
+  ::_exit(kExitIoError);
+}
+
+}  // namespace merlon::store

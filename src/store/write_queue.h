@@ -1,0 +1,63 @@
+// Callers that wait for their write, and what every writer does alike: one thread takes them in groups, runs
+// each, and lets them go once the group's fate is known. Not for other rooms: store.h is theirs.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "store/store.h"
+
+namespace merlon::store {
+
+using Work = std::function<Result<void>(Transaction&)>;
+using Effects = std::vector<std::function<void()>>;
+
+struct WaitingWrite {
+  const Work* work;
+  Result<void> result;
+  Effects effects;
+  bool done = false;
+  std::condition_variable finished;
+};
+
+class WriteQueue {
+ public:
+  // Blocks until the writer's thread has let this write go. Called from that thread it would wait for itself
+  // for ever: that is checked.
+  Result<void> write(const Work& work);
+  void before_commit(Work hook);
+  const Work* hook();  // nothing before it was set; afterwards it does not change
+
+  void belongs_to_this_thread();
+  WaitingWrite* take();  // nothing when nobody waits
+  // True when somebody waits, false when the queue has stopped and is empty, nothing when `patience` is over.
+  std::optional<bool> wait(std::optional<std::chrono::milliseconds> patience);
+  void release(const std::vector<WaitingWrite*>& writes);
+  void stop();
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<WaitingWrite*> queue_;  // each on the stack of a caller that waits
+  Work hook_;                        // set once, under the mutex
+  std::thread::id owner_;
+  bool stopping_ = false;
+};
+
+// A caller's exception must not end the thread that everyone waits for.
+Result<void> run_guarded(const Work& work, Transaction& transaction);
+Result<void> run_guarded(const std::function<Result<void>(Reader&)>& work, Reader& reader);
+void run_effects(const Effects& effects);
+
+// After a failed write, fsync or COMMIT nobody knows what is on the disk, and a second fsync may report
+// success over lost pages (https://www.sqlite.org/lockingv3.html; "fsyncgate"). The process ends with
+// EX_IOERR of sysexits.h; the next start finds the commit whole or not there.
+[[noreturn]] void end_process(const char* doing, const Error& error);
+
+}  // namespace merlon::store
