@@ -19,6 +19,16 @@ Result<void> require_root() {
               "Changing this machine's firewall needs root. Run it with sudo.");
 }
 
+// What openings of this boot have let in must not come back while nobody keeps the book.
+uint32_t marks_in_use(const StateFiles& files, const std::string& boot, uint32_t mask) {
+  if (!files.has(file::kOpenings)) return 0;
+  std::vector<BookNews> news;
+  const auto json = files.read_json(file::kOpenings);
+  const auto book =
+      json ? OpeningsBook::from_json(*json, boot, news) : Result<OpeningsBook>(std::unexpected(json.error()));
+  return book ? book->mark_mask() : mask;
+}
+
 Platform boot_platform(const StateFiles& files, const KeptRules& kept) {
   Platform platform;
   const auto cap_json = files.read_json(file::kLocalCap);
@@ -26,6 +36,8 @@ Platform boot_platform(const StateFiles& files, const KeptRules& kept) {
       cap_json ? LocalCap::from_json(*cap_json) : Result<LocalCap>(std::unexpected(cap_json.error()));
   // Without a readable file no interface is taken for an inner one.
   if (cap) platform.internal_interfaces = cap->internal_interfaces;
+  platform.mark_mask =
+      marks_in_use(files, boot_id().value_or(""), cap ? cap->mark_mask : LocalCap().mark_mask);
   platform.uplinks = kept.uplinks;
   platform.resolvers = configured_resolvers();
   if (const auto enrolment = read_enrolment(files)) {

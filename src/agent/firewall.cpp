@@ -11,6 +11,7 @@ namespace {
 // An element can run out between the addition and the deletion of a transaction; then it fails whole, and the
 // next try finds it gone.
 constexpr int kTries = 3;
+constexpr Duration kSlackMost{5'000};
 
 template <class Work>
 Result<void> repeat_when_missing(const Work& work) {
@@ -41,12 +42,20 @@ Result<void> Firewall::commit(const std::string& commands) {
   return done;
 }
 
-Elements Firewall::live_elements() const {
-  Elements live = elements_of(openings_);
-  std::erase_if(live, [now = clock_.boottime()](const auto& element) {
-    return element.second - now - kCommitMargin < kShortestTimeout;
-  });
+Firewall::Doors Firewall::live_doors() const {
+  Doors live{elements_of(openings_), marks_of(openings_)};
+  const auto over = [now = clock_.boottime()](Duration deadline) {
+    return deadline - now - kCommitMargin < kShortestTimeout;
+  };
+  std::erase_if(live.elements, [&](const auto& element) { return over(element.second.deadline); });
+  std::erase_if(live.marks, [&](const auto& mark) { return over(mark.second); });
   return live;
+}
+
+std::string Firewall::door_changes_text(const Doors& before, const Doors& after) const {
+  const Duration now = clock_.boottime() + slack_;
+  return element_changes_text(before.elements, after.elements, now) +
+         mark_changes_text(before.marks, after.marks, now);
 }
 
 std::vector<OpeningSet> Firewall::sets_in_use() const { return {sets_.begin(), sets_.end()}; }
@@ -65,7 +74,7 @@ Result<std::vector<std::string>> Firewall::stale_chains(const machine::DesiredSt
 }
 
 Result<void> Firewall::apply(const machine::DesiredState& state, const Platform& platform) {
-  for (const OpeningSet& set : sets_of(live_elements())) sets_.insert(set);
+  for (const OpeningSet& set : sets_of(live_doors().elements)) sets_.insert(set);
   // A chain to remove may be gone by then: somebody else's flush came between.
   TRY(repeat_when_missing([&]() -> Result<void> {
     const std::vector<std::string> stale = TRY(stale_chains(state));
@@ -79,26 +88,55 @@ Result<void> Firewall::apply(const machine::DesiredState& state, const Platform&
 
 Result<void> Firewall::set_openings(const std::vector<LiveOpening>& openings) {
   if (!state_) return internal_error("openings before rules");
+  // Without its check a mark would be a promise that nobody keeps.
+  if (platform_.mark_mask == 0 && !marks_of(openings).empty())
+    return internal_error("an opening that cuts, before rules that do");
   openings_ = openings;
-  return repeat_when_missing([&]() -> Result<void> {
-    const Elements live = live_elements();
-    const std::vector<OpeningSet> sets = sets_of(live);
-    const bool new_set =
-        std::any_of(sets.begin(), sets.end(), [&](const OpeningSet& set) { return !sets_.contains(set); });
-    std::set<OpeningSet> all = sets_;
-    all.insert(sets.begin(), sets.end());
-    const std::string commands = (new_set ? opening_lookups_text({all.begin(), all.end()}) : std::string()) +
-                                 element_changes_text(in_kernel_, live, clock_.boottime());
-    if (!commands.empty()) TRY(commit(commands));
-    sets_ = std::move(all);
-    in_kernel_ = live;
-    return {};
-  });
+  return write_openings();
+}
+
+Result<void> Firewall::write_openings() {
+  bool on_time = false;
+  for (int i = 0; i < kTries && !on_time; ++i)
+    TRY(repeat_when_missing([&]() -> Result<void> {
+      const Duration begun = clock_.boottime();
+      const Doors live = live_doors();
+      const std::vector<OpeningSet> sets = sets_of(live.elements);
+      const bool new_set =
+          std::any_of(sets.begin(), sets.end(), [&](const OpeningSet& set) { return !sets_.contains(set); });
+      std::set<OpeningSet> all = sets_;
+      all.insert(sets.begin(), sets.end());
+      const std::string commands =
+          (new_set ? opening_lookups_text({all.begin(), all.end()}, platform_.mark_mask) : std::string()) +
+          door_changes_text(in_kernel_, live);
+      if (!commands.empty()) TRY(commit(commands));
+      sets_ = std::move(all);
+      on_time = note_written(in_kernel_, live, begun);
+      return {};
+    }));
+  return {};
+}
+
+bool Firewall::note_written(const Doors& before, Doors after, Duration begun) {
+  const Duration took = clock_.boottime() - begun;
+  const bool on_time = took <= kCommitMargin + slack_;
+  slack_ = on_time ? slack_ / 2 : std::min(kSlackMost, took + took / 4);
+  if (!on_time) {
+    for (auto& [key, value] : after.elements)
+      if (const auto it = before.elements.find(key); it == before.elements.end() || it->second != value)
+        value.deadline = Duration::min();
+    for (auto& [mark, deadline] : after.marks)
+      if (const auto it = before.marks.find(mark); it == before.marks.end() || it->second != deadline)
+        deadline = Duration::min();
+  }
+  in_kernel_ = std::move(after);
+  return on_time;
 }
 
 Result<void> Firewall::reassert_openings() {
   // Deadlines that differ from what we believe the kernel has are written anew, so: believe nothing.
-  for (auto& [key, deadline] : in_kernel_) deadline = Duration::min();
+  for (auto& [key, value] : in_kernel_.elements) value.deadline = Duration::min();
+  for (auto& [mark, deadline] : in_kernel_.marks) deadline = Duration::min();
   return set_openings(std::vector<LiveOpening>(openings_));
 }
 
@@ -112,7 +150,7 @@ Result<bool> Firewall::is_open(const LiveOpening& opening) {
 void Firewall::forget() {
   state_.reset();
   openings_.clear();
-  in_kernel_.clear();
+  in_kernel_ = {};
   sets_.clear();
 }
 
@@ -125,23 +163,23 @@ Result<void> Firewall::remove() {
 Result<bool> Firewall::table_exists() { return nft_.exists("list table inet merlon"); }
 
 Result<void> Firewall::recreate() {
-  const Elements live = live_elements();
-  const std::vector<OpeningSet> sets = sets_of(live);
+  const Duration begun = clock_.boottime();
+  const Doors live = live_doors();
+  const std::vector<OpeningSet> sets = sets_of(live.elements);
   TRY(monitor_.drain());
   pending_ = {};
   // Taking away what is left first also takes away what somebody added: elements that we did not open.
-  const auto done =
-      commit(fmt::format("add table {0}\ndelete table {0}\n", kTable) + base_text() +
-             rules_text(*state_, platform_, sets, {}) + element_changes_text({}, live, clock_.boottime()));
+  const auto done = commit(fmt::format("add table {0}\ndelete table {0}\n", kTable) + base_text() +
+                           rules_text(*state_, platform_, sets, {}) + door_changes_text({}, live));
   if (!done) {
     pending_.table_removed = true;  // still to be repaired
     return done;
   }
   if (pending_.our_commits == 0) pending_.table_removed = false;  // that was our own removal
   sets_ = {sets.begin(), sets.end()};
-  in_kernel_ = live;
   counted_ = {};
   counted_flows_.clear();
+  if (!note_written({}, live, begun)) TRY(write_openings());
   return {};
 }
 

@@ -68,7 +68,17 @@ class Firewall {
   // Runs a transaction of ours; the events of it are taken out of the monitor, those of others are kept.
   Result<void> commit(const std::string& commands);
   Result<std::vector<std::string>> stale_chains(const machine::DesiredState& state);
-  Elements live_elements() const;
+  // What the kernel should have of the openings at this moment.
+  struct Doors {
+    Elements elements;
+    Marks marks;
+  };
+  Doors live_doors() const;
+  std::string door_changes_text(const Doors& before, const Doors& after) const;
+  // Notes what is in the kernel now. False when its timeouts may have begun too late to end on time: they are
+  // to be written again, by a larger margin.
+  bool note_written(const Doors& before, Doors after, Duration begun);
+  Result<void> write_openings();
   std::vector<OpeningSet> sets_in_use() const;
 
   const Clock& clock_;
@@ -77,7 +87,8 @@ class Firewall {
   std::optional<machine::DesiredState> state_;
   Platform platform_;
   std::vector<LiveOpening> openings_;
-  Elements in_kernel_;
+  Doors in_kernel_;
+  Duration slack_{};           // beyond kCommitMargin: transactions of late have taken that long
   std::set<OpeningSet> sets_;  // created in the table; they stay until the table is made anew
   FirewallMonitor::News pending_;
   WouldDrop counted_;

@@ -82,10 +82,44 @@ void add_own_traffic(Text& text, const Platform& platform) {
   }
 }
 
+std::string ended_match(uint32_t mask) {
+  return fmt::format("ct mark & {0:#010x} != 0 ct mark & {0:#010x} != @live", mask);
+}
+
+// Packets of connections whose opening has ended, in either direction (kernel.md, "Established connections").
+// Before all that lets known connections pass. A reset may leave: it is how the far end hears of it.
+void add_ended(Text& text, const Side& side, uint32_t mask) {
+  if (mask == 0) return;
+  text.rule(side.base, fmt::format("{} goto ended_{}", ended_match(mask), side.word));
+  const std::string chain = fmt::format("ended_{}", side.word);
+  // A datagram begins no session: under the next opening the sender's flow is let in anew.
+  text.rule(chain, side.inbound ? "meta l4proto udp ct direction original jump reopened"
+                                : "tcp flags & rst == rst accept");
+}
+
+// nftables can refuse with a reset where packets come in and where this machine's own leave (nft(8), REJECT
+// STATEMENT), but not in postrouting.
+void add_ended_verdicts(Text& text, Mode mode, uint32_t mask) {
+  if (mask == 0) return;
+  if (mode == Mode::audit) {
+    text.rule("ended_in", "goto denied_in");
+    text.rule("ended_out", "goto denied_out");
+    return;
+  }
+  text.rule("output", "oiftype loopback accept");
+  text.rule("output", ended_match(mask) +
+                          " meta l4proto tcp tcp flags & rst != rst counter name cut_out "
+                          "reject with tcp reset");
+  text.rule("ended_in", "meta l4proto tcp counter name cut_in reject with tcp reset");
+  text.rule("ended_in", "counter name cut_in drop");
+  text.rule("ended_out", "counter name cut_out drop");
+}
+
 // kernel.md also names 168.63.129.16 and 169.254.169.254 "where they are served": this agent serves neither
 // on an address that is not the loopback interface's, so no rule opens them.
 void add_platform(Text& text, const Side& side, const Platform& platform) {
   text.rule(side.base, fmt::format("{} loopback accept", side.interface_type));
+  add_ended(text, side, platform.mark_mask);
   const std::string internal = interface_set(platform.internal_interfaces);
   const std::string uplinks = interface_set(platform.uplinks);
   // An uplink may be a bridge, or a tunnel that carries the default route: it is outside all the same.
@@ -179,8 +213,10 @@ bool is_interface_pattern(std::string_view text) {
 std::string base_text() {
   Text text;
   text.append(fmt::format("add table {}\n", kTable));
-  for (const std::string_view name : {"dropped_in", "dropped_out", "would_in", "would_out"})
+  for (const std::string_view name :
+       {"dropped_in", "dropped_out", "would_in", "would_out", "cut_in", "cut_out"})
     text.line("add counter", name);
+  text.line("add set", "live { type mark; flags timeout; timeout 1s; }");
   for (const std::string_view word : {"in", "out"})
     for (const int family : {4, 6})
       // Bounded: a port scan from many addresses fills it and no more.
@@ -189,12 +225,14 @@ std::string base_text() {
                             "flags dynamic,timeout; timeout 3m; }}",
                             word, family, family));
   text.line("add chain", "prerouting { type filter hook prerouting priority -150; policy accept; }");
+  text.line("add chain", "output { type filter hook output priority 150; policy accept; }");
   text.line("add chain", "postrouting { type filter hook postrouting priority 150; policy accept; }");
   return text.take();
 }
 
 std::vector<std::string> chain_names(const DesiredState& state) {
-  std::vector<std::string> names = {"openings", "denied_in", "denied_out"};
+  std::vector<std::string> names = {"openings",   "reopened", "denied_in",
+                                    "denied_out", "ended_in", "ended_out"};
   for (size_t i = 0; i < state.interfaces.size(); ++i)
     for (const bool inbound : {true, false}) {
       const std::string chain = fmt::format("{}_{}", inbound ? "in" : "out", i);
@@ -218,14 +256,22 @@ std::string rules_text(const DesiredState& state, const Platform& platform,
     add_layers(text, side, state);
     add_denied(text, side, state.mode);
   }
-  text.append(opening_lookups_text(opening_sets));
+  add_ended_verdicts(text, state.mode, platform.mark_mask);
+  text.append(opening_lookups_text(opening_sets, platform.mark_mask));
   return text.take();
 }
 
-std::string opening_lookups_text(const std::vector<OpeningSet>& opening_sets) {
+// Maps come first: a connection that two openings would let in ends with the one that cuts. A packet without
+// a tracked connection cannot be marked, so no map lets it in. Setting a mark takes the bits of others away
+// that were set on the connection's first packet before this chain: joining two values needs a kernel of
+// 2025.
+std::string opening_lookups_text(const std::vector<OpeningSet>& opening_sets, uint32_t mark_mask) {
   Text text;
   text.append(opening_sets_text(opening_sets));
   text.line("flush chain", "openings");
+  text.line("flush chain", "reopened");
+  std::vector<std::string> plain;
+  std::vector<std::string> reopening;
   for (const OpeningSet& set : opening_sets) {
     const bool v4 = set.family == IpFamily::v4;
     const std::string_view ip = v4 ? "ip" : "ip6";
@@ -240,9 +286,20 @@ std::string opening_lookups_text(const std::vector<OpeningSet>& opening_sets) {
       MERLON_CHECK(mask.has_value());
       source = fmt::format("{} saddr & {} . ", ip, mask->address().text());
     }
-    text.rule("openings",
-              fmt::format("{}{} daddr . meta l4proto . th dport @{} accept", source, ip, set.name()));
+    const std::string key = fmt::format("{}{} daddr . meta l4proto . th dport", source, ip);
+    if (set.marks) {
+      const std::string lookup = fmt::format("ct mark set {} map @{} accept", key, set.name());
+      text.rule("openings", "ct state new " + lookup);
+      text.rule("reopened", lookup);
+    } else {
+      plain.push_back(fmt::format("{} @{} accept", key, set.name()));
+      reopening.push_back(
+          fmt::format("{} @{} ct mark set ct mark & {:#010x} accept", key, set.name(), ~mark_mask));
+    }
   }
+  for (const std::string& rule : plain) text.rule("openings", rule);
+  if (mark_mask != 0)
+    for (const std::string& rule : reopening) text.rule("reopened", rule);
   return text.take();
 }
 

@@ -31,6 +31,8 @@ struct Platform {
   std::vector<std::string> uplinks;  // interfaces that are outside, whatever their names look like
   std::vector<IpAddress> resolvers;
   Contact contact;
+  // The bits of connection marks that are ours; 0 = no opening of this boot has given one.
+  uint32_t mark_mask = 0;
   bool operator==(const Platform&) const = default;
 };
 
@@ -39,13 +41,13 @@ bool is_interface_pattern(std::string_view text);
 
 // Creates what outlives rule changes: table, base chains, counters, sets. Changes nothing that is there.
 std::string base_text();
-// The chains that a state needs, beside the two base chains.
+// The chains that a state needs, beside the base chains.
 std::vector<std::string> chain_names(const machine::DesiredState& state);
 // Empties every chain and fills it anew; sets are not touched. `stale` are chains to remove.
 std::string rules_text(const machine::DesiredState& state, const Platform& platform,
                        const std::vector<OpeningSet>& opening_sets, const std::vector<std::string>& stale);
 // The look-ups of openings alone: emptied and filled anew when a prefix length comes into use.
-std::string opening_lookups_text(const std::vector<OpeningSet>& opening_sets);
+std::string opening_lookups_text(const std::vector<OpeningSet>& opening_sets, uint32_t mark_mask);
 
 // Nothing but the platform rules: what a machine whose rules cannot be read starts with.
 machine::DesiredState closed_state();

@@ -106,8 +106,14 @@ TEST(FirewallCompile, TheWholeTextOfASmallMachine) {
   platform.uplinks = {"br-lan"};
   platform.resolvers = {address("9.9.9.9"), address("2620:fe::fe")};
   platform.contact = {{address("198.51.100.1")}, 8443, 65534};
+  platform.mark_mask = 0xff00ff00;
   EXPECT_EQ(rules_text(two_interfaces(), platform,
-                       {{IpFamily::v4, 32}, {IpFamily::v4, 0}, {IpFamily::v6, 64}}, {"in_9"}),
+                       {{IpFamily::v4, 32},
+                        {IpFamily::v4, 0},
+                        {IpFamily::v6, 64},
+                        {IpFamily::v4, 24, true},
+                        {IpFamily::v6, 128, true}},
+                       {"in_9"}),
             golden());
 }
 
@@ -146,7 +152,36 @@ TEST(FirewallOpenings, AKeyHasTheLatestDeadlineOfItsOpenings) {
                                          live("192.0.2.7", "10.0.0.4", Protocol::any, 9000),
                                          live("192.0.2.7", "10.0.0.4", Protocol::tcp, 7000)});
   ASSERT_EQ(elements.size(), 2U);  // TCP and UDP
-  for (const auto& [key, deadline] : elements) EXPECT_EQ(deadline, Duration(9000));
+  for (const auto& [key, value] : elements) EXPECT_EQ(value.deadline, Duration(9000));
+}
+
+TEST(FirewallOpenings, MarksLieWithinTheirBitsAndEnd) {
+  EXPECT_EQ(mark_at(1, 0xff00ff00), 0x00000100U);
+  EXPECT_EQ(mark_at(2, 0xff00ff00), 0x00000200U);
+  EXPECT_EQ(mark_at(0x1ff, 0xff00ff00), 0x0100ff00U);
+  EXPECT_EQ(mark_at(0xffff, 0xff00ff00), 0xff00ff00U);
+  EXPECT_EQ(mark_at(0x10000, 0xff00ff00), std::nullopt);
+  EXPECT_EQ(mark_at(0, 0xff00ff00), std::nullopt) << "no mark at all is no mark";
+  std::set<uint32_t> all;
+  for (uint32_t i = 1; i < 256; ++i) all.insert(mark_at(i, 0x80c00f10U).value());
+  EXPECT_EQ(all.size(), 255U);
+}
+
+TEST(FirewallOpenings, AMapsElementLeadsToTheMarkOfTheOpeningThatEndsLast) {
+  auto first = live("192.0.2.7", "10.0.0.4", Protocol::tcp, 5000);
+  auto second = live("192.0.2.7", "10.0.0.4", Protocol::tcp, 9000);
+  first.mark = 0x100;
+  second.mark = 0x200;
+  const Elements both = elements_of({first, second});
+  EXPECT_EQ(
+      element_changes_text(elements_of({first}), both, Duration(1000)),
+      "add element inet merlon cut4_32 { 192.0.2.7 . 10.0.0.4 . 6 . 22 timeout 1s : 0x00000100 }\n"
+      "delete element inet merlon cut4_32 { 192.0.2.7 . 10.0.0.4 . 6 . 22 : 0x00000100 }\n"
+      "add element inet merlon cut4_32 { 192.0.2.7 . 10.0.0.4 . 6 . 22 timeout 7980ms : 0x00000200 }\n");
+  EXPECT_EQ(mark_changes_text(marks_of({first}), marks_of({second}), Duration(1000)),
+            "add element inet merlon live { 0x00000100 timeout 1s, 0x00000200 timeout 1s }\n"
+            "delete element inet merlon live { 0x00000100, 0x00000200 }\n"
+            "add element inet merlon live { 0x00000200 timeout 7980ms }\n");
 }
 
 TEST(FirewallOpenings, AnElementIsTakenOutBeforeItIsPutIn) {

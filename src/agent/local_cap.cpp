@@ -1,10 +1,14 @@
 // local.json: {"capabilities":["firewall"],"longest_grant":"PT24H","widest_source":{"v4":0,"v6":0},
-// "internal_interfaces":["docker*", ...]}. A word that we do not know is an error: a cap that is not
-// understood must not be taken for none.
+// "internal_interfaces":["docker*", ...],"mark_mask":"0xff00ff00"}. A word that we do not know is an error: a
+// cap that is not understood must not be taken for none.
 #include "agent/local_cap.h"
+
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
+#include <bit>
+#include <charconv>
 
 #include "agent/firewall_compile.h"
 #include "base/time_text.h"
@@ -12,8 +16,9 @@
 namespace merlon::agent {
 namespace {
 
-constexpr std::array<std::string_view, 4> kFields = {"capabilities", "longest_grant", "widest_source",
-                                                     "internal_interfaces"};
+constexpr std::array<std::string_view, 5> kFields = {"capabilities", "longest_grant", "widest_source",
+                                                     "internal_interfaces", "mark_mask"};
+constexpr int kMarkBitsLeast = 8;
 
 std::unexpected<Error> wrong(std::string_view field, std::string_view expected) {
   return fail(ErrorKind::invalid, "LocalCap",
@@ -40,6 +45,18 @@ Result<unsigned> length(const JsonObject& json, std::string_view family, int64_t
   return static_cast<unsigned>(*value);
 }
 
+// "0xff00ff00"
+Result<uint32_t> mark_mask(const JsonObject& json) {
+  const std::string text = string_at(json, "mark_mask").value_or("");
+  uint32_t mask = 0;
+  const char* end = text.data() + text.size();
+  if (text.starts_with("0x")) {
+    const auto read = std::from_chars(text.data() + 2, end, mask, 16);
+    if (read.ec == std::errc() && read.ptr == end && std::popcount(mask) >= kMarkBitsLeast) return mask;
+  }
+  return wrong("mark_mask", "a hexadecimal number with at least eight bits set, for instance \"0xff00ff00\"");
+}
+
 }  // namespace
 
 bool LocalCap::allows(std::string_view capability) const {
@@ -50,7 +67,8 @@ JsonObject LocalCap::to_json() const {
   return {{"capabilities", JsonArray(capabilities.begin(), capabilities.end())},
           {"longest_grant", to_iso8601_duration(longest_grant)},
           {"widest_source", JsonObject{{"v4", widest_v4}, {"v6", widest_v6}}},
-          {"internal_interfaces", JsonArray(internal_interfaces.begin(), internal_interfaces.end())}};
+          {"internal_interfaces", JsonArray(internal_interfaces.begin(), internal_interfaces.end())},
+          {"mark_mask", fmt::format("{:#010x}", mark_mask)}};
 }
 
 Result<LocalCap> LocalCap::from_json(const JsonObject& json) {
@@ -68,6 +86,8 @@ Result<LocalCap> LocalCap::from_json(const JsonObject& json) {
   for (const std::string& pattern : cap.internal_interfaces)
     if (!is_interface_pattern(pattern))
       return wrong("internal_interfaces", "names of interfaces, or beginnings of them that end in '*'");
+  // A file from before this limit existed has none.
+  if (json.contains("mark_mask")) cap.mark_mask = TRY(agent::mark_mask(json));
   return cap;
 }
 

@@ -3,6 +3,7 @@
 // hand.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,9 @@ struct LocalCap {
   // route or an address of the machine's is outside all the same.
   std::vector<std::string> internal_interfaces = {"docker*", "br-*", "veth*", "virbr*",
                                                   "cni*",    "wg*",  "tun*"};
+  // The bits of connection marks that are Merlon's. The default stays clear of what Tailscale (0xff0000) and
+  // container networks (low bits) set; a change counts from the next start of the machine.
+  uint32_t mark_mask = 0xff00ff00;
 
   bool allows(std::string_view capability) const;
   JsonObject to_json() const;

@@ -15,16 +15,20 @@ namespace {
 using machine::Opening;
 using machine::Version;
 
-constexpr size_t kEndedMax = 4096;  // remembered; the server's own list has as many at most
+constexpr size_t kEndedMax = 16'384;        // remembered; the server's own list has as many at most
+constexpr size_t kEntriesMax = 3 * 16'384;  // open ones and ended ones, with room for an older bound
 constexpr int64_t kRemainingMaxMs = INT64_C(366) * 86'400'000;
 
 JsonObject opening_json(const Opening& opening) {
-  return {{"id", opening.id},
-          {"protocol", machine::protocol_text(opening.protocol)},
-          {"source", opening.source.text()},
-          {"destination", opening.destination.text()},
-          {"port", opening.port},
-          {"deadline", to_rfc3339(opening.deadline)}};
+  JsonObject json = {{"id", opening.id},
+                     {"protocol", machine::protocol_text(opening.protocol)},
+                     {"source", opening.source.text()},
+                     {"destination", opening.destination.text()},
+                     {"port", opening.port},
+                     {"deadline", to_rfc3339(opening.deadline)}};
+  if (opening.cut_established) json["cutEstablished"] = true;
+  if (opening.live_server) json["liveServer"] = true;
+  return json;
 }
 
 // Through the state's own reader, which is strict and bounded.
@@ -40,6 +44,10 @@ bool same_door(const Opening& a, const Opening& b) {
          a.port == b.port;
 }
 
+bool same_terms(const Opening& a, const Opening& b) {
+  return a.cut_established == b.cut_established && a.live_server == b.live_server;
+}
+
 BookNews refused(const Opening& opening, std::string_view reason) {
   JsonObject facts = opening_json(opening);
   facts["reason"] = reason;
@@ -48,6 +56,12 @@ BookNews refused(const Opening& opening, std::string_view reason) {
 
 BookNews closed(const std::string& id, std::string_view reason) {
   return {"closed", {{"id", id}, {"reason", reason}, {"late", false}}};
+}
+
+// Absent in a book from before there were marks.
+Result<uint32_t> mark_field(const JsonObject& json, std::string_view key) {
+  if (!json.contains(key)) return 0U;
+  return static_cast<uint32_t>(TRY(machine::int_field(json, key, 0, UINT32_MAX)));
 }
 
 bool too_wide(const Opening& opening, const LocalCap& cap) {
@@ -76,7 +90,9 @@ void OpeningsBook::set_one(const Version& version, const OpeningOrder& order, co
   if (known != entries_.end() && !newer) {
     Entry& entry = known->second;
     // The same version may shorten, and open again after a boot; it may not lengthen, move, or bring back.
-    if (entry.ended || !same_door(entry.opening, wanted) || wanted.deadline > entry.opening.deadline) return;
+    if (entry.ended || !same_door(entry.opening, wanted) || !same_terms(entry.opening, wanted) ||
+        wanted.deadline > entry.opening.deadline)
+      return;
   }
   if (newer && too_wide(wanted, cap)) {
     news.push_back(refused(wanted, "the source is wider than this machine's local cap (local.json) allows"));
@@ -95,6 +111,9 @@ void OpeningsBook::set_one(const Version& version, const OpeningOrder& order, co
   entry.ended = !entry.open;
   const bool moved = was_open && !same_door(known->second.opening, wanted);
   const bool changed = was_open && (moved || wanted.deadline != known->second.opening.deadline);
+  if (entry.open && wanted.cut_established)
+    entry.mark = was_open && !moved && known->second.mark != 0 ? known->second.mark : new_mark(cap);
+  entry.suspended = was_open && wanted.live_server && known->second.suspended;
   if (entry.open && (!was_open || changed)) {
     JsonObject facts = opening_json(wanted);
     facts["remainingMs"] = (entry.deadline - now).count();
@@ -104,6 +123,25 @@ void OpeningsBook::set_one(const Version& version, const OpeningOrder& order, co
   }
   if (was_open && !entry.open) news.push_back(closed(wanted.id, "expired"));
   entries_[wanted.id] = std::move(entry);
+}
+
+// In turn, so that a mark comes back as late as can be; never one that is in use.
+uint32_t OpeningsBook::new_mark(const LocalCap& cap) {
+  if (last_mark_ == 0) mark_mask_ = cap.mark_mask;
+  const auto in_use = [this](uint32_t mark) {
+    return std::any_of(entries_.begin(), entries_.end(),
+                       [mark](const auto& entry) { return entry.second.open && entry.second.mark == mark; });
+  };
+  // More openings than marks: the last one is shared, and its connections end with the latest of them.
+  std::optional<uint32_t> mark;
+  for (size_t i = 0; i <= entries_.size() + 1; ++i) {
+    mark = mark_at(++last_mark_, mark_mask_);
+    if (!mark) mark = mark_at(last_mark_ = 1, mark_mask_);
+    MERLON_CHECK(mark.has_value());
+    if (!in_use(*mark)) break;
+  }
+  fresh_marks_.push_back(*mark);
+  return *mark;
 }
 
 Result<std::vector<BookNews>> OpeningsBook::set(const Version& version,
@@ -141,12 +179,48 @@ void OpeningsBook::forget_oldest() {
   for (size_t i = 0; i < ended.size() - kEndedMax; ++i) entries_.erase(ended[i].second);
 }
 
+LiveOpening OpeningsBook::live_of(const std::string& id, const Entry& entry) const {
+  return {id,
+          entry.opening.protocol,
+          entry.opening.source,
+          entry.opening.destination,
+          entry.opening.port,
+          entry.opening.live_server ? std::min(entry.deadline, lease_) : entry.deadline,
+          entry.mark};
+}
+
+std::vector<BookNews> OpeningsBook::renew_lease(Duration lease, Duration now) {
+  lease_ = std::max(lease_, lease);
+  std::vector<BookNews> news;
+  if (lease_ <= now) return news;
+  for (auto& [id, entry] : entries_)
+    if (entry.open && std::exchange(entry.suspended, false)) news.push_back({"resumed", {{"id", id}}});
+  return news;
+}
+
+std::vector<BookNews> OpeningsBook::lapse(Duration now) {
+  std::vector<BookNews> news;
+  if (lease_ > now) return news;
+  for (auto& [id, entry] : entries_) {
+    if (!entry.open || !entry.opening.live_server || std::exchange(entry.suspended, true)) continue;
+    news.push_back({"suspended", {{"id", id}, {"reason", "the server is silent"}}});
+  }
+  return news;
+}
+
+std::optional<Duration> OpeningsBook::next_lapse() const {
+  const bool any = std::any_of(entries_.begin(), entries_.end(), [](const auto& entry) {
+    return entry.second.open && entry.second.opening.live_server && !entry.second.suspended;
+  });
+  if (!any) return std::nullopt;
+  return lease_;
+}
+
 std::vector<LiveOpening> OpeningsBook::take_expired(Duration now) {
   std::vector<LiveOpening> expired;
   for (auto& [id, entry] : entries_) {
     if (!entry.open || entry.deadline > now) continue;
-    expired.push_back({id, entry.opening.protocol, entry.opening.source, entry.opening.destination,
-                       entry.opening.port, entry.deadline});
+    expired.push_back(live_of(id, entry));
     entry.open = false;
     entry.ended = true;
   }
@@ -156,16 +230,14 @@ std::vector<LiveOpening> OpeningsBook::take_expired(Duration now) {
 std::vector<LiveOpening> OpeningsBook::live() const {
   std::vector<LiveOpening> live;
   for (const auto& [id, entry] : entries_)
-    if (entry.open)
-      live.push_back({id, entry.opening.protocol, entry.opening.source, entry.opening.destination,
-                      entry.opening.port, entry.deadline});
+    if (entry.open) live.push_back(live_of(id, entry));
   return live;
 }
 
 std::vector<std::string> OpeningsBook::live_ids() const {
   std::vector<std::string> ids;
   for (const auto& [id, entry] : entries_)
-    if (entry.open) ids.push_back(id);
+    if (entry.open && !entry.suspended) ids.push_back(id);
   return ids;
 }
 
@@ -185,10 +257,13 @@ JsonObject OpeningsBook::to_json(const std::string& boot_id) const {
                                  {"openedMs", entry.opened.count()},
                                  {"deadlineMs", entry.deadline.count()},
                                  {"open", entry.open},
-                                 {"ended", entry.ended}});
+                                 {"ended", entry.ended},
+                                 {"mark", int64_t{entry.mark}}});
   return {{"bootId", boot_id},
           {"epoch", version_.epoch},
           {"number", version_.number},
+          {"lastMark", int64_t{last_mark_}},
+          {"markMask", int64_t{mark_mask_}},
           {"entries", std::move(entries)}};
 }
 
@@ -198,7 +273,13 @@ Result<OpeningsBook> OpeningsBook::from_json(const JsonObject& json, const std::
   const bool same_boot = TRY(machine::text_field(json, "bootId")) == boot_id;
   book.version_ = {TRY(machine::int_field(json, "epoch", 0, INT64_MAX)),
                    TRY(machine::int_field(json, "number", 0, INT64_MAX))};
-  for (const JsonObject* object : TRY(machine::objects_field(json, "entries", 3 * kEndedMax))) {
+  if (same_boot) {
+    book.last_mark_ = TRY(mark_field(json, "lastMark"));
+    book.mark_mask_ = TRY(mark_field(json, "markMask"));
+    if (book.last_mark_ != 0 && book.mark_mask_ == 0)
+      return machine::wrong_field("markMask", "the bits that the marks were made of");
+  }
+  for (const JsonObject* object : TRY(machine::objects_field(json, "entries", kEntriesMax))) {
     Entry entry;
     entry.opening = TRY(read_opening(*TRY(machine::object_field(*object, "opening"))));
     entry.version = {TRY(machine::int_field(*object, "epoch", 0, INT64_MAX)),
@@ -207,6 +288,7 @@ Result<OpeningsBook> OpeningsBook::from_json(const JsonObject& json, const std::
     entry.deadline = Duration(TRY(machine::int_field(*object, "deadlineMs", 0, INT64_MAX)));
     entry.open = TRY(machine::bool_field(*object, "open"));
     entry.ended = TRY(machine::bool_field(*object, "ended"));
+    if (same_boot) entry.mark = TRY(mark_field(*object, "mark"));
     if (entry.open && !same_boot) {
       news.push_back(closed(entry.opening.id, "the machine started anew"));
       entry.open = false;

@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "agent/firewall_openings.h"
@@ -23,7 +24,7 @@ struct OpeningOrder {
 };
 
 struct BookNews {
-  std::string kind;  // "opened", "closed", "refused"
+  std::string kind;  // "opened", "closed", "refused", "suspended", "resumed"
   JsonObject facts;
 };
 
@@ -33,12 +34,22 @@ class OpeningsBook {
   // last is refused.
   Result<std::vector<BookNews>> set(const machine::Version& version, const std::vector<OpeningOrder>& orders,
                                     const LocalCap& cap, Duration now);
+  // The server was alive until `lease`. Openings that need it live that long, and no longer than their
+  // deadline.
+  std::vector<BookNews> renew_lease(Duration lease, Duration now);
+  // Openings that have just been suspended, since the server has been silent for too long.
+  std::vector<BookNews> lapse(Duration now);
+  std::optional<Duration> next_lapse() const;
   // Those past their deadline. The caller looks whether the kernel has really ended them, and says so.
   std::vector<LiveOpening> take_expired(Duration now);
   std::vector<LiveOpening> live() const;
-  std::vector<std::string> live_ids() const;
+  std::vector<std::string> live_ids() const;  // without those that are suspended
   std::optional<Duration> next_deadline() const;
   const machine::Version& version() const { return version_; }
+  // The bits that marks of this boot are made of; 0 while none has been given.
+  uint32_t mark_mask() const { return last_mark_ == 0 ? 0 : mark_mask_; }
+  // Marks given since the last call: no connection may have them yet.
+  std::vector<uint32_t> take_fresh_marks() { return std::exchange(fresh_marks_, {}); }
 
   // `boot_id` says which boot the deadlines are of. Of another boot nothing is open until the server says so
   // again; what has ended stays ended.
@@ -53,13 +64,20 @@ class OpeningsBook {
     Duration opened{};
     Duration deadline{};  // boot time
     bool open = false;
-    bool ended = false;  // as opposed to: not open since the boot
+    bool ended = false;      // as opposed to: not open since the boot
+    bool suspended = false;  // open, but for a server that is silent
+    uint32_t mark = 0;       // of its connections, when they end with it
   };
   void set_one(const machine::Version& version, const OpeningOrder& order, const LocalCap& cap, Duration now,
                std::vector<BookNews>& news);
   void forget_oldest();
+  uint32_t new_mark(const LocalCap& cap);
+  LiveOpening live_of(const std::string& id, const Entry& entry) const;
   std::map<std::string, Entry> entries_;
   machine::Version version_;
+  Duration lease_{};  // of this process: after a start nobody has been heard yet
+  uint32_t last_mark_ = 0, mark_mask_ = 0;
+  std::vector<uint32_t> fresh_marks_;
 };
 
 }  // namespace merlon::agent

@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "agent/server_time.h"
 
 namespace merlon::agent {
@@ -139,11 +141,97 @@ TEST_F(BookTest, AnOpeningWithoutTimeLeftIsNotOpened) {
   EXPECT_THAT(book.live(), IsEmpty());
 }
 
+OpeningOrder cutting(std::string id, Duration remaining, Timestamp deadline = kNoon) {
+  OpeningOrder made = order(std::move(id), remaining, deadline);
+  made.opening.cut_established = true;
+  return made;
+}
+
+TEST_F(BookTest, AnOpeningThatCutsHasAMarkOfItsOwnForAsLongAsItIsTheSame) {
+  const auto mark_of = [&](std::string_view id) {
+    for (const LiveOpening& live : book.live())
+      if (live.id == id) return live.mark;
+    return UINT32_MAX;
+  };
+  set({1, 1}, {cutting("a", minutes(1)), cutting("b", minutes(1)), order("plain", minutes(1))}, seconds(0));
+  const uint32_t a = mark_of("a");
+  const uint32_t b = mark_of("b");
+  EXPECT_NE(a, b);
+  EXPECT_NE(a, 0U);
+  EXPECT_EQ((a | b) & ~cap.mark_mask, 0U) << "within the bits that are ours";
+  EXPECT_EQ(mark_of("plain"), 0U);
+  EXPECT_EQ(book.mark_mask(), cap.mark_mask);
+  EXPECT_THAT(book.take_fresh_marks(), ElementsAre(a, b));
+  set({1, 2}, {cutting("a", minutes(2), kNoon + hours(1)), cutting("b", minutes(1))}, seconds(10));
+  EXPECT_EQ(mark_of("a"), a) << "lengthened: its connections go on";
+  EXPECT_THAT(book.take_fresh_marks(), IsEmpty());
+  set({1, 3}, {cutting("a", minutes(2), kNoon + hours(1))}, seconds(20));
+  set({1, 4}, {cutting("a", minutes(2), kNoon + hours(1)), cutting("b", minutes(1))}, seconds(30));
+  EXPECT_NE(mark_of("b"), b) << "it had ended: what it let in stays out";
+  // The same version may not take the word back.
+  set({1, 4}, {cutting("a", minutes(2), kNoon + hours(1)), order("b", minutes(1))}, seconds(31));
+  EXPECT_NE(mark_of("b"), 0U);
+  // After a restart of the agent, and after one of the machine.
+  std::vector<BookNews> news;
+  const JsonObject kept = through_text(book.to_json("boot-1"));
+  auto same = OpeningsBook::from_json(kept, "boot-1", news);
+  ASSERT_TRUE(same);
+  EXPECT_EQ(same->mark_mask(), cap.mark_mask);
+  EXPECT_EQ(same->live().front().mark, a);
+  auto other = OpeningsBook::from_json(kept, "boot-2", news);
+  ASSERT_TRUE(other);
+  EXPECT_EQ(other->mark_mask(), 0U);
+}
+
+TEST_F(BookTest, MarksGoRoundAndSkipThoseInUse) {
+  cap.mark_mask = 0x0000000f;  // fifteen
+  std::vector<OpeningOrder> all = {cutting("kept", hours(1))};
+  set({1, 1}, all, seconds(0));
+  const uint32_t kept = book.live().front().mark;
+  for (int64_t i = 2; i < 40; ++i) {
+    set({1, i}, {cutting("kept", hours(1)), cutting("n" + std::to_string(i), hours(1))}, seconds(i));
+    std::set<uint32_t> marks;
+    for (const LiveOpening& live : book.live()) marks.insert(live.mark);
+    EXPECT_EQ(marks.size(), 2U) << i;
+    EXPECT_TRUE(marks.contains(kept));
+  }
+}
+
+TEST_F(BookTest, WhatNeedsALiveServerIsSuspendedWhileItIsSilent) {
+  OpeningOrder needs = order("needs", minutes(10));
+  needs.opening.live_server = true;
+  book.renew_lease(seconds(15), seconds(0));
+  EXPECT_THAT(set({1, 1}, {needs, order("plain", minutes(10))}, seconds(1)),
+              ElementsAre("opened needs", "opened plain"));
+  EXPECT_EQ(book.live().at(0).deadline, Duration(seconds(15)));
+  EXPECT_EQ(book.live().at(1).deadline, Duration(minutes(10) + seconds(1)));
+  EXPECT_EQ(book.next_lapse(), Duration(seconds(15)));
+  EXPECT_THAT(book.renew_lease(seconds(20), seconds(5)), IsEmpty());
+  EXPECT_THAT(book.renew_lease(seconds(12), seconds(6)), IsEmpty()) << "an older answer shortens nothing";
+  EXPECT_THAT(book.lapse(seconds(19)), IsEmpty());
+  EXPECT_THAT(kinds(book.lapse(seconds(20))), ElementsAre("suspended needs"));
+  EXPECT_THAT(book.lapse(seconds(21)), IsEmpty()) << "said once";
+  EXPECT_THAT(book.live_ids(), ElementsAre("plain"));
+  EXPECT_EQ(book.next_lapse(), std::nullopt);
+  EXPECT_THAT(kinds(book.renew_lease(seconds(45), seconds(30))), ElementsAre("resumed needs"));
+  EXPECT_THAT(book.live_ids(), ElementsAre("needs", "plain"));
+  // A lease is never longer than what was granted, and a new start of the agent begins without one.
+  book.renew_lease(hours(5), seconds(40));
+  EXPECT_EQ(book.live().at(0).deadline, Duration(minutes(10) + seconds(1)));
+  std::vector<BookNews> news;
+  auto again = OpeningsBook::from_json(through_text(book.to_json("boot-1")), "boot-1", news);
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->live().at(0).deadline, Duration(0));
+  EXPECT_THAT(kinds(again->lapse(seconds(41))), ElementsAre("suspended needs"));
+}
+
 TEST_F(BookTest, ABookThatIsNotOursIsAnError) {
   std::vector<BookNews> news;
   for (const std::string_view text :
        {"{}", R"({"bootId":"b","epoch":1,"number":1,"entries":[{}]})", R"({"bootId":7,"epoch":1,"number":1})",
-        R"({"bootId":"b","epoch":-1,"number":1,"entries":[]})"})
+        R"({"bootId":"b","epoch":-1,"number":1,"entries":[]})",
+        R"({"bootId":"b","epoch":1,"number":1,"lastMark":7,"entries":[]})",
+        R"({"bootId":"b","epoch":1,"number":1,"lastMark":-1,"markMask":255,"entries":[]})"})
     EXPECT_FALSE(OpeningsBook::from_json(parse_json_object(text).value(), "b", news)) << text;
 }
 
@@ -186,6 +274,14 @@ TEST(LocalCapText, DefaultsReadBackAndUnknownWordsAreErrors) {
   EXPECT_TRUE(bad("internal_interfaces", JsonArray{"*"}));
   EXPECT_TRUE(bad("internal_interfaces", "docker*"));
   EXPECT_TRUE(bad("capabilities", JsonArray{7}));
+  for (const char* mask : {"0x7f", "ff00ff00", "0xff00ff0g", "0x1ffffffff", "", "-0xff00"})
+    EXPECT_TRUE(bad("mark_mask", mask)) << mask;
+  EXPECT_TRUE(bad("mark_mask", 255));
+  JsonObject older = LocalCap().to_json();
+  older.erase("mark_mask");
+  EXPECT_EQ(LocalCap::from_json(older).value().mark_mask, LocalCap().mark_mask);
+  older["mark_mask"] = "0x0000ff00";
+  EXPECT_EQ(LocalCap::from_json(older).value().mark_mask, 0xff00U);
 }
 
 }  // namespace

@@ -17,6 +17,8 @@ using machine::SyncRequest;
 constexpr Duration kLongPoll{25'000};
 // A released machine that is protected again is behind: it must not take a whole poll to ask for its state.
 constexpr Duration kReleasedPoll{5'000};
+// Thrice within a lease (warden.h), so that one lost answer suspends nothing.
+constexpr Duration kLeasePoll{4'000};
 constexpr Duration kAfterDeadline{150};  // an opening's end is told as soon as it was looked at
 constexpr Duration kPauseLeast{200};
 constexpr Duration kPauseMost{5'000};
@@ -70,9 +72,15 @@ Result<bool> Session::tell(std::string_view name, JsonObject body) {
   return false;
 }
 
+bool Session::needs_live_server() const {
+  return openings_ && std::any_of(openings_->openings.begin(), openings_->openings.end(),
+                                  [](const machine::Opening& opening) { return opening.live_server; });
+}
+
 Duration Session::wait_for(std::optional<int64_t> next_deadline_ms) const {
   if (contact_due_ || confirm_due_ || !own_.empty()) return Duration(0);
-  const Duration poll = was_released_ ? kReleasedPoll : kLongPoll;
+  Duration poll = was_released_ ? kReleasedPoll : kLongPoll;
+  if (needs_live_server()) poll = std::min(poll, kLeasePoll);
   if (!next_deadline_ms) return poll;
   return std::min(poll, Duration(*next_deadline_ms) + kAfterDeadline);
 }
@@ -104,7 +112,7 @@ Result<SyncRequest> Session::next_request() {
       TRY(machine::text_field(status, "mode")) == "enforce" ? machine::Mode::enforce : machine::Mode::audit;
   request.applied.confirmed = TRY(machine::bool_field(status, "confirmed"));
   request.applied.error = TRY(machine::text_field_or_empty(status, "error", 4096));
-  request.applied.open = TRY(machine::texts_field(status, "open", 4096));
+  request.applied.open = TRY(machine::texts_field(status, "open", 16'384));
   request.applied.blockers = TRY(machine::texts_field(status, "blockers", 256));
   confirm_due_ = !request.applied.confirmed;
   sending_ = seen_;
@@ -162,6 +170,11 @@ Result<Session::Step> Session::step() {
   if (confirm_due_) TRY(tell("confirm", version_json(request.applied.version)));
   confirm_due_ = false;
   TRY(check_head(*answer));
+  // Before the openings: those that need a live server begin with it.
+  const auto needs_it = [](const machine::Opening& opening) { return opening.live_server; };
+  if (needs_live_server() || (answer->state && std::any_of(answer->state->openings.begin(),
+                                                           answer->state->openings.end(), needs_it)))
+    TRY(tell("heard", {{"sentMs", sent.count()}}));
   if (answer->state) {
     TRY(take_state(*answer->state));
   } else if (openings_ && ordered_by_ && *server_time_.at_most(Duration(0)) > *ordered_by_ + kBoundMoved) {

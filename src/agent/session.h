@@ -57,6 +57,7 @@ class Session {
   Result<bool> tell(std::string_view name, JsonObject body);
   void observe(std::string kind, JsonObject facts);
   Step after_failure(const Error& error);
+  bool needs_live_server() const;
   Duration wait_for(std::optional<int64_t> next_deadline_ms) const;
 
   const Clock& clock_;

@@ -59,6 +59,7 @@ class FakeWarden final : public WardenPort {
       return JsonObject{};
     }
     if (name == "confirm") confirmed = true;
+    if (name == "heard") heard = Duration(int_at(body, "sentMs").value());
     if (name == "keep-head") head = string_at(body, "head").value();
     return JsonObject{};
   }
@@ -69,6 +70,7 @@ class FakeWarden final : public WardenPort {
   machine::Version version;
   std::string head, refuse;
   std::optional<int64_t> next_deadline_ms;
+  Duration heard{};
   bool confirmed = true, released = false, gone = false;
 
  private:
@@ -259,6 +261,29 @@ TEST_F(SessionTest, AWaitEndsWithTheNextDeadline) {
   warden.next_deadline_ms = 4000;
   step();
   EXPECT_EQ(server.last().wait_ms, 4150);
+}
+
+TEST_F(SessionTest, AnOpeningThatNeedsALiveServerIsKeptAliveByItsAnswers) {
+  step();
+  EXPECT_THAT(told(), IsEmpty()) << "nothing needs it yet";
+  server.state = state(1, {minutes(10)});
+  server.state->openings.front().live_server = true;
+  const Duration sent = clock.boottime();
+  step();
+  EXPECT_THAT(told(), ElementsAre("heard", "apply", "openings"));
+  EXPECT_EQ(warden.heard, sent) << "the server was alive when it was asked; nobody knows about later";
+  step();
+  told();
+  step();
+  EXPECT_EQ(server.last().wait_ms, 4000);
+  EXPECT_THAT(told(), ElementsAre("heard"));
+  server.error = fail(ErrorKind::unavailable, "ConnectionFailed", "no").error();
+  step();
+  EXPECT_THAT(told(), IsEmpty());
+  server.error.reset();
+  server.wrong_nonce = true;
+  step();
+  EXPECT_THAT(told(), IsEmpty()) << "a replayed answer keeps nothing alive";
 }
 
 TEST_F(SessionTest, EventsAreSentUntilTheyHaveArrived) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "agent/facts.h"
+#include "agent/firewall_connections.h"
 #include "base/log.h"
 #include "base/time_text.h"
 #include "machine/fields.h"
@@ -124,6 +125,7 @@ Platform Warden::platform() const {
       made.uplinks.push_back(name);
   made.resolvers = configured_resolvers();
   made.contact = {server_addresses_, settings_.server_port, settings_.agent_uid};
+  made.mark_mask = book_.mark_mask();
   return made;
 }
 
@@ -133,6 +135,16 @@ Result<void> Warden::apply_rules(const DesiredState& state) {
   platform_ = now;
   rules_ = state;
   rules_.openings.clear();
+  return {};
+}
+
+Result<void> Warden::use_marks() {
+  if (platform_.mark_mask != book_.mark_mask()) TRY(apply_rules(DesiredState(rules_)));
+  // Without this an old connection could come back with a mark that is used again, after a whole round of
+  // them.
+  for (const uint32_t mark : book_.take_fresh_marks())
+    if (const auto done = forget_connections(mark, book_.mark_mask()); !done)
+      log_error("forgetting the connections of an earlier opening", done.error());
   return {};
 }
 
@@ -157,17 +169,17 @@ void Warden::note(std::vector<BookNews> news) {
   for (BookNews& item : news) note(std::move(item.kind), std::move(item.facts));
 }
 
-bool Warden::is_shared(const LiveOpening& opening) const {
-  const Elements live = elements_of(book_.live());
-  const auto keys = keys_of(opening);
-  return std::any_of(keys.begin(), keys.end(), [&](const ElementKey& key) { return live.contains(key); });
-}
-
 // The kernel has ended them by its own timers, and tells nobody: look, and say what is true.
 void Warden::end_expired() {
   const Duration now = clock_.boottime();
+  note(book_.lapse(now));
   const std::vector<LiveOpening> expired = book_.take_expired(now);
   if (expired.empty()) return;
+  const Elements live = elements_of(book_.live());
+  const auto is_shared = [&](const LiveOpening& opening) {
+    const auto keys = keys_of(opening);
+    return std::any_of(keys.begin(), keys.end(), [&](const ElementKey& key) { return live.contains(key); });
+  };
   for (const LiveOpening& opening : expired) {
     const auto still = is_shared(opening) || released_ ? Result<bool>(false) : firewall_.is_open(opening);
     JsonObject facts = {{"id", opening.id}, {"reason", "expired"}, {"late", still ? *still : true}};
@@ -282,6 +294,7 @@ Duration Warden::until_next() const {
   const Duration now = clock_.boottime();
   Duration next = now + (firewall_.needs_watch() ? kRepairRetry : kTickAtMost);
   if (const auto deadline = book_.next_deadline()) next = std::min(next, *deadline);
+  if (const auto lapse = book_.next_lapse()) next = std::min(next, *lapse);
   if (pending_) next = std::min(next, pending_->until);
   return std::max(Duration(0), next - now);
 }

@@ -35,6 +35,8 @@ struct ReleaseMark {
 };
 
 inline constexpr Duration kConfirmWithin{30'000};
+// How long after an answer's request was sent the server still counts as alive.
+inline constexpr Duration kServerLease{15'000};
 
 struct WardenSettings {
   LocalCap cap;
@@ -81,6 +83,7 @@ class Warden {
   Result<JsonObject> apply(const JsonObject& request);
   Result<JsonObject> set_openings(const JsonObject& request);
   Result<JsonObject> confirm(const JsonObject& request);
+  Result<JsonObject> heard(const JsonObject& request);
   Result<JsonObject> contact(const JsonObject& request);
   Result<JsonObject> keep_head(const JsonObject& request);
   Result<JsonObject> keep_certificate(const JsonObject& request);
@@ -99,7 +102,7 @@ class Warden {
   Result<void> keep_rules();
   Platform platform() const;
   Result<void> refuse_when_released() const;
-  bool is_shared(const LiveOpening& opening) const;
+  Result<void> use_marks();  // the rules must check them before the first is given
 
   StateFiles files_;
   const Clock& clock_;

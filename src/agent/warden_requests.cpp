@@ -12,7 +12,7 @@ namespace {
 using machine::DesiredState;
 using machine::Version;
 
-constexpr size_t kOrdersMax = 4096;
+constexpr size_t kOrdersMax = 16'384;
 constexpr size_t kHeadBytesMax = 4096;
 constexpr size_t kServerAddressesMax = 16;
 
@@ -47,14 +47,12 @@ Result<JsonObject> Warden::dispatch(const std::string& name, const JsonObject& r
     std::string_view name;
     Result<JsonObject> (Warden::*act)(const JsonObject&);
   };
-  static constexpr Row kRequests[] = {{"status", &Warden::status},
-                                      {"apply", &Warden::apply},
-                                      {"openings", &Warden::set_openings},
-                                      {"confirm", &Warden::confirm},
-                                      {"contact", &Warden::contact},
-                                      {"keep-head", &Warden::keep_head},
-                                      {"keep-certificate", &Warden::keep_certificate},
-                                      {"remove", &Warden::remove}};
+  static constexpr Row kRequests[] = {
+      {"status", &Warden::status},         {"apply", &Warden::apply},
+      {"openings", &Warden::set_openings}, {"confirm", &Warden::confirm},
+      {"heard", &Warden::heard},           {"contact", &Warden::contact},
+      {"keep-head", &Warden::keep_head},   {"keep-certificate", &Warden::keep_certificate},
+      {"remove", &Warden::remove}};
   for (const Row& row : kRequests)
     if (row.name == name) return (this->*row.act)(request);
   return fail(ErrorKind::invalid, "NoSuchRequest",
@@ -151,7 +149,9 @@ Result<JsonObject> Warden::set_openings(const JsonObject& request) {
     book_ = before;
     return std::unexpected(kept.error());
   }
-  if (const auto done = firewall_.set_openings(book_.live()); !done) {
+  auto done = use_marks();
+  if (done) done = firewall_.set_openings(book_.live());
+  if (!done) {
     book_ = before;
     if (const auto kept = keep_book(); !kept) log_error("keeping the openings", kept.error());
     if (const auto back = firewall_.set_openings(book_.live()); !back) log_error("openings", back.error());
@@ -168,6 +168,18 @@ Result<JsonObject> Warden::confirm(const JsonObject& request) {
   confirmed_ = rules_;
   TRY(keep_rules());
   return JsonObject{{"confirmed", true}};
+}
+
+// The server has answered a request that was sent then, so it was alive at that moment at least. What needs a
+// live server stays open for a while from there.
+Result<JsonObject> Warden::heard(const JsonObject& request) {
+  TRY(refuse_when_released());
+  const Duration now = clock_.boottime();
+  const Duration sent(TRY(machine::int_field(request, "sentMs", 0, INT64_MAX / 2)));
+  if (sent > now) return machine::wrong_field("sentMs", "a moment that has been");
+  note(book_.renew_lease(sent + kServerLease, now));
+  TRY(firewall_.set_openings(book_.live()));
+  return JsonObject{};
 }
 
 // Where the server's name leads. The port is ours to know; the addresses open no more than that port, to this

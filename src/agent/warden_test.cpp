@@ -60,6 +60,53 @@ TEST(Warden, AChangeWithoutContactIsTakenBackAndOpeningsStay) {
   });
 }
 
+TEST(Warden, AnOpeningThatNeedsALiveServerGoesWithItAndComesBack) {
+  in_fresh_namespace([] {
+    Room room;
+    ASSERT_TRUE(StateFiles::create(room.state_dir()));
+    auto files = StateFiles::open(room.state_dir()).value();
+    ASSERT_TRUE(files.write_json(file::kRules, KeptRules{sealed_machine(1), {}, {}}.to_json()));
+    const SystemClock clock;
+    WardenSettings settings;
+    settings.boot_id = "boot";
+    const auto warden = Warden::start(std::move(files), clock, settings).value();
+    const auto ask = [&](std::string_view name, JsonObject body) {
+      body["ask"] = name;
+      return warden->answer(parse_json_object(to_text(body)).value());
+    };
+    const auto kinds = [&] {
+      std::vector<std::string> out;
+      const JsonObject status = ask("status", {{"seen", 0}}).at("answer").as_object();
+      for (const Json& event : *array_at(status, "events"))
+        out.push_back(string_at(event.as_object(), "kind").value());
+      return out;
+    };
+    DesiredState shell;
+    shell.openings = {opening(hours(1))};
+    shell.openings.front().live_server = true;
+    const JsonObject order = {{"opening", shell.to_json().at("openings").as_array()[0]},
+                              {"remainingMs", 600'000}};
+    EXPECT_TRUE(ask("heard", {{"sentMs", (clock.boottime() + hours(1)).count()}}).contains("error"))
+        << "a moment that has not been yet";
+    // Nobody has been heard: it is known, and not open.
+    EXPECT_TRUE(
+        ask("openings", {{"epoch", 1}, {"number", 2}, {"orders", JsonArray{order}}}).contains("answer"));
+    EXPECT_FALSE(room.ssh_passes());
+    // An answer to a request of 12 s ago leaves 3.
+    const Duration sent = clock.boottime() - seconds(12);
+    EXPECT_TRUE(ask("heard", {{"sentMs", sent.count()}}).contains("answer"));
+    EXPECT_TRUE(room.ssh_passes());
+    while (clock.boottime() < sent + kServerLease) ::usleep(1000);
+    EXPECT_FALSE(room.ssh_passes()) << "the kernel ends it, whoever is alive here";
+    warden->tick();
+    EXPECT_EQ(kinds().back(), "suspended");
+    EXPECT_TRUE(ask("heard", {{"sentMs", clock.boottime().count()}}).contains("answer"));
+    EXPECT_TRUE(room.ssh_passes());
+    EXPECT_EQ(kinds().back(), "resumed");
+    EXPECT_EQ(std::ranges::count(kinds(), "closed"), 0) << "it has not ended";
+  });
+}
+
 TEST(Warden, ALocalCapWithoutTheFirewallLetsNothingChange) {
   in_fresh_namespace([] {
     Room room;

@@ -62,7 +62,7 @@ Result<Applied> read_applied(const JsonObject& json) {
   applied.mode = mode == "enforce" ? Mode::enforce : Mode::audit;
   applied.confirmed = TRY(bool_field(json, "confirmed"));
   applied.error = TRY(text_field_or_empty(json, "error", 4096));
-  applied.open = TRY(texts_field(json, "open", 4096));
+  applied.open = TRY(texts_field(json, "open", 16'384));
   applied.blockers = TRY(texts_field(json, "blockers", 256));
   return applied;
 }
