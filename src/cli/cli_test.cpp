@@ -189,6 +189,23 @@ TEST_F(CommandTest, ARuleIsAddedWithoutReplacingAnother) {
   EXPECT_THAT(world.err.str(), HasSubstr("--replace"));
 }
 
+TEST_F(CommandTest, ServiceTagsAreSentWithoutWhatTheServerDoesNotKeep) {
+  const std::string file = world.write("tags.json",
+                                       R"({"changeNumber": 7, "cloud": "Public", "values": [
+      {"name": "Sql", "id": "Sql", "properties": {"region": "", "regionId": 0, "networkFeatures": ["NSG"],
+       "addressPrefixes": ["192.0.2.0/24"]}}]})");
+  const std::string path = "PUT /subscriptions/sub/providers/Merlon.Network/serviceTagSets/corp";
+  server.on(path, JsonObject());
+  ASSERT_EQ(world.run({"network", "service-tags", "import", file, "--set", "corp"}), kDone)
+      << world.err.str();
+  EXPECT_EQ(sent(path), R"({"changeNumber":7,"cloud":"Public","values":[{"name":"Sql","properties":)"
+                        R"({"region":"","addressPrefixes":["192.0.2.0/24"]}}]})");
+  EXPECT_EQ(world.run({"network", "service-tags", "import", file + "-missing"}), kFailed);
+  EXPECT_THAT(world.err.str(), HasSubstr("cannot be read"));
+  EXPECT_EQ(world.run({"network", "service-tags", "import", world.write("empty.json", "{}")}), kFailed);
+  EXPECT_THAT(world.err.str(), HasSubstr("no list 'values'"));
+}
+
 TEST_F(CommandTest, ExplainNeedsOneSide) {
   const std::vector<std::string> explain = {"nsg", "explain", "--machine", "web-1", "--port"};
   const auto with = [&](std::vector<std::string> more) {

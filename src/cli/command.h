@@ -112,6 +112,7 @@ std::vector<Command> app_commands();
 std::vector<Command> role_commands();
 std::vector<Command> machine_commands();
 std::vector<Command> nsg_commands();
+std::vector<Command> network_commands();
 std::vector<Command> jit_policy_commands();
 std::vector<Command> jit_commands();
 std::vector<Command> ledger_commands();

@@ -2,6 +2,8 @@
 import { NetworkManagementClient } from '@azure/arm-network';
 import { ResourceManagementClient } from '@azure/arm-resources';
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { collect, restError, startServer } from './server.js';
 
@@ -106,4 +108,85 @@ test('an interface with a public address, and what is in use cannot go', async (
   await client.virtualNetworks.beginDeleteAndWait('rg', 'net');
   await client.publicIPAddresses.beginDeleteAndWait('rg', 'ip');
   await assert.rejects(client.networkSecurityGroups.get('rg', 'web'), restError(404, 'ResourceNotFound'));
+});
+
+test('an application security group: members, and Azure\'s rules about them', async () => {
+  const group = await client.applicationSecurityGroups.beginCreateOrUpdateAndWait('rg', 'asg', { location: 'local', tags: { a: '1' } });
+  assert.equal(group.provisioningState, 'Succeeded');
+  assert.match(group.resourceGuid, /^[0-9a-f-]{36}$/);
+  const again = await client.applicationSecurityGroups.beginCreateOrUpdateAndWait('rg', 'asg', { location: 'local', tags: { a: '2' } });
+  assert.equal(again.resourceGuid, group.resourceGuid);
+  assert.deepEqual((await client.applicationSecurityGroups.updateTags('rg', 'asg', { tags: { a: '3' } })).tags, { a: '3' });
+  assert.deepEqual((await collect(client.applicationSecurityGroups.list('rg'))).map((g) => g.name), ['asg']);
+  assert.deepEqual((await collect(client.applicationSecurityGroups.listAll())).map((g) => g.name), ['asg']);
+
+  const network = await client.virtualNetworks.beginCreateOrUpdateAndWait('rg', 'asg-net', {
+    location: 'local', addressSpace: { addressPrefixes: ['10.5.0.0/16'] }, subnets: [{ name: 'a', addressPrefix: '10.5.1.0/24' }],
+  });
+  const nic = { location: 'local', ipConfigurations: [{ name: 'x', subnet: { id: network.subnets[0].id }, applicationSecurityGroups: [{ id: group.id }] }] };
+  const made = await client.networkInterfaces.beginCreateOrUpdateAndWait('rg', 'asg-nic', nic);
+  assert.equal(made.ipConfigurations[0].applicationSecurityGroups[0].id, group.id);
+  const sides = { sourceAddressPrefix: undefined, sourceApplicationSecurityGroups: [{ id: group.id }] };
+  const nsg = await client.networkSecurityGroups.beginCreateOrUpdateAndWait('rg', 'asg-nsg', {
+    location: 'local', securityRules: [rule('web', 100, '443', sides)],
+  });
+  assert.equal(nsg.securityRules[0].sourceApplicationSecurityGroups[0].id, group.id);
+  await assert.rejects(client.securityRules.beginCreateOrUpdateAndWait('rg', 'asg-nsg', 'both',
+    rule('both', 101, '443', { sourceApplicationSecurityGroups: [{ id: group.id }] })), restError(400, 'SecurityRuleParameterContainsBothSingularAndPlural'));
+  await assert.rejects(client.applicationSecurityGroups.beginDeleteAndWait('rg', 'asg'), restError(400, 'InUseApplicationSecurityGroupCannotBeDeleted'));
+  await client.networkInterfaces.beginDeleteAndWait('rg', 'asg-nic');
+  await assert.rejects(client.applicationSecurityGroups.beginDeleteAndWait('rg', 'asg'), restError(400, 'InUseApplicationSecurityGroupCannotBeDeleted'));
+  await client.networkSecurityGroups.beginDeleteAndWait('rg', 'asg-nsg');
+  await client.applicationSecurityGroups.beginDeleteAndWait('rg', 'asg');
+  await client.virtualNetworks.beginDeleteAndWait('rg', 'asg-net');
+});
+
+test('augmented rules: lists of prefixes and ports', async () => {
+  const many = { sourceAddressPrefix: undefined, sourceAddressPrefixes: ['192.0.2.0/24', '2001:db8::/32'],
+    destinationPortRange: undefined, destinationPortRanges: ['443', '8000-8100'] };
+  const made = await client.networkSecurityGroups.beginCreateOrUpdateAndWait('rg', 'plural', { location: 'local', securityRules: [rule('r', 100, '', many)] });
+  assert.deepEqual(made.securityRules[0].sourceAddressPrefixes, ['192.0.2.0/24', '2001:db8::/32']);
+  assert.deepEqual(made.securityRules[0].destinationPortRanges, ['443', '8000-8100']);
+  const write = (more) => client.securityRules.beginCreateOrUpdateAndWait('rg', 'plural', 'x', rule('x', 200, '80', more));
+  await assert.rejects(write({ sourceAddressPrefixes: ['192.0.2.1'] }), restError(400, 'SecurityRuleParameterContainsBothSingularAndPlural'));
+  await assert.rejects(write({ sourceAddressPrefix: undefined, sourceAddressPrefixes: ['Internet'] }), restError(400, 'SecurityRuleParameterContainsUnsupportedValue'));
+  await client.networkSecurityGroups.beginDeleteAndWait('rg', 'plural');
+});
+
+test('service tags are data: unknown ones are refused by name, loaded ones are listed and taken', async () => {
+  const allowFrom = (tag) => client.networkSecurityGroups.beginCreateOrUpdateAndWait('rg', 'tagged',
+    { location: 'local', securityRules: [rule('r', 100, '443', { sourceAddressPrefix: tag })] });
+  await assert.rejects(allowFrom('Storage.WestEurope'), (error) => restError(400, 'SecurityRuleInvalidAddressPrefix')(error) && /Storage\.WestEurope/.test(error.message));
+  const file = { changeNumber: 300, cloud: 'Public', values: [{ name: 'Storage.WestEurope', id: 'Storage.WestEurope',
+    properties: { changeNumber: 43, region: 'westeurope', systemService: 'AzureStorage', addressPrefixes: ['13.95.96.176/28', '2603:1020:200::/48'] } }] };
+  const path = join(server.directory, 'tags.json');
+  writeFileSync(path, JSON.stringify(file, null, 2));
+  assert.match(server.merlon('network', 'service-tags', 'import', path), /1 added/);
+  const tags = await client.serviceTags.list('westeurope');
+  assert.equal(tags.changeNumber, '300');
+  const tag = tags.values.find((value) => value.name === 'Storage.WestEurope');
+  assert.deepEqual(tag.properties.addressPrefixes, ['13.95.96.176/28', '2603:1020:200::/48']);
+  assert.equal((await allowFrom('Storage.WestEurope')).securityRules[0].sourceAddressPrefix, 'Storage.WestEurope');
+  await client.networkSecurityGroups.beginDeleteAndWait('rg', 'tagged');
+});
+
+test('a peering: initiated, connected, disconnected', async () => {
+  for (const [name, prefix] of [['left', '10.6.0.0/16'], ['right', '10.7.0.0/16']]) {
+    await client.virtualNetworks.beginCreateOrUpdateAndWait('rg', name, { location: 'local', addressSpace: { addressPrefixes: [prefix] } });
+  }
+  const id = (name) => `/subscriptions/${server.subscription}/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/${name}`;
+  const peer = (from, to) => client.virtualNetworkPeerings.beginCreateOrUpdateAndWait('rg', from, 'p',
+    { allowVirtualNetworkAccess: true, remoteVirtualNetwork: { id: id(to) } });
+  const first = await peer('left', 'right');
+  assert.equal(first.peeringState, 'Initiated');
+  assert.deepEqual(first.remoteAddressSpace.addressPrefixes, ['10.7.0.0/16']);
+  assert.equal((await peer('right', 'left')).peeringState, 'Connected');
+  assert.equal((await client.virtualNetworkPeerings.get('rg', 'left', 'p')).peeringState, 'Connected');
+  await assert.rejects(peer('left', 'left'), restError(400, 'VnetCannotBePeeredWithItself'));
+  await client.virtualNetworkPeerings.beginDeleteAndWait('rg', 'right', 'p');
+  const [left] = await collect(client.virtualNetworkPeerings.list('rg', 'left'));
+  assert.equal(left.peeringState, 'Disconnected');
+  await assert.rejects(peer('right', 'left'), restError(400, 'RemotePeeringIsDisconnected'));
+  await client.virtualNetworks.beginDeleteAndWait('rg', 'left');
+  await client.virtualNetworks.beginDeleteAndWait('rg', 'right');
 });

@@ -1,8 +1,10 @@
-// From documents to what a machine enforces: for each interface the subnet's layer and its own, tags
+// From documents to what a machine enforces: for each interface the subnet's layer and its own, names
 // expanded.
+#include <fmt/format.h>
+
 #include <algorithm>
 
-#include "services/network/prefixes.h"
+#include "services/network/compiled.h"
 #include "services/network/service.h"
 
 namespace merlon::network {
@@ -13,86 +15,133 @@ using machine::InterfacePolicy;
 using resource::ResourceId;
 using resource::WriteContext;
 
-std::vector<machine::FilterRule> expand_all(const std::vector<SecurityRule>& rules, Direction direction,
-                                            const TagPrefixes& tags) {
-  std::vector<machine::FilterRule> filter;
-  for (const SecurityRule& rule : rules)
-    if (rule.direction == direction) filter.push_back(expand(rule, tags));
-  std::sort(filter.begin(), filter.end(),
-            [](const auto& a, const auto& b) { return a.priority < b.priority; });
-  for (const SecurityRule& rule : default_rules(direction)) filter.push_back(expand(rule, tags));
+// Below what the agent reads (machine/desired_state.cpp): a state that it would refuse is refused here, where
+// somebody is told.
+constexpr size_t kPrefixesPerSideMax = 20'000;
+constexpr size_t kPrefixesPerMachineMax = 120'000;
+
+std::vector<CompiledRule> compile_rules(const Rendering& shown, const std::vector<SecurityRule>& rules,
+                                        Direction direction, const Meanings& meanings) {
+  std::vector<CompiledRule> compiled;
+  for (size_t i = 0; i < rules.size(); ++i) {
+    if (rules[i].direction != direction) continue;
+    compiled.push_back({.rule = rules[i],
+                        .filter = expand(rules[i], meanings),
+                        .shown = shown.rules[i].as_object(),
+                        .is_default = false,
+                        .is_opening = shown.view.allows.contains(rules[i].name)});
+  }
+  std::sort(compiled.begin(), compiled.end(),
+            [](const auto& a, const auto& b) { return a.rule.priority < b.rule.priority; });
+  for (const SecurityRule& rule : default_rules(direction))
+    compiled.push_back({.rule = rule,
+                        .filter = expand(rule, meanings),
+                        .shown = {},
+                        .is_default = true,
+                        .is_opening = false});
+  return compiled;
+}
+
+FilterLayer filter_layer(const CompiledLayer& layer, Direction direction) {
+  FilterLayer filter;
+  filter.name = layer.group_id;
+  const bool inbound = direction == Direction::inbound;
+  for (const CompiledRule& rule : inbound ? layer.inbound : layer.outbound)
+    if (!rule.is_opening) (inbound ? filter.inbound : filter.outbound).push_back(rule.filter);
   return filter;
+}
+
+Result<void> check_size(const std::vector<InterfacePolicy>& policies, const std::string& vm) {
+  size_t all = 0;
+  for (const InterfacePolicy& policy : policies)
+    for (const auto* layers : {&policy.inbound_layers, &policy.outbound_layers})
+      for (const FilterLayer& layer : *layers)
+        for (const auto* rules : {&layer.inbound, &layer.outbound})
+          for (const machine::FilterRule& rule : *rules) {
+            all += rule.sources.size() + rule.destinations.size();
+            if (std::max(rule.sources.size(), rule.destinations.size()) <= kPrefixesPerSideMax &&
+                all <= kPrefixesPerMachineMax)
+              continue;
+            return fail(
+                ErrorKind::invalid, "SecurityRulesTooLarge",
+                fmt::format("With rule '{}' of {} the machine {} would have to hold more prefixes than "
+                            "it can: at most {} in one rule and {} in all. Use a narrower service tag, "
+                            "such as one of a region.",
+                            rule.name, layer.name, vm, kPrefixesPerSideMax, kPrefixesPerMachineMax));
+          }
+  return {};
 }
 
 }  // namespace
 
-Result<std::vector<IpPrefix>> Service::network_space(store::Reader& reader, const std::string& subnet) {
-  std::vector<IpPrefix> space;
-  if (subnet.empty()) return space;
-  const auto link = TRY(store::get<SubnetLink>(reader, platform_.core.tenant, subnet));
-  if (!link) return space;
-  const auto network = TRY(platform_.resources.get(reader, TRY(ResourceId::parse(link->network))));
-  if (!network) return space;
-  if (const JsonArray* prefixes = array_at(network->body, "properties.addressSpace.addressPrefixes"))
-    for (const Json& element : *prefixes)
-      if (element.is_string())
-        if (const auto prefix = IpPrefix::parse(element.get_string())) space.push_back(*prefix);
-  return space;
-}
-
-Result<std::optional<FilterLayer>> Service::layer(store::Reader& reader, const std::string& group_key,
-                                                  const TagPrefixes& tags) {
-  if (group_key.empty()) return std::optional<FilterLayer>();
-  const auto group = TRY(store::get<SecurityGroup>(reader, platform_.core.tenant, group_key));
-  if (!group) return std::optional<FilterLayer>();
-  // What is shown is what is enforced, except the just-in-time allow rules: an opening has an end in the
-  // kernel, a rule has none.
-  const Rendering shown = TRY(render(*group));
-  JsonArray lasting;
-  for (const Json& rule : shown.rules)
-    if (!shown.view.allows.contains(string_at(rule.as_object(), "name").value_or("")))
-      lasting.push_back(rule);
-  const auto rules = TRY(read_rules(lasting));
-  FilterLayer layer;
-  const auto document = TRY(platform_.resources.get(reader, TRY(ResourceId::parse(group_key))));
-  layer.name = document ? document->id.text() : group_key;  // as its creator spelled it: people read this
-  layer.inbound = expand_all(rules, Direction::inbound, tags);
-  layer.outbound = expand_all(rules, Direction::outbound, tags);
-  return std::optional<FilterLayer>(std::move(layer));
-}
-
-Result<std::vector<InterfacePolicy>> Service::compile(store::Reader& reader, const ResourceId& vm) {
-  std::vector<InterfacePolicy> policies;
-  for (const ResourceId& nic : TRY(compute_.interfaces_of(reader, vm))) {
-    const auto link = TRY(store::get<NicLink>(reader, platform_.core.tenant, nic.key()));
-    if (!link) continue;
-    InterfacePolicy policy;
-    policy.nic_id = link->nic_text;
-    policy.addresses = link->addresses;
-    policy.primary = policies.empty();
-    const TagPrefixes tags{TRY(network_space(reader, link->subnet))};
-    std::string subnet_group;
-    if (!link->subnet.empty())
-      if (const auto subnet = TRY(store::get<SubnetLink>(reader, platform_.core.tenant, link->subnet)))
-        subnet_group = subnet->group;
-    for (const std::string& group : {subnet_group, link->group})
-      if (auto layer_of_group = TRY(layer(reader, group, tags)))
-        policy.inbound_layers.push_back(*layer_of_group);
-    policy.outbound_layers.assign(policy.inbound_layers.rbegin(), policy.inbound_layers.rend());
-    policies.push_back(std::move(policy));
+InterfacePolicy policy_of(const CompiledInterface& compiled) {
+  InterfacePolicy policy;
+  policy.nic_id = compiled.link.nic_text;
+  policy.addresses = compiled.link.addresses;
+  policy.primary = compiled.primary;
+  for (const CompiledLayer& layer : compiled.layers) {
+    policy.inbound_layers.push_back(filter_layer(layer, Direction::inbound));
+    // Outbound a packet meets the interface's own group first.
+    policy.outbound_layers.insert(policy.outbound_layers.begin(), filter_layer(layer, Direction::outbound));
   }
-  return policies;
+  return policy;
+}
+
+Result<std::optional<CompiledLayer>> Service::layer(store::Reader& reader, const std::string& group_key,
+                                                    Meanings& meanings) {
+  if (group_key.empty()) return std::optional<CompiledLayer>();
+  const auto group = TRY(store::get<SecurityGroup>(reader, platform_.core.tenant, group_key));
+  if (!group) return std::optional<CompiledLayer>();
+  const Rendering shown = TRY(render(*group));
+  const auto rules = TRY(read_rules(shown.rules));
+  TRY(learn(reader, rules, meanings));
+  CompiledLayer layer;
+  const auto document = TRY(platform_.resources.get(reader, TRY(ResourceId::parse(group_key))));
+  layer.group_id = document ? document->id.text() : group_key;
+  layer.inbound = compile_rules(shown, rules, Direction::inbound, meanings);
+  layer.outbound = compile_rules(shown, rules, Direction::outbound, meanings);
+  return std::optional<CompiledLayer>(std::move(layer));
+}
+
+Result<CompiledInterface> Service::compile_interface(store::Reader& reader, const NicLink& link,
+                                                     bool primary) {
+  CompiledInterface compiled;
+  compiled.link = link;
+  compiled.primary = primary;
+  compiled.meanings.virtual_network = TRY(network_space(reader, link.subnet));
+  if (!link.subnet.empty())
+    if (const auto subnet = TRY(store::get<SubnetLink>(reader, platform_.core.tenant, link.subnet)))
+      if (auto at_subnet = TRY(layer(reader, subnet->group, compiled.meanings))) {
+        at_subnet->subnet_id = subnet->subnet_text;
+        compiled.layers.push_back(*std::move(at_subnet));
+      }
+  if (auto own = TRY(layer(reader, link.group, compiled.meanings))) {
+    own->nic_id = link.nic_text;
+    compiled.layers.push_back(*std::move(own));
+  }
+  return compiled;
+}
+
+Result<std::vector<CompiledInterface>> Service::compile(store::Reader& reader, const ResourceId& vm) {
+  std::vector<CompiledInterface> interfaces;
+  for (const ResourceId& nic : TRY(compute_.interfaces_of(reader, vm)))
+    if (const auto link = TRY(store::get<NicLink>(reader, platform_.core.tenant, nic.key())))
+      interfaces.push_back(TRY(compile_interface(reader, *link, interfaces.empty())));
+  return interfaces;
 }
 
 Result<void> Service::recompile(WriteContext& context, const ResourceId& vm) {
   const auto machine = TRY(platform_.machines.by_resource(context.tx, vm.text()));
   if (!machine) return {};
-  return platform_.machines.set_interfaces(context.tx, machine->id, TRY(compile(context.tx, vm)));
+  std::vector<InterfacePolicy> policies;
+  for (const CompiledInterface& compiled : TRY(compile(context.tx, vm)))
+    policies.push_back(policy_of(compiled));
+  TRY(check_size(policies, vm.name()));
+  return platform_.machines.set_interfaces(context.tx, machine->id, std::move(policies));
 }
 
-Result<void> Service::recompile_group(WriteContext& context, const std::string& group_key) {
-  for (const std::string& vm : TRY(machines_of_group(context.tx, group_key)))
-    TRY(recompile(context, TRY(ResourceId::parse(vm))));
+Result<void> Service::recompile_all(WriteContext& context, const std::set<std::string>& vms) {
+  for (const std::string& vm : vms) TRY(recompile(context, TRY(ResourceId::parse(vm))));
   return {};
 }
 
@@ -113,33 +162,6 @@ Result<std::vector<VmInterface>> Service::interfaces_of(store::Reader& reader, c
     interfaces.push_back(std::move(interface));
   }
   return interfaces;
-}
-
-Result<Explanation> Service::explain(store::Reader& reader, const ResourceId& vm, machine::Flow flow) {
-  const auto machine = TRY(platform_.machines.by_resource(reader, vm.text()));
-  if (!machine)
-    return fail(
-        ErrorKind::not_found, "ResourceNotFound",
-        "No agent is enrolled for the virtual machine '" + vm.name() + "', so nothing is enforced there.");
-  const IpAddress remote = flow.inbound ? flow.source : flow.destination;
-  IpAddress& local = flow.inbound ? flow.destination : flow.source;
-  Explanation explanation;
-  for (const InterfacePolicy& policy : machine->desired.interfaces)
-    for (const IpAddress& address : policy.addresses) {
-      const bool wanted = local.is_unspecified() ? address.family() == remote.family() : address == local;
-      if (!wanted || !explanation.nic_id.empty()) continue;
-      local = address;
-      explanation.nic_id = policy.nic_id;
-    }
-  if (explanation.nic_id.empty())
-    return fail(
-        ErrorKind::invalid, "NoSuchAddress",
-        "The machine '" + vm.name() + "' has no address of the same family as " + remote.text() + ".");
-  explanation.flow = flow;
-  explanation.verdict = machine::judge(machine->desired, flow, platform_.grants.now());
-  explanation.enforced = machine->applied.mode == machine::Mode::enforce;
-  explanation.blockers = machine->applied.blockers;
-  return explanation;
 }
 
 }  // namespace merlon::network

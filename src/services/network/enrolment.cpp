@@ -183,13 +183,17 @@ Result<void> Service::machine_changed(WriteContext& context, const ResourceId& v
 Result<void> Service::machine_removed(WriteContext& context, const ResourceId& vm) {
   const TenantId& tenant = platform_.core.tenant;
   std::set<std::string> groups;
+  std::set<std::string> others;
   for (const NicLink& link : TRY(store::find<NicLink>(context.tx, tenant, "vm", vm.key()))) {
     groups.insert(link.group);
     TRY(store::erase<NicLink>(context.tx, tenant, link.nic));
+    others.merge(TRY(leave_groups(context.tx, link.nic)));
     TRY(platform_.resources.erase(context.tx, TRY(ResourceId::parse(link.nic_text))));
   }
   // With its interfaces gone the machine has no address to open a port on: who holds overlays lets them go.
   for (const auto& hook : layout_changed_) TRY(hook(context, vm));
+  others.erase(vm.key());
+  TRY(recompile_all(context, others));
   for (const std::string& group : groups) TRY(refresh_references(context, group));
   return {};
 }

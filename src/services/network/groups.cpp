@@ -80,7 +80,9 @@ Result<JsonObject> Service::put_group(WriteContext& context, const ResourceId& i
   }
   const std::string_view etag = bare_etag(context.call.request.headers.value_or("If-Match", ""));
   Merge merged = TRY(merge(group, sent, etag));
-  TRY(read_rules(merged.base_rules));
+  const auto rules = TRY(read_rules(merged.base_rules));
+  TRY(check_names(context.tx, id, rules));
+  TRY(note_names(context.tx, id.key(), rules));
   group.base_rules = std::move(merged.base_rules);
   TRY(store::put(context.tx, platform_.core.tenant, group));
   for (const OverlayRule* rule : group.overlay_rules(machine::Access::allow)) {
@@ -104,7 +106,7 @@ Result<void> Service::group_changed(WriteContext& context, const ResourceId& id)
     if (group.views.size() > kViewsMax) group.views.erase(group.views.begin());
     TRY(store::put(context.tx, platform_.core.tenant, group));
   }
-  return recompile_group(context, id.key());
+  return recompile_all(context, TRY(machines_of_group(context.tx, id.key())));
 }
 
 Result<void> Service::remove_group(WriteContext& context, const resource::Resource& existing) {
@@ -117,6 +119,7 @@ Result<void> Service::remove_group(WriteContext& context, const resource::Resour
         "Network security group " + existing.id.text() + " cannot be deleted because it is in use by " +
             (nics.empty() ? subnets.front().subnet_text : nics.front().nic_text) + ". Detach it there first.",
         existing.id.text());
+  TRY(note_names(context.tx, existing.id.key(), {}));
   return store::erase<SecurityGroup>(context.tx, platform_.core.tenant, existing.id.key());
 }
 

@@ -100,7 +100,8 @@ Result<void> check_space(const JsonObject& wanted) {
 
 }  // namespace
 
-Result<JsonObject> Service::put_network(WriteContext& context, const ResourceId& id, JsonObject wanted) {
+Result<JsonObject> Service::put_network(WriteContext& context, const ResourceId& id,
+                                        const resource::Resource* existing, JsonObject wanted) {
   TRY(check_space(wanted));
   for (const SubnetLink& link :
        TRY(store::find<SubnetLink>(context.tx, platform_.core.tenant, "network", id.key()))) {
@@ -118,6 +119,7 @@ Result<JsonObject> Service::put_network(WriteContext& context, const ResourceId&
   if (!properties.contains("subnets")) properties["subnets"] = JsonArray();
   for (Json& subnet : properties["subnets"].as_array())
     properties_of(subnet.as_object())["provisioningState"] = "Succeeded";
+  TRY(settle_peerings(context, id, existing, properties));
   return wanted;
 }
 
@@ -127,6 +129,7 @@ Result<void> Service::network_changed(WriteContext& context, const ResourceId& i
   MERLON_CHECK(resource.has_value());
   std::set<std::string> groups;
   std::set<std::string> vms;
+  const auto peers = TRY(update_peering_links(context.tx, id, &resource->body));
   for (const SubnetLink& link : TRY(store::find<SubnetLink>(context.tx, tenant, "network", id.key()))) {
     groups.insert(link.group);
     TRY(store::erase<SubnetLink>(context.tx, tenant, link.subnet));
@@ -146,6 +149,7 @@ Result<void> Service::network_changed(WriteContext& context, const ResourceId& i
     }
   for (const std::string& group : groups) TRY(refresh_references(context, group));
   for (const std::string& vm : vms) TRY(layout_changed(context, vm));
+  for (const std::string& peer : peers) TRY(refresh_peer(context, peer, id.key(), &resource->body));
   return {};
 }
 
@@ -164,6 +168,8 @@ Result<void> Service::remove_network(WriteContext& context, const resource::Reso
     TRY(store::erase<SubnetLink>(context.tx, tenant, link.subnet));
   }
   for (const std::string& group : groups) TRY(refresh_references(context, group));
+  for (const std::string& peer : TRY(update_peering_links(context.tx, existing.id, nullptr)))
+    TRY(refresh_peer(context, peer, existing.id.key(), nullptr));
   return {};
 }
 
@@ -256,6 +262,7 @@ Result<JsonObject> Service::put_interface(WriteContext& context, const ResourceI
     configuration["type"] = "Microsoft.Network/networkInterfaces/ipConfigurations";
     is_first = false;
   }
+  TRY(check_joined(context.tx, id, wanted));
   properties["provisioningState"] = "Succeeded";
   if (existing != nullptr)
     for (const std::string_view key : {"macAddress", "primary", "virtualMachine", "resourceGuid"})
@@ -285,6 +292,9 @@ Result<void> Service::interface_changed(WriteContext& context, const ResourceId&
   TRY(store::put(context.tx, tenant, link));
   if (old && old->group != link.group) TRY(refresh_references(context, old->group));
   if (!old || old->group != link.group) TRY(refresh_references(context, link.group));
+  auto others = TRY(update_memberships(context.tx, link, resource->body));
+  others.erase(link.vm);
+  TRY(recompile_all(context, others));
   if (!link.vm.empty()) TRY(layout_changed(context, link.vm));
   return {};
 }
@@ -298,6 +308,7 @@ Result<void> Service::remove_interface(WriteContext& context, const resource::Re
                     ". Detach it from the machine first.",
                 existing.id.text());
   TRY(store::erase<NicLink>(context.tx, platform_.core.tenant, link->nic));
+  TRY(recompile_all(context, TRY(leave_groups(context.tx, link->nic))));
   return refresh_references(context, link->group);
 }
 

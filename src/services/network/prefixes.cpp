@@ -3,6 +3,7 @@
 #include "services/network/prefixes.h"
 
 #include <algorithm>
+#include <optional>
 
 namespace merlon::network {
 namespace {
@@ -40,6 +41,15 @@ void outside(const IpPrefix& whole, const std::vector<IpPrefix>& inside, std::ve
   }
 }
 
+// The prefix that both halves make, when they are the halves of one.
+std::optional<IpPrefix> whole_of(const IpPrefix& lower, const IpPrefix& upper) {
+  if (lower.family() != upper.family() || lower.length() != upper.length() || lower.length() == 0)
+    return std::nullopt;
+  const auto whole = IpPrefix::make(lower.address(), lower.length() - 1);
+  if (!whole || whole->address() != lower.address() || !whole->contains(upper)) return std::nullopt;
+  return whole;
+}
+
 }  // namespace
 
 std::vector<IpPrefix> everything() { return {*IpPrefix::parse("0.0.0.0/0"), *IpPrefix::parse("::/0")}; }
@@ -48,6 +58,30 @@ std::vector<IpPrefix> complement(const std::vector<IpPrefix>& prefixes) {
   std::vector<IpPrefix> out;
   for (const IpPrefix& whole : everything()) outside(whole, prefixes, out);
   return out;
+}
+
+std::vector<IpPrefix> merged(std::vector<IpPrefix> prefixes) {
+  // By address, then the shorter length: what contains another comes just before it.
+  std::sort(prefixes.begin(), prefixes.end());
+  std::vector<IpPrefix> out;
+  for (const IpPrefix& prefix : prefixes) {
+    if (!out.empty() && out.back().contains(prefix)) continue;
+    out.push_back(prefix);
+    while (out.size() > 1) {
+      const auto whole = whole_of(out[out.size() - 2], out.back());
+      if (!whole) break;
+      out.pop_back();
+      out.back() = *whole;
+    }
+  }
+  return out;
+}
+
+bool overlap(const std::vector<IpPrefix>& left, const std::vector<IpPrefix>& right) {
+  return std::any_of(left.begin(), left.end(), [&](const IpPrefix& a) {
+    return std::any_of(right.begin(), right.end(),
+                       [&](const IpPrefix& b) { return a.contains(b) || b.contains(a); });
+  });
 }
 
 }  // namespace merlon::network

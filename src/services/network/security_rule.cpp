@@ -3,9 +3,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <map>
-#include <set>
 
 #include "base/text.h"
 #include "services/network/prefixes.h"
@@ -16,19 +16,6 @@ namespace {
 using machine::Access;
 using machine::PortRange;
 using machine::Protocol;
-
-constexpr std::string_view kVirtualNetwork = "VirtualNetwork";
-constexpr std::string_view kInternet = "Internet";
-constexpr std::string_view kLoadBalancer = "AzureLoadBalancer";
-// Azure's virtual public address of the platform: DNS, DHCP and health probes.
-constexpr std::string_view kPlatformAddress = "168.63.129.16/32";
-
-bool is_any(std::string_view text) { return text == "*" || ascii_iequal(text, "any"); }
-
-bool is_tag(std::string_view text) {
-  return ascii_iequal(text, kVirtualNetwork) || ascii_iequal(text, kInternet) ||
-         ascii_iequal(text, kLoadBalancer);
-}
 
 std::optional<uint16_t> read_port(std::string_view text) {
   unsigned value = 0;
@@ -52,50 +39,84 @@ std::unexpected<Error> bad_rule(std::string_view code, const std::string& rule, 
               fmt::format("securityRules[{}].properties.{}", rule, field));
 }
 
-// Azure has a singular and a plural spelling of each list; a rule uses one of them.
-Result<std::vector<std::string>> one_or_many(const JsonObject& properties, const std::string& rule,
-                                             std::string_view singular, std::string_view plural) {
+// One side of a rule, or its ports: Azure has a singular and a plural spelling of each; a rule uses one.
+struct Field {
+  std::string_view singular, plural, groups;
+};
+constexpr Field kSource{"sourceAddressPrefix", "sourceAddressPrefixes", "sourceApplicationSecurityGroups"};
+constexpr Field kDestination{"destinationAddressPrefix", "destinationAddressPrefixes",
+                             "destinationApplicationSecurityGroups"};
+constexpr Field kSourcePorts{"sourcePortRange", "sourcePortRanges", {}};
+constexpr Field kDestinationPorts{"destinationPortRange", "destinationPortRanges", {}};
+
+std::vector<std::string> texts_in(const JsonObject& properties, std::string_view key) {
   std::vector<std::string> values;
-  if (const JsonArray* many = array_at(properties, plural))
+  if (const JsonArray* many = array_at(properties, key))
     for (const Json& element : *many)
       if (element.is_string()) values.emplace_back(element.get_string());
-  const auto one = string_at(properties, singular);
-  if (one && !one->empty() && !values.empty())
-    return bad_rule("SecurityRuleParameterContainsBothSingularAndPlural", rule, singular,
-                    fmt::format("'{}' and '{}' exclude each other", singular, plural));
-  if (one && !one->empty()) values.push_back(*one);
-  if (values.empty())
-    return bad_rule("SecurityRuleParameterIsMissing", rule, singular,
-                    fmt::format("one of '{}' and '{}' is needed", singular, plural));
-  if (values.size() > kPrefixesPerRuleMax)
-    return bad_rule("SecurityRuleTooManyValues", rule, plural,
-                    fmt::format("'{}' has {} values; at most {} are accepted", plural, values.size(),
-                                kPrefixesPerRuleMax));
-  if (values.size() > 1)
-    for (const std::string& value : values)
-      if (is_any(value) || is_tag(value))
-        return bad_rule("SecurityRuleInvalidAddressPrefix", rule, plural,
-                        fmt::format("'{}' can stand only by itself, not in a list", value));
+  return values;
+}
+
+std::vector<std::string> groups_in(const JsonObject& properties, std::string_view key) {
+  std::vector<std::string> ids;
+  if (const JsonArray* many = array_at(properties, key))
+    for (const Json& element : *many)
+      if (element.is_object()) ids.push_back(ascii_lower(string_at(element.get_object(), "id").value_or("")));
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  return ids;
+}
+
+// What a list cannot hold: Azure takes tags and "*" only by themselves, in the singular.
+Result<void> check_list(const std::string& rule, std::string_view plural,
+                        const std::vector<std::string>& values) {
+  for (const std::string& value : values)
+    if (is_any(value) || is_platform_tag(value) || is_tag_name(value))
+      return bad_rule("SecurityRuleParameterContainsUnsupportedValue", rule, plural,
+                      fmt::format("'{}' cannot specify '*', VirtualNetwork, Internet, AzureLoadBalancer or "
+                                  "another tag. Unsupported value used: {}. Give it a rule of its own",
+                                  plural, value));
+  return {};
+}
+
+Result<std::vector<std::string>> one_or_many(const JsonObject& properties, const std::string& rule,
+                                             const Field& field, bool has_groups) {
+  std::vector<std::string> values = texts_in(properties, field.plural);
+  const std::string one = string_at(properties, field.singular).value_or("");
+  const int given = (one.empty() ? 0 : 1) + (values.empty() ? 0 : 1) + (has_groups ? 1 : 0);
+  const std::string names = field.groups.empty()
+                                ? fmt::format("{}, {}", field.plural, field.singular)
+                                : fmt::format("{}, {}, {}", field.plural, field.singular, field.groups);
+  if (given > 1)
+    return bad_rule(
+        "SecurityRuleParameterContainsBothSingularAndPlural", rule, field.singular,
+        fmt::format("it must specify a non empty value for exactly one of: {}; it has {}", names, given));
+  if (given == 0)
+    return bad_rule(
+        "SecurityRuleParameterIsMissing", rule, field.singular,
+        fmt::format("it must specify a non empty value for exactly one of: {}; it has none", names));
+  TRY(check_list(rule, field.plural, values));
+  if (!one.empty()) values.push_back(one);
   return values;
 }
 
 Result<std::vector<std::string>> read_prefixes(const JsonObject& properties, const std::string& rule,
-                                               std::string_view singular, std::string_view plural) {
-  auto values = TRY(one_or_many(properties, rule, singular, plural));
+                                               const Field& field, bool has_groups) {
+  auto values = TRY(one_or_many(properties, rule, field, has_groups));
   for (const std::string& value : values)
     if (const auto problem = check_address_prefix(value))
-      return bad_rule("SecurityRuleInvalidAddressPrefix", rule, singular,
+      return bad_rule("SecurityRuleInvalidAddressPrefix", rule, field.singular,
                       fmt::format("'{}' {}", value, *problem));
   return values;
 }
 
 Result<std::vector<PortRange>> read_ports(const JsonObject& properties, const std::string& rule,
-                                          std::string_view singular, std::string_view plural) {
+                                          const Field& field) {
   std::vector<PortRange> ranges;
-  for (const std::string& value : TRY(one_or_many(properties, rule, singular, plural))) {
+  for (const std::string& value : TRY(one_or_many(properties, rule, field, false))) {
     const auto range = read_range(value);
     if (!range)
-      return bad_rule("SecurityRuleInvalidPortRange", rule, singular,
+      return bad_rule("SecurityRuleInvalidPortRange", rule, field.singular,
                       fmt::format("'{}' is not a port, a range like 1000-2000, or *", value));
     ranges.push_back(*range);
   }
@@ -111,39 +132,52 @@ Protocol read_protocol(std::string_view text) {
   return Protocol::any;
 }
 
-std::vector<IpPrefix> expand_prefixes(const std::vector<std::string>& values, const TagPrefixes& tags) {
+std::vector<IpPrefix> expand_side(const std::vector<std::string>& values,
+                                  const std::vector<std::string>& groups, const Meanings& meanings) {
   std::vector<IpPrefix> prefixes;
   for (const std::string& value : values) {
-    if (is_any(value)) {
-      const auto all = everything();
-      prefixes.insert(prefixes.end(), all.begin(), all.end());
-    } else if (ascii_iequal(value, kVirtualNetwork)) {
-      prefixes.insert(prefixes.end(), tags.virtual_network.begin(), tags.virtual_network.end());
-      prefixes.push_back(*IpPrefix::parse(kPlatformAddress));
-    } else if (ascii_iequal(value, kInternet)) {
-      std::vector<IpPrefix> inside = tags.virtual_network;
-      inside.push_back(*IpPrefix::parse(kPlatformAddress));
-      const auto outside = complement(inside);
-      prefixes.insert(prefixes.end(), outside.begin(), outside.end());
-    } else if (ascii_iequal(value, kLoadBalancer)) {
-      prefixes.push_back(*IpPrefix::parse(kPlatformAddress));
-    } else if (const auto prefix = IpPrefix::parse(value)) {
-      prefixes.push_back(*prefix);
-    }
+    const auto meant = expand_name(value, meanings);
+    prefixes.insert(prefixes.end(), meant.begin(), meant.end());
   }
-  return prefixes;
+  for (const std::string& group : groups)
+    if (const auto members = meanings.groups.find(group); members != meanings.groups.end())
+      prefixes.insert(prefixes.end(), members->second.begin(), members->second.end());
+  return merged(std::move(prefixes));
 }
+
+// Azure's limits count what all rules of a group have in one field (Azure limits, Networking limits).
+struct Counts {
+  size_t sources = 0, destinations = 0, source_ports = 0, destination_ports = 0;
+  std::set<std::string> groups;
+
+  Result<void> add(const SecurityRule& rule) {
+    sources += rule.sources.size();
+    destinations += rule.destinations.size();
+    source_ports += rule.source_ports.size();
+    destination_ports += rule.destination_ports.size();
+    groups.merge(application_groups_of(rule));
+    for (const auto& [count, what] :
+         {std::pair(sources, "source addresses"), std::pair(destinations, "destination addresses"),
+          std::pair(source_ports, "source ports"), std::pair(destination_ports, "destination ports")})
+      if (count > kValuesPerGroupMax)
+        return fail(ErrorKind::invalid, "SecurityRuleTooManyValues",
+                    fmt::format("The rules of a network security group have at most {} {}; with rule '{}' "
+                                "they would have {}. Use wider prefixes or another group.",
+                                kValuesPerGroupMax, what, rule.name, count),
+                    "properties.securityRules");
+    if (groups.size() <= kApplicationGroupsPerGroupMax) return {};
+    return fail(ErrorKind::invalid, "SecurityRuleTooManyApplicationSecurityGroups",
+                fmt::format("The rules of a network security group name at most {} application security "
+                            "groups; with rule '{}' they would name {}.",
+                            kApplicationGroupsPerGroupMax, rule.name, groups.size()),
+                "properties.securityRules");
+  }
+};
 
 }  // namespace
 
 std::string_view direction_text(Direction direction) {
   return direction == Direction::inbound ? "Inbound" : "Outbound";
-}
-
-std::optional<std::string> check_address_prefix(std::string_view text) {
-  if (is_any(text) || is_tag(text) || IpPrefix::parse(text)) return std::nullopt;
-  return "is not *, an IP address, a CIDR prefix, or one of the tags VirtualNetwork, Internet and "
-         "AzureLoadBalancer";
 }
 
 std::optional<std::string> check_port_range(std::string_view text) {
@@ -183,12 +217,13 @@ Result<SecurityRule> read_rule(const JsonObject& element) {
   rule.access =
       ascii_iequal(string_at(*properties, "access").value_or(""), "Allow") ? Access::allow : Access::deny;
   rule.protocol = read_protocol(string_at(*properties, "protocol").value_or("*"));
-  rule.sources = TRY(read_prefixes(*properties, rule.name, "sourceAddressPrefix", "sourceAddressPrefixes"));
+  rule.source_groups = groups_in(*properties, kSource.groups);
+  rule.destination_groups = groups_in(*properties, kDestination.groups);
+  rule.sources = TRY(read_prefixes(*properties, rule.name, kSource, !rule.source_groups.empty()));
   rule.destinations =
-      TRY(read_prefixes(*properties, rule.name, "destinationAddressPrefix", "destinationAddressPrefixes"));
-  rule.source_ports = TRY(read_ports(*properties, rule.name, "sourcePortRange", "sourcePortRanges"));
-  rule.destination_ports =
-      TRY(read_ports(*properties, rule.name, "destinationPortRange", "destinationPortRanges"));
+      TRY(read_prefixes(*properties, rule.name, kDestination, !rule.destination_groups.empty()));
+  rule.source_ports = TRY(read_ports(*properties, rule.name, kSourcePorts));
+  rule.destination_ports = TRY(read_ports(*properties, rule.name, kDestinationPorts));
   return rule;
 }
 
@@ -201,6 +236,7 @@ Result<std::vector<SecurityRule>> read_rules(const JsonArray& elements) {
   std::vector<SecurityRule> rules;
   std::set<std::string> names;
   std::map<std::pair<Direction, int64_t>, std::string> priorities;
+  Counts counts;
   for (const Json& element : elements) {
     if (!element.is_object()) continue;  // the shape has refused it
     SecurityRule rule = TRY(read_rule(element.get_object()));
@@ -217,57 +253,35 @@ Result<std::vector<SecurityRule>> read_rules(const JsonArray& elements) {
               "one of them another priority.",
               rule.name, other->second, rule.priority, direction_text(rule.direction)),
           fmt::format("securityRules[{}].properties.priority", rule.name));
+    TRY(counts.add(rule));
     rules.push_back(std::move(rule));
   }
   return rules;
 }
 
-machine::FilterRule expand(const SecurityRule& rule, const TagPrefixes& tags) {
+machine::FilterRule expand(const SecurityRule& rule, const Meanings& meanings) {
   return {.name = rule.name,
           .priority = rule.priority,
           .access = rule.access,
           .protocol = rule.protocol,
-          .sources = expand_prefixes(rule.sources, tags),
-          .destinations = expand_prefixes(rule.destinations, tags),
+          .sources = expand_side(rule.sources, rule.source_groups, meanings),
+          .destinations = expand_side(rule.destinations, rule.destination_groups, meanings),
           .source_ports = rule.source_ports,
           .destination_ports = rule.destination_ports};
 }
 
-std::vector<SecurityRule> default_rules(Direction direction) {
-  const std::vector<PortRange> all = {{0, 65535}};
-  const auto rule = [&](std::string name, int64_t priority, Access access, std::string source,
-                        std::string destination) {
-    return SecurityRule{
-        std::move(name),          priority, direction, access, Protocol::any, {std::move(source)},
-        {std::move(destination)}, all,      all};
-  };
-  if (direction == Direction::inbound)
-    return {rule("AllowVnetInBound", 65000, Access::allow, "VirtualNetwork", "VirtualNetwork"),
-            rule("AllowAzureLoadBalancerInBound", 65001, Access::allow, "AzureLoadBalancer", "*"),
-            rule("DenyAllInBound", 65500, Access::deny, "*", "*")};
-  return {rule("AllowVnetOutBound", 65000, Access::allow, "VirtualNetwork", "VirtualNetwork"),
-          rule("AllowInternetOutBound", 65001, Access::allow, "*", "Internet"),
-          rule("DenyAllOutBound", 65500, Access::deny, "*", "*")};
+std::set<std::string> service_tags_of(const SecurityRule& rule) {
+  std::set<std::string> tags;
+  for (const auto* values : {&rule.sources, &rule.destinations})
+    for (const std::string& value : *values)
+      if (auto tag = service_tag_in(value)) tags.insert(*std::move(tag));
+  return tags;
 }
 
-JsonArray default_rules_json(const std::string& group_id) {
-  JsonArray array;
-  for (const Direction direction : {Direction::inbound, Direction::outbound})
-    for (const SecurityRule& rule : default_rules(direction))
-      array.push_back(
-          JsonObject{{"name", rule.name},
-                     {"id", group_id + "/defaultSecurityRules/" + rule.name},
-                     {"type", "Microsoft.Network/networkSecurityGroups/defaultSecurityRules"},
-                     {"properties", JsonObject{{"provisioningState", "Succeeded"},
-                                               {"protocol", "*"},
-                                               {"sourcePortRange", "*"},
-                                               {"destinationPortRange", "*"},
-                                               {"sourceAddressPrefix", rule.sources.front()},
-                                               {"destinationAddressPrefix", rule.destinations.front()},
-                                               {"access", machine::access_text(rule.access)},
-                                               {"priority", rule.priority},
-                                               {"direction", direction_text(direction)}}}});
-  return array;
+std::set<std::string> application_groups_of(const SecurityRule& rule) {
+  std::set<std::string> groups(rule.source_groups.begin(), rule.source_groups.end());
+  groups.insert(rule.destination_groups.begin(), rule.destination_groups.end());
+  return groups;
 }
 
 }  // namespace merlon::network

@@ -6,10 +6,15 @@
 #include <vector>
 
 #include "services/network/api.h"
+#include "services/network/compiled.h"
 #include "services/network/links.h"
+#include "services/network/memberships.h"
 #include "services/network/security_group.h"
+#include "services/network/service_tags.h"
 
 namespace merlon::network {
+
+inline constexpr std::string_view kApplicationGroupType = "Microsoft.Network/applicationSecurityGroups";
 
 class Service final : public Network {
  public:
@@ -33,13 +38,16 @@ class Service final : public Network {
   Result<Explanation> explain(store::Reader& reader, const resource::ResourceId& vm,
                               machine::Flow flow) override;
 
-  // Hooks of the declared types (service_types.cpp).
+  // Hooks of the declared types (types.cpp).
   Result<JsonObject> put_group(resource::WriteContext& context, const resource::ResourceId& id,
                                const resource::Resource* existing, JsonObject wanted);
   Result<void> group_changed(resource::WriteContext& context, const resource::ResourceId& id);
   Result<void> remove_group(resource::WriteContext& context, const resource::Resource& existing);
+  Result<JsonObject> put_application_group(resource::WriteContext& context,
+                                           const resource::Resource* existing, JsonObject wanted);
+  Result<void> remove_application_group(resource::WriteContext& context, const resource::Resource& existing);
   Result<JsonObject> put_network(resource::WriteContext& context, const resource::ResourceId& id,
-                                 JsonObject wanted);
+                                 const resource::Resource* existing, JsonObject wanted);
   Result<void> network_changed(resource::WriteContext& context, const resource::ResourceId& id);
   Result<void> remove_network(resource::WriteContext& context, const resource::Resource& existing);
   Result<JsonObject> put_interface(resource::WriteContext& context, const resource::ResourceId& id,
@@ -56,15 +64,56 @@ class Service final : public Network {
   Result<void> machine_changed(resource::WriteContext& context, const resource::ResourceId& vm);
   Result<void> machine_removed(resource::WriteContext& context, const resource::ResourceId& vm);
 
+  // What guards an interface or a machine now (compile.cpp).
+  Result<std::vector<CompiledInterface>> compile(store::Reader& reader, const resource::ResourceId& vm);
+  Result<CompiledInterface> compile_interface(store::Reader& reader, const NicLink& link, bool primary);
+
+  // Sets of service tags (tag_sets.cpp).
+  struct TagChange {
+    ServiceTagSet set;
+    size_t added = 0, changed = 0, removed = 0, machines = 0;
+    std::map<std::string, std::set<std::string>> retired;  // tag → the security groups that still name it
+  };
+  Result<TagChange> load_tags(resource::WriteContext& context, const std::string& set_name,
+                              ServiceTagFile file);
+  Result<TagChange> remove_tags(resource::WriteContext& context, const std::string& set_name);
+
  private:
   // compile.cpp
-  Result<std::vector<machine::InterfacePolicy>> compile(store::Reader& reader,
-                                                        const resource::ResourceId& vm);
   Result<void> recompile(resource::WriteContext& context, const resource::ResourceId& vm);
-  Result<void> recompile_group(resource::WriteContext& context, const std::string& group_key);
+  Result<void> recompile_all(resource::WriteContext& context, const std::set<std::string>& vms);
+  Result<std::optional<CompiledLayer>> layer(store::Reader& reader, const std::string& group_key,
+                                             Meanings& meanings);
+  // rule_names.cpp
+  Result<std::set<std::string>> networks_of(store::Reader& reader, const std::set<std::string>& groups,
+                                            const std::string& except_nic);
+  Result<void> check_names(store::Reader& reader, const resource::ResourceId& group,
+                           const std::vector<SecurityRule>& rules);
+  Result<void> check_rules_of(store::Reader& reader, const std::string& application_group,
+                              const std::string& nic, const std::string& network);
+  Result<void> note_names(store::Transaction& tx, const std::string& group_key,
+                          const std::vector<SecurityRule>& rules);
+  Result<void> forget_retired(store::Transaction& tx, const std::string& target);
+  Result<std::set<std::string>> machines_naming(store::Reader& reader, const std::string& target);
+  Result<void> learn(store::Reader& reader, const std::vector<SecurityRule>& rules, Meanings& meanings);
+  // application_groups.cpp
+  Result<void> check_joined(store::Reader& reader, const resource::ResourceId& nic, const JsonObject& wanted);
+  Result<std::set<std::string>> update_memberships(store::Transaction& tx, const NicLink& link,
+                                                   const JsonObject& nic);
+  Result<std::set<std::string>> leave_groups(store::Transaction& tx, const std::string& nic);
+  // peerings.cpp
+  Result<void> check_peer_space(store::Reader& reader, const std::string& peering,
+                                const resource::ResourceId& own, const std::vector<IpPrefix>& own_space,
+                                const resource::Resource& remote);
+  Result<std::string> peering_state(resource::WriteContext& context, const resource::ResourceId& own,
+                                    const std::string& name, const std::string& remote);
+  Result<void> settle_peerings(resource::WriteContext& context, const resource::ResourceId& id,
+                               const resource::Resource* existing, JsonObject& properties);
+  Result<void> refresh_peer(resource::WriteContext& context, const std::string& remote_key,
+                            const std::string& own_key, const JsonObject* own_document);
+  Result<std::set<std::string>> update_peering_links(store::Transaction& tx, const resource::ResourceId& id,
+                                                     const JsonObject* document);
   Result<std::vector<IpPrefix>> network_space(store::Reader& reader, const std::string& subnet);
-  Result<std::optional<machine::FilterLayer>> layer(store::Reader& reader, const std::string& group_key,
-                                                    const TagPrefixes& tags);
   // groups.cpp
   Result<SecurityGroup> group_record(store::Reader& reader, const resource::ResourceId& id);
   Result<void> show_group(resource::WriteContext& context, const resource::ResourceId& id,

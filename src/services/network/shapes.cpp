@@ -54,6 +54,8 @@ Shape rule_properties() {
                  optional("sourceAddressPrefixes", array_of(text().with_check(check_address_prefix))),
                  optional("destinationAddressPrefix", text().with_check(check_address_prefix)),
                  optional("destinationAddressPrefixes", array_of(text().with_check(check_address_prefix))),
+                 optional("sourceApplicationSecurityGroups", array_of(reference())),
+                 optional("destinationApplicationSecurityGroups", array_of(reference())),
                  required("access", text_of({"Allow", "Deny"})),
                  required("priority", integer().with_range(kPriorityMin, kPriorityMax)),
                  required("direction", text_of({"Inbound", "Outbound"})),
@@ -76,10 +78,33 @@ Shape ip_configuration_properties() {
                  defaulted("privateIPAllocationMethod", text_of({"Static", "Dynamic"}), "Dynamic"),
                  defaulted("privateIPAddressVersion", text_of({"IPv4", "IPv6"}), "IPv4"),
                  optional("subnet", reference()), optional("publicIPAddress", reference()),
-                 optional("primary", boolean()), read_only("provisioningState", text())});
+                 optional("applicationSecurityGroups", array_of(reference())), optional("primary", boolean()),
+                 read_only("provisioningState", text())});
+}
+
+// Without allowVirtualNetworkAccess nothing is let through: Merlon opens only what somebody said.
+Shape peering_properties() {
+  return object(
+      {required("remoteVirtualNetwork", reference()),
+       defaulted("allowVirtualNetworkAccess", boolean(), false),
+       defaulted("allowForwardedTraffic", boolean(), false),
+       defaulted("allowGatewayTransit", boolean(), false), defaulted("useRemoteGateways", boolean(), false),
+       optional("doNotVerifyRemoteGateways", boolean()), optional("peerCompleteVnets", boolean()),
+       optional("remoteAddressSpace", anything()), optional("remoteVirtualNetworkAddressSpace", anything()),
+       read_only("peeringState", text()), read_only("peeringSyncLevel", text()),
+       read_only("remoteBgpCommunities", anything()), read_only("remoteVirtualNetworkEncryption", anything()),
+       read_only("resourceGuid", text()), read_only("provisioningState", text())});
 }
 
 }  // namespace
+
+Shape application_group_shape() {
+  return document(object({read_only("resourceGuid", text()), read_only("provisioningState", text())}));
+}
+
+Shape peering_shape() {
+  return object({required("name", text()), required("properties", peering_properties())});
+}
 
 Shape security_rule_shape() {
   return object({required("name", text()), required("properties", rule_properties())});
@@ -101,7 +126,8 @@ Shape virtual_network_shape() {
   return document(object(
       {required("addressSpace", object({required("addressPrefixes", array_of(prefix()))})),
        optional("dhcpOptions", object({optional("dnsServers", array_of(text()))})),
-       optional("subnets", array_of(subnet_shape())), optional("virtualNetworkPeerings", anything()),
+       optional("subnets", array_of(subnet_shape())),
+       optional("virtualNetworkPeerings", array_of(peering_shape())),
        optional("enableDdosProtection", boolean()), optional("enableVmProtection", boolean()),
        optional("ddosProtectionPlan", reference()), optional("bgpCommunities", anything()),
        optional("encryption", anything()), optional("flowTimeoutInMinutes", integer().with_range(4, 30)),

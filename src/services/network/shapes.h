@@ -7,6 +7,8 @@ namespace merlon::network {
 
 schema::Shape security_rule_shape();
 schema::Shape security_group_shape();
+schema::Shape application_group_shape();
+schema::Shape peering_shape();
 schema::Shape subnet_shape();
 schema::Shape virtual_network_shape();
 schema::Shape network_interface_shape();

@@ -1,0 +1,12 @@
+// What the network service declares to the Resource Manager, part by part.
+#pragma once
+
+#include "services/network/service.h"
+
+namespace merlon::network {
+
+void add_types(resource::Manager& resources, Service& service);
+void add_tag_routes(const Platform& platform, Service& service);
+void add_explain_route(resource::Manager& resources, Service& service);
+
+}  // namespace merlon::network

@@ -1,0 +1,98 @@
+// Peerings: Azure's states, its refusals, and what the tag VirtualNetwork means on both sides.
+#include "services/network/network_fixture.h"
+
+namespace merlon::network {
+namespace {
+
+using machine::Access;
+
+class Peerings : public NetworkFixture {
+ protected:
+  static std::string network(const std::string& name) { return kProvider + "virtualNetworks/" + name; }
+  Answer peer(const std::string& from, const std::string& to, bool allow = true,
+              const std::string& name = "peer") {
+    return put(network(from) + "/virtualNetworkPeerings/" + name,
+               R"({"properties":{"allowVirtualNetworkAccess":)" + std::string(allow ? "true" : "false") +
+                   R"(,"remoteVirtualNetwork":{"id":")" + network(to) + R"("}}})");
+  }
+  std::string state(const std::string& of) {
+    return get(network(of) + "/virtualNetworkPeerings/peer").at("properties.peeringState");
+  }
+  static inline const std::string kOnLink = "onlink-10.9.0.0-24";
+};
+
+TEST_F(Peerings, BothSidesConnectAndTheTagGrows) {
+  const auto vm = enrol("m1", "10.9.0.5");
+  make_network("remote", "10.2.0.0/24");
+  EXPECT_EQ(verdict(vm, "10.2.0.9", "10.9.0.5").access, Access::deny);
+  const Answer first = peer(kOnLink, "remote");
+  ASSERT_EQ(first.status, 201) << first.text;
+  EXPECT_EQ(first.at("properties.peeringState"), "Initiated");
+  EXPECT_EQ(verdict(vm, "10.2.0.9", "10.9.0.5").access, Access::deny) << "one side alone opens nothing";
+  ASSERT_EQ(peer("remote", kOnLink).at("properties.peeringState"), "Connected");
+  EXPECT_EQ(state(kOnLink), "Connected");
+  EXPECT_EQ(verdict(vm, "10.2.0.9", "10.9.0.5").rule, "AllowVnetInBound");
+
+  // The remote network grows; its new space counts at once.
+  Answer remote = get(network("remote"));
+  remote.body["properties"].as_object()["addressSpace"] =
+      JsonObject{{"addressPrefixes", JsonArray{"10.2.0.0/24", "10.3.0.0/24"}}};
+  ASSERT_EQ(put(network("remote"), to_text(remote.body)).status, 200);
+  EXPECT_EQ(state("remote"), "Connected") << "a PUT that carries the peering along keeps it";
+  EXPECT_EQ(verdict(vm, "10.3.0.9", "10.9.0.5").access, Access::allow);
+
+  ASSERT_EQ(peer(kOnLink, "remote", false).status, 200);
+  EXPECT_EQ(verdict(vm, "10.2.0.9", "10.9.0.5").access, Access::deny) << "this side lets nobody in now";
+  ASSERT_EQ(peer(kOnLink, "remote", true).status, 200);
+  ASSERT_EQ(remove(network("remote") + "/virtualNetworkPeerings/peer").status, 200);
+  EXPECT_EQ(state(kOnLink), "Disconnected");
+  EXPECT_EQ(verdict(vm, "10.2.0.9", "10.9.0.5").access, Access::deny);
+}
+
+TEST_F(Peerings, ADisconnectedSideMustBeRenewedFirst) {
+  make_network("a", "10.1.0.0/24");
+  make_network("b", "10.2.0.0/24");
+  ASSERT_EQ(peer("a", "b").status, 201);
+  ASSERT_EQ(peer("b", "a").status, 201);
+  ASSERT_EQ(remove(network("b")).status, 200);
+  EXPECT_EQ(state("a"), "Disconnected");
+  make_network("b", "10.2.0.0/24");
+  EXPECT_EQ(peer("b", "a").code(), "RemotePeeringIsDisconnected");
+  // A write of the whole network does not renew it; one of the peering does.
+  ASSERT_EQ(put(network("a"), get(network("a")).text).status, 200);
+  EXPECT_EQ(state("a"), "Disconnected");
+  ASSERT_EQ(peer("a", "b").at("properties.peeringState"), "Initiated");
+  EXPECT_EQ(peer("b", "a").at("properties.peeringState"), "Connected");
+  EXPECT_EQ(state("a"), "Connected");
+}
+
+TEST_F(Peerings, WhatCannotBePeered) {
+  make_network("a", "10.1.0.0/24");
+  make_network("b", "10.2.0.0/24");
+  make_network("inside-a", "10.1.0.128/25");
+  make_network("twin-of-a", "10.1.0.0/24");
+  EXPECT_EQ(peer("a", "a").code(), "VnetCannotBePeeredWithItself");
+  EXPECT_EQ(peer("a", "inside-a").code(), "VnetAddressSpacesOverlap");
+  EXPECT_EQ(peer("a", "nowhere").code(), "InvalidResourceReference");
+  ASSERT_EQ(peer("a", "b").status, 201);
+  EXPECT_EQ(peer("a", "b", true, "again").code(), "AnotherPeeringAlreadyReferencesRemoteVnet");
+  EXPECT_EQ(peer("b", "twin-of-a").status, 201) << "b has not agreed to a yet";
+  EXPECT_EQ(peer("b", "a", true, "second").code(), "VnetAddressSpaceOverlapsWithAlreadyPeeredVnet");
+  EXPECT_EQ(peer("a", "inside-a").status, 409) << "a peering's remote network is fixed";
+  // Growing into a peer is refused as well.
+  Answer a = get(network("a"));
+  a.body["properties"].as_object()["addressSpace"] =
+      JsonObject{{"addressPrefixes", JsonArray{"10.1.0.0/24", "10.2.0.0/16"}}};
+  EXPECT_EQ(put(network("a"), to_text(a.body)).code(), "VnetAddressSpacesOverlap");
+  // Who writes one side needs the right to peer on the other.
+  const std::string token =
+      make_person("netops", "4d97b98b-1d4f-4787-a291-c67834d212e7", network("inside-a"));
+  const Answer denied =
+      send_as(token, "PUT", network("inside-a") + "/virtualNetworkPeerings/p",
+              R"({"properties":{"remoteVirtualNetwork":{"id":")" + network("b") + R"("}}})");
+  EXPECT_EQ(denied.status, 403) << denied.text;
+  EXPECT_EQ(denied.code(), "LinkedAuthorizationFailed");
+}
+
+}  // namespace
+}  // namespace merlon::network
