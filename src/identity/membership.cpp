@@ -81,6 +81,11 @@ const store::TableSpec& signing_key_table() {
   return spec;
 }
 
+const store::ChangeLog& decision_changes() {
+  static const store::ChangeLog log("decision_changes", 4096);
+  return log;
+}
+
 const store::TableSpec& well_known_table() {
   static const store::TableSpec spec{"identity_well_known", {}};
   return spec;
@@ -118,6 +123,23 @@ Result<std::vector<Uuid>> relation_members(store::Reader& reader, const store::T
   }
 }
 
+Result<std::vector<std::pair<Uuid, Uuid>>> all_memberships(store::Reader& reader, const TenantId& tenant) {
+  std::vector<std::pair<Uuid, Uuid>> pairs;
+  store::Range range{.prefix = {}, .after = {}, .after_key = {}};
+  for (;;) {
+    const auto rows = TRY(reader.scan(membership_table(), tenant, range));
+    for (const store::Row& row : rows) {
+      const std::string_view key = row.key;
+      const auto group = Uuid::parse(key.substr(0, 36));
+      const auto member = key.size() == 73 ? Uuid::parse(key.substr(37)) : std::nullopt;
+      if (!group || !member) return internal_error("a membership has the malformed key " + row.key);
+      pairs.emplace_back(*group, *member);
+    }
+    if (rows.size() < range.limit) return pairs;
+    range.after = rows.back().key;
+  }
+}
+
 Result<void> Directory::add_member(store::Transaction& tx, const Uuid& group_id, const Uuid& member_id) {
   if (!TRY(store::get<Group>(tx, tenant_, group_id.text()))) return no_such_object(group_id);
   const auto found = TRY(find_object(tx, member_id));
@@ -138,13 +160,15 @@ Result<void> Directory::add_member(store::Transaction& tx, const Uuid& group_id,
     if (above + 1 + TRY(height(tx, tenant_, member_id, Direction::down)) > kDepthMax)
       return fail(ErrorKind::invalid, "Request_BadRequest", "Groups can be nested at most 64 deep.");
   }
-  return tx.put(membership_table(), tenant_, row);
+  TRY(tx.put(membership_table(), tenant_, row));
+  return decision_changes().note(tx, tenant_, random_, {"member/" + member_id.text()});
 }
 
 Result<void> Directory::remove_member(store::Transaction& tx, const Uuid& group_id, const Uuid& member_id) {
   const store::Row row = relation_row(group_id, member_id);
   if (!TRY(tx.get(membership_table(), tenant_, row.key))) return no_such_object(member_id);
-  return tx.erase(membership_table(), tenant_, row.key);
+  TRY(tx.erase(membership_table(), tenant_, row.key));
+  return decision_changes().note(tx, tenant_, random_, {"member/" + member_id.text()});
 }
 
 Result<std::vector<Uuid>> Directory::members(store::Reader& reader, const Uuid& group_id) {
@@ -191,9 +215,12 @@ Result<void> Directory::forget_relations(store::Transaction& tx, const Uuid& id)
   for (const store::TableSpec& table : {membership_table(), directory_role_table()})
     for (const Uuid& owner : TRY(relation_owners(tx, table, tenant_, id)))
       TRY(tx.erase(table, tenant_, relation_row(owner, id).key));
-  for (const Uuid& member : TRY(relation_members(tx, membership_table(), tenant_, id)))
+  std::vector<std::string> changed = {"member/" + id.text()};
+  for (const Uuid& member : TRY(relation_members(tx, membership_table(), tenant_, id))) {
     TRY(tx.erase(membership_table(), tenant_, relation_row(id, member).key));
-  return {};
+    changed.push_back("member/" + member.text());
+  }
+  return decision_changes().note(tx, tenant_, random_, changed);
 }
 
 }  // namespace merlon::identity
