@@ -7,8 +7,9 @@
 
 #include "access/access_state.h"
 #include "access/builtin_roles_data.h"
-#include "access/scope.h"
+#include "access/index_source.h"
 #include "base/text.h"
+#include "identity/membership.h"
 
 namespace merlon::access {
 namespace {
@@ -38,10 +39,23 @@ Result<std::shared_ptr<const CompiledRole>> Access::State::compile_row(const sto
   return role;
 }
 
-Access::Access(identity::Directory& directory, const Clock& clock)
-    : directory_(directory), clock_(clock), state_(std::make_unique<State>(embedded_roles())) {}
+std::optional<bool> Access::State::ask_index(const std::string& mark, const Question& question,
+                                             const ScopePath& scope, const Uuid& principal, Timestamp now,
+                                             const Use& use) {
+  const std::shared_lock lock(index_mutex);
+  if (!index || mark.empty() || index_mark != mark) return std::nullopt;
+  return index->judge(question, scope, principal, now, use).allowed();
+}
+
+Access::Access(identity::Directory& directory, const Clock& clock, Random& random)
+    : directory_(directory),
+      clock_(clock),
+      random_(random),
+      state_(std::make_unique<State>(embedded_roles(), directory.tenant(), clock, random)) {}
 
 Access::~Access() = default;
+
+Hierarchy& Access::hierarchy() { return state_->hierarchy; }
 
 Result<std::shared_ptr<const CompiledRole>> Access::compiled_role(store::Reader& reader, const Uuid& id) {
   if (auto built_in = state_->builtin.by_id(id)) return built_in;
@@ -56,35 +70,106 @@ Result<std::vector<Uuid>> Access::principal_and_groups(store::Reader& reader, co
   return ids;
 }
 
+Result<std::vector<std::string>> Access::scopes_around(store::Reader& reader, std::string_view scope) {
+  std::vector<std::string> scopes = scope_and_ancestors(scope);
+  if (scopes.size() < 2) return scopes;
+  for (std::string& group : TRY(state_->hierarchy.scopes_above(reader, scopes.front())))
+    scopes.insert(scopes.end() - 1, std::move(group));
+  return scopes;
+}
+
 // A row of another scope is passed over by its key alone, unread: a principal may hold thousands of
 // assignments.
-Result<std::vector<Grant>> Access::grants_at(store::Reader& reader, const std::vector<Uuid>& principals,
-                                             std::span<const std::string> scopes) {
-  std::vector<Grant> grants;
+Result<std::vector<CompiledGrant>> Access::grants_at(store::Reader& reader,
+                                                     const std::vector<Uuid>& principals,
+                                                     const std::vector<std::string>& scopes) {
+  std::vector<CompiledGrant> grants;
   for (const Uuid& principal : principals) {
     const auto rows =
         TRY(reader.find(RoleAssignment::table(), directory_.tenant(), "principal", principal.text()));
     for (const store::Row& row : rows) {
-      if (std::find(scopes.begin(), scopes.end(), scope_of_key(row.key)) == scopes.end()) continue;
-      Grant grant{.assignment = TRY(store::decode<RoleAssignment>(row)), .role = nullptr};
-      grant.role = TRY(compiled_role(reader, grant.assignment.role_definition_id));
-      grants.push_back(std::move(grant));
+      if (std::ranges::find(scopes, scope_of_key(row.key)) == scopes.end()) continue;
+      const auto assignment = TRY(store::decode<RoleAssignment>(row));
+      auto grant = compile(assignment, TRY(compiled_role(reader, assignment.role_definition_id)));
+      if (grant) grants.push_back(*std::move(grant));
     }
   }
   return grants;
 }
 
+Result<bool> Access::bring_index_to(store::Reader& reader, const std::string& mark) {
+  if (mark.empty() || dynamic_cast<store::Transaction*>(&reader) != nullptr) return false;
+  // One brings it forward; nobody waits for that.
+  const std::unique_lock refreshing(state_->refreshing, std::try_to_lock);
+  if (!refreshing.owns_lock()) return false;
+  const std::string& at = state_->index_mark;  // changes under `refreshing` alone
+  if (at == mark) return true;
+  if (store::ChangeLog::is_before(mark, at)) return false;  // an older snapshot, still in use
+  const auto what = at.empty() ? std::optional<std::vector<std::string>>()
+                               : TRY(identity::decision_changes().since(reader, directory_.tenant(), at));
+  IndexSource source(reader, directory_.tenant(), state_->hierarchy,
+                     [&](const Uuid& id) { return compiled_role(reader, id); });
+  if (what) {
+    IndexChanges changes = TRY(source.named(*what));
+    const std::unique_lock lock(state_->index_mutex);
+    state_->index->apply(std::move(changes));
+    state_->index_mark = mark;
+    return true;
+  }
+  auto fresh = std::make_unique<Index>(state_->hierarchy.root());
+  fresh->apply(TRY(source.everything()));
+  const std::unique_lock lock(state_->index_mutex);
+  state_->index = std::move(fresh);
+  state_->index_mark = mark;
+  return true;
+}
+
+Result<Access::View> Access::view(store::Reader& reader) {
+  return View(*this, reader, TRY(identity::decision_changes().mark(reader, directory_.tenant())));
+}
+
 Result<Decision> Access::check(store::Reader& reader, const identity::Principal& principal,
                                const Question& question) {
-  const std::vector<std::string> scopes = scope_and_ancestors(question.scope);
+  return TRY(view(reader)).check(principal, question);
+}
+
+Result<Decision> Access::View::check(const identity::Principal& principal, const Question& question) const {
+  const auto scope = ScopePath::parse(question.scope);
+  if (!scope || !refusal_of(question, principal.object_id).empty())
+    return access_.check_afresh(reader_, principal, question);
+  Decision decision;
+  const State::Use use = [&decision](const Asked& asked, const Verdict& verdict) {
+    decision = describe(asked, verdict);
+  };
+  const Timestamp now = access_.clock_.now();
+  const auto ask = [&] {
+    return access_.state_->ask_index(mark_, question, *scope, principal.object_id, now, use).has_value();
+  };
+  if (ask()) return decision;
+  if (TRY(access_.bring_index_to(reader_, mark_)) && ask()) return decision;
+  return access_.check_afresh(reader_, principal, question);
+}
+
+Result<bool> Access::View::allows(const identity::Principal& principal, const Question& question) const {
+  const auto scope = ScopePath::parse(question.scope);
+  if (!scope || !refusal_of(question, principal.object_id).empty()) return false;
+  const auto allowed =
+      access_.state_->ask_index(mark_, question, *scope, principal.object_id, access_.clock_.now(), {});
+  return allowed ? *allowed : TRY(check(principal, question)).allowed;
+}
+
+Result<Decision> Access::check_afresh(store::Reader& reader, const identity::Principal& principal,
+                                      const Question& question) {
+  const std::vector<std::string> scopes = TRY(scopes_around(reader, question.scope));
   const std::vector<Uuid> ids = TRY(principal_and_groups(reader, principal.object_id));
-  std::vector<DenyAssignment> denials;
+  std::vector<CompiledDenial> denials;
   for (const std::string& scope : scopes)
-    std::ranges::move(TRY(store::scan_all<DenyAssignment>(reader, directory_.tenant(), scope + "\n")),
-                      std::back_inserter(denials));
-  const std::vector<Grant> grants = TRY(grants_at(reader, ids, scopes));
+    for (const auto& denial : TRY(store::scan_all<DenyAssignment>(reader, directory_.tenant(), scope + "\n")))
+      if (auto compiled = compile(denial)) denials.push_back(*std::move(compiled));
+  const std::vector<CompiledGrant> grants = TRY(grants_at(reader, ids, scopes));
   return decide(question, {.object_id = principal.object_id,
                            .groups = std::span(ids).subspan(1),
+                           .scopes = scopes,
                            .denials = denials,
                            .grants = grants,
                            .now = clock_.now()});
@@ -95,11 +180,11 @@ Result<std::vector<Permission>> Access::permissions(store::Reader& reader,
                                                     std::string_view scope) {
   std::vector<Permission> result;
   std::set<std::string> seen;
-  const std::vector<std::string> scopes = scope_and_ancestors(scope);
+  const std::vector<std::string> scopes = TRY(scopes_around(reader, scope));
   const std::vector<Uuid> ids = TRY(principal_and_groups(reader, principal.object_id));
-  for (const Grant& grant : TRY(grants_at(reader, ids, scopes))) {
-    const std::string& condition = grant.assignment.condition;
-    if (!grant.role || !seen.insert(grant.assignment.role_definition_id.text() + condition).second) continue;
+  for (const CompiledGrant& grant : TRY(grants_at(reader, ids, scopes))) {
+    const std::string condition = grant.condition ? grant.condition->text : std::string();
+    if (!grant.role || !seen.insert(grant.role_id.text() + condition).second) continue;
     for (Permission permission : grant.role->definition.permissions) {
       if (permission.condition.empty())
         permission.condition = condition;

@@ -11,6 +11,7 @@
 
 #include "access/attributes.h"
 #include "base/clock.h"
+#include "base/random.h"
 #include "identity/directory.h"
 #include "identity/principal.h"
 #include "store/table.h"
@@ -96,27 +97,55 @@ struct Question {
   Attributes attributes{};
 };
 
-// Why: for `merlon role why`, for the ledger and for the 403 text.
+// Why: for `merlon role why`, checkAccess, the ledger and the 403 text. A refusal names what came nearest to
+// a grant, when there is such a thing.
 struct Decision {
   bool allowed = false;
   std::string assignment_id;  // full id of the deciding assignment (allowed), or of the deny assignment
-  std::string role_definition_id;
+  std::string nearest_assignment_id;  // of a refusal: the role assignment that came nearest
+  std::string role_definition_id;     // of the deciding or nearest assignment
   std::string role_name;
-  std::string matched_action;  // the pattern that matched: "*/read"
-  std::string through_group;   // group object id when the assignment is a group's
-  std::string reason;          // one sentence for people, also when denied
+  bool is_data = false;              // the role's dataActions were looked at, not its actions
+  std::optional<size_t> permission;  // which of the role's (or deny assignment's) permissions
+  std::string matched_action;        // the pattern in it that matched: "*/read"
+  std::string left_out_by;           // the pattern of notActions that takes it away again
+  std::string condition;             // that held (allowed), or that stood in the way
+  std::string through_group;         // group object id when the assignment is a group's
+  std::string reason;                // one sentence for people, also when denied
 };
 
-struct CompiledRole;  // decide.h
-struct Grant;
+class Hierarchy;      // hierarchy.h: the management groups
+struct CompiledRole;  // compiled.h
+struct CompiledGrant;
 
 class Access {
  public:
-  explicit Access(identity::Directory& directory, const Clock& clock);
+  Access(identity::Directory& directory, const Clock& clock, Random& random);
   ~Access();
 
   Result<Decision> check(store::Reader& reader, const identity::Principal& principal,
                          const Question& question);
+  // For many questions in one snapshot or transaction, which must not change anything between them. Valid as
+  // long as the reader.
+  class View {
+   public:
+    Result<Decision> check(const identity::Principal& principal, const Question& question) const;
+    Result<bool> allows(const identity::Principal& principal, const Question& question) const;
+
+   private:
+    friend class Access;
+    View(Access& access, store::Reader& reader, std::string mark)
+        : access_(access), reader_(reader), mark_(std::move(mark)) {}
+    Access& access_;
+    store::Reader& reader_;
+    std::string mark_;
+  };
+  Result<View> view(store::Reader& reader);
+  // The same answer from the rows themselves, with nothing kept from before: what check() does in a
+  // transaction that has changed something, and what tests compare it with.
+  Result<Decision> check_afresh(store::Reader& reader, const identity::Principal& principal,
+                                const Question& question);
+
   // The caller's permissions at a scope, for Microsoft.Authorization/permissions.
   Result<std::vector<Permission>> permissions(store::Reader& reader, const identity::Principal& principal,
                                               std::string_view scope);
@@ -156,23 +185,39 @@ class Access {
   Result<std::vector<DenyAssignment>> deny_assignments(store::Reader& reader, std::string_view scope,
                                                        Reach reach);
 
+  // Management groups. Who changes the tree then asks require_assignable_below(), in the same transaction.
+  Hierarchy& hierarchy();
+  // The scope, those around it, the management groups above them, and "/": in lower case, nearest first.
+  // Empty for text that is no scope.
+  Result<std::vector<std::string>> scopes_around(store::Reader& reader, std::string_view scope);
+  // 400 unless each custom role that is assigned at the scope or below it is assignable where it is: a move
+  // must not part an assignment from its definition (Azure docs, management-groups/overview.md).
+  Result<void> require_assignable_below(store::Reader& reader, std::string_view scope);
+
   // When a scope is deleted its assignments and deny assignments go too, with those inside it.
   Result<void> forget_scope(store::Transaction& tx, std::string_view scope);
 
  private:
-  struct State;  // the built-in roles, compiled; custom roles as they were last read
+  struct State;  // the built-in roles, compiled; custom roles as they were last read; the index
   Result<std::shared_ptr<const CompiledRole>> compiled_role(store::Reader& reader, const Uuid& id);
-  Result<std::vector<Grant>> grants_at(store::Reader& reader, const std::vector<Uuid>& principals,
-                                       std::span<const std::string> scopes);
+  Result<std::vector<CompiledGrant>> grants_at(store::Reader& reader, const std::vector<Uuid>& principals,
+                                               const std::vector<std::string>& scopes);
+  Result<bool> bring_index_to(store::Reader& reader, const std::string& mark);
+  Result<std::vector<std::string>> key_prefixes(store::Reader& reader, std::string_view scope, Reach reach);
+  template <store::Record T>
+  Result<std::vector<T>> rows_in_reach(store::Reader& reader, std::string_view scope, Reach reach);
+  Result<bool> is_assignable_at(store::Reader& reader, const RoleDefinition& role, std::string_view scope);
+  Result<void> note(store::Transaction& tx, const std::vector<std::string>& what);
+
   identity::Directory& directory_;
   const Clock& clock_;
+  Random& random_;
   std::unique_ptr<State> state_;
 };
 
 // `*` matches any run of characters, '/' included; case does not count (rbac.md, Evaluation 5).
 bool action_matches(std::string_view pattern, std::string_view action);
-// The scope, every scope around it, and "/": in lower case, nearest first. Empty for text that is no scope.
-// Management groups are scopes of their own; subscriptions have no group above them.
+// The same without management groups, from the text alone.
 std::vector<std::string> scope_and_ancestors(std::string_view scope);
 
 }  // namespace merlon::access

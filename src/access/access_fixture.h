@@ -101,7 +101,7 @@ class AccessFixture : public testing::Test {
   ManualClock clock_;
   crypto::SystemRandom random_;
   identity::Directory directory_{TenantId{uuid("0f0f0f0f-0000-0000-0000-000000000001")}, clock_, random_};
-  Access access_{directory_, clock_};
+  Access access_{directory_, clock_, random_};
 };
 
 }  // namespace merlon::access

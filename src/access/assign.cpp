@@ -1,8 +1,11 @@
 // Role assignments and deny assignments: what may be made, changed and removed (rbac.md, "Limits and rules").
+#include <algorithm>
+#include <iterator>
+
 #include "access/access_state.h"
-#include "access/condition.h"
-#include "access/scoped_rows.h"
+#include "access/index_source.h"
 #include "base/text.h"
+#include "identity/membership.h"
 
 namespace merlon::access {
 namespace {
@@ -25,14 +28,6 @@ Result<void> require_condition(const std::string& condition, std::string& versio
                 "conditionVersion");
   TRY(Condition::parse(condition));
   return {};
-}
-
-bool is_assignable_at(const RoleDefinition& role, std::string_view normal) {
-  for (const std::string& assignable : role.assignable_scopes) {
-    const auto outer = normal_scope(assignable);
-    if (outer && is_at_or_below(normal, *outer)) return true;
-  }
-  return false;
 }
 
 Result<void> require_room(store::Reader& reader, const TenantId& tenant, const std::string& normal) {
@@ -79,6 +74,63 @@ Result<void> require_new(store::Reader& reader, const TenantId& tenant, const Ro
 }
 
 }  // namespace
+
+Result<void> Access::note(store::Transaction& tx, const std::vector<std::string>& what) {
+  return identity::decision_changes().note(tx, directory_.tenant(), random_, what);
+}
+
+Result<bool> Access::is_assignable_at(store::Reader& reader, const RoleDefinition& role,
+                                      std::string_view scope) {
+  if (role.built_in) return true;
+  const std::vector<std::string> around = TRY(scopes_around(reader, scope));
+  return std::ranges::any_of(role.assignable_scopes, [&](const std::string& assignable) {
+    const auto normal = normal_scope(assignable);
+    return normal && std::ranges::find(around, *normal) != around.end();
+  });
+}
+
+Result<void> Access::require_assignable_below(store::Reader& reader, std::string_view scope) {
+  for (const RoleAssignment& assignment : TRY(assignments(reader, scope, Reach::at_and_below))) {
+    const auto role = TRY(compiled_role(reader, assignment.role_definition_id));
+    if (!role || TRY(is_assignable_at(reader, role->definition, assignment.scope))) continue;
+    return fail(ErrorKind::invalid, "BadRequest",
+                "The custom role '" + role->definition.name + "' is assigned at " + assignment.scope + " (" +
+                    assignment.id.text() +
+                    ") and would not be assignable there after this move. Remove the assignment, or add a "
+                    "scope that stays above it to the role's assignableScopes.");
+  }
+  return {};
+}
+
+// The beginnings of the keys ("{scope}\n{id}") of all rows in reach.
+Result<std::vector<std::string>> Access::key_prefixes(store::Reader& reader, std::string_view scope,
+                                                      Reach reach) {
+  if (reach == Reach::all) return std::vector<std::string>{""};
+  const std::string normal = TRY(require_scope(scope));
+  std::vector<std::string> prefixes;
+  if (reach == Reach::at_and_above) {
+    for (const std::string& around : TRY(scopes_around(reader, normal))) prefixes.push_back(around + "\n");
+    return prefixes;
+  }
+  if (reach == Reach::at_scope) return std::vector<std::string>{normal + "\n"};
+  if (normal == "/") return std::vector<std::string>{""};
+  if (!is_management_group(normal)) return std::vector<std::string>{normal + "\n", normal + "/"};
+  const std::string id = management_group_of(normal);
+  if (state_->hierarchy.is_root(id))
+    return std::vector<std::string>{std::string(kManagementGroups), "/subscriptions/"};
+  for (const std::string& below : TRY(state_->hierarchy.scopes_below(reader, id)))
+    for (const char* end : {"\n", "/"}) prefixes.push_back(below + end);
+  return prefixes;
+}
+
+template <store::Record T>
+Result<std::vector<T>> Access::rows_in_reach(store::Reader& reader, std::string_view scope, Reach reach) {
+  std::vector<T> records;
+  for (const std::string& prefix : TRY(key_prefixes(reader, scope, reach)))
+    std::ranges::move(TRY(store::scan_all<T>(reader, directory_.tenant(), prefix)),
+                      std::back_inserter(records));
+  return records;
+}
 
 Result<RoleAssignment> Access::complete(store::Reader& reader, RoleAssignment assignment) {
   if (assignment.principal_id.is_nil())
@@ -142,6 +194,7 @@ Result<RoleAssignment> Access::assign(store::Transaction& tx, RoleAssignment ass
     existing.updated = assignment.updated;
     existing.updated_by = assignment.updated_by.empty() ? assignment.created_by : assignment.updated_by;
     TRY(store::put(tx, tenant, existing));
+    TRY(note(tx, {assignment_change(existing.key())}));
     return existing;
   }
 
@@ -151,7 +204,7 @@ Result<RoleAssignment> Access::assign(store::Transaction& tx, RoleAssignment ass
                 "The specified role definition with ID '" + assignment.role_definition_id.text() +
                     "' does not exist. List the roles to find the right id.",
                 "roleDefinitionId");
-  if (!is_assignable_at(role->definition, normal))
+  if (!TRY(is_assignable_at(tx, role->definition, normal)))
     return fail(ErrorKind::invalid, "RoleDefinitionNotAssignableAtScope",
                 "The role '" + role->definition.name + "' cannot be assigned at " + assignment.scope +
                     ". Assign it at or below one of its assignableScopes, or add this scope to them.",
@@ -162,6 +215,7 @@ Result<RoleAssignment> Access::assign(store::Transaction& tx, RoleAssignment ass
   assignment.created = assignment.updated;
   if (assignment.updated_by.empty()) assignment.updated_by = assignment.created_by;
   TRY(store::put(tx, tenant, assignment));
+  TRY(note(tx, {assignment_change(assignment.key())}));
   return assignment;
 }
 
@@ -174,13 +228,15 @@ Result<std::optional<RoleAssignment>> Access::assignment(store::Reader& reader, 
 Result<std::optional<RoleAssignment>> Access::unassign(store::Transaction& tx, std::string_view scope,
                                                        const Uuid& id) {
   auto existing = TRY(assignment(tx, scope, id));
-  if (existing) TRY(store::erase<RoleAssignment>(tx, directory_.tenant(), existing->key()));
+  if (!existing) return existing;
+  TRY(store::erase<RoleAssignment>(tx, directory_.tenant(), existing->key()));
+  TRY(note(tx, {assignment_change(existing->key())}));
   return existing;
 }
 
 Result<std::vector<RoleAssignment>> Access::assignments(store::Reader& reader, std::string_view scope,
                                                         Reach reach) {
-  return scoped_rows<RoleAssignment>(reader, directory_.tenant(), scope, reach);
+  return rows_in_reach<RoleAssignment>(reader, scope, reach);
 }
 
 Result<DenyAssignment> Access::deny(store::Transaction& tx, DenyAssignment assignment) {
@@ -196,6 +252,7 @@ Result<DenyAssignment> Access::deny(store::Transaction& tx, DenyAssignment assig
   assignment.updated = clock_.now();
   assignment.created = existing ? existing->created : assignment.updated;
   TRY(store::put(tx, directory_.tenant(), assignment));
+  TRY(note(tx, {denial_change(assignment.key())}));
   return assignment;
 }
 
@@ -203,22 +260,28 @@ Result<bool> Access::undeny(store::Transaction& tx, std::string_view scope, cons
   const std::string key = TRY(require_scope(scope)) + "\n" + id.text();
   if (!TRY(tx.get(DenyAssignment::table(), directory_.tenant(), key))) return false;
   TRY(store::erase<DenyAssignment>(tx, directory_.tenant(), key));
+  TRY(note(tx, {denial_change(key)}));
   return true;
 }
 
 Result<std::vector<DenyAssignment>> Access::deny_assignments(store::Reader& reader, std::string_view scope,
                                                              Reach reach) {
-  return scoped_rows<DenyAssignment>(reader, directory_.tenant(), scope, reach);
+  return rows_in_reach<DenyAssignment>(reader, scope, reach);
 }
 
 Result<void> Access::forget_scope(store::Transaction& tx, std::string_view scope) {
   const std::string normal = TRY(require_scope(scope));
   if (normal == "/") return internal_error("forget_scope was asked to forget the root");
-  for (const RoleAssignment& gone : TRY(assignments(tx, normal, Reach::at_and_below)))
+  std::vector<std::string> changes;
+  for (const RoleAssignment& gone : TRY(assignments(tx, normal, Reach::at_and_below))) {
     TRY(store::erase<RoleAssignment>(tx, directory_.tenant(), gone.key()));
-  for (const DenyAssignment& gone : TRY(deny_assignments(tx, normal, Reach::at_and_below)))
+    changes.push_back(assignment_change(gone.key()));
+  }
+  for (const DenyAssignment& gone : TRY(deny_assignments(tx, normal, Reach::at_and_below))) {
     TRY(store::erase<DenyAssignment>(tx, directory_.tenant(), gone.key()));
-  return {};
+    changes.push_back(denial_change(gone.key()));
+  }
+  return note(tx, changes);
 }
 
 }  // namespace merlon::access

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "access/decide.h"
+#include "access/compiled.h"
 
 namespace merlon::access {
 

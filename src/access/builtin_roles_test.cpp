@@ -1,5 +1,6 @@
 // Facts about the embedded roles that people rely on.
 #include "access/builtin_roles.h"
+#include "access/decide.h"
 
 #include <gtest/gtest.h>
 
@@ -23,12 +24,18 @@ class BuiltinRolesTest : public testing::Test {
     EXPECT_TRUE(found) << role;
     if (!found) return false;
     const Uuid principal = *Uuid::parse("11111111-1111-1111-1111-111111111111");
-    Grant grant{.assignment = {}, .role = found};
-    grant.assignment.scope = "/";
-    grant.assignment.principal_id = principal;
-    const Question question{.action = action, .scope = "/subscriptions/s", .kind = kind};
-    return decide(question,
-                  {.object_id = principal, .groups = {}, .denials = {}, .grants = {&grant, 1}, .now = {}})
+    RoleAssignment assignment;
+    assignment.scope = "/";
+    assignment.principal_id = principal;
+    const auto grant = compile(assignment, found);
+    const std::string question_scope = "/subscriptions/s";
+    const Question question{.action = action, .scope = question_scope, .kind = kind};
+    return decide(question, {.object_id = principal,
+                             .groups = {},
+                             .scopes = scope_and_ancestors(question_scope),
+                             .denials = {},
+                             .grants = {&*grant, 1},
+                             .now = {}})
         .allowed;
   }
 
@@ -44,9 +51,9 @@ TEST_F(BuiltinRolesTest, AllAreThereAndEveryConditionParses) {
     EXPECT_TRUE(role->definition.built_in);
     EXPECT_EQ(roles_->by_id(role->definition.id), role);
     for (const CompiledPermission& permission : role->permissions) {
-      if (!permission.conditional) continue;
+      if (!permission.condition) continue;
       ++conditional;
-      EXPECT_TRUE(permission.condition) << role->definition.name;
+      EXPECT_TRUE(permission.condition->parsed) << role->definition.name;
     }
   }
   EXPECT_GT(conditional, 25U);

@@ -3,8 +3,7 @@
 #include <algorithm>
 
 #include "access/access_state.h"
-#include "access/condition.h"
-#include "access/scope.h"
+#include "access/index_source.h"
 #include "base/text.h"
 
 namespace merlon::access {
@@ -111,6 +110,7 @@ Result<RoleDefinition> Access::put_role(store::Transaction& tx, RoleDefinition r
   if (role.updated_by.empty()) role.updated_by = role.created_by;
   if (existing) role.created_by = existing->created_by;
   TRY(store::put(tx, tenant, role));
+  TRY(note(tx, {role_change(role.id)}));
   return role;
 }
 
@@ -126,6 +126,7 @@ Result<std::optional<RoleDefinition>> Access::delete_role(store::Transaction& tx
                 "The role '" + existing->name + "' still has " + std::to_string(holders.size()) +
                     " role assignments. Remove them first.");
   TRY(store::erase<RoleDefinition>(tx, directory_.tenant(), existing->key()));
+  TRY(note(tx, {role_change(id)}));
   return existing;
 }
 

@@ -1,47 +1,72 @@
 // The decision itself, apart from where its facts are kept (rbac.md, "Evaluation algorithm").
 #pragma once
 
-#include <memory>
-#include <optional>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "access/access.h"
-#include "access/condition.h"
-#include "access/pattern.h"
+#include "access/compiled.h"
 
 namespace merlon::access {
 
-struct CompiledPermission {
-  std::vector<Pattern> actions, not_actions, data_actions, not_data_actions;
-  bool conditional = false;
-  std::optional<Condition> condition;  // none although conditional: it could not be read, and never holds
+// What concerns one question: the deny assignments and the principal's grants at the scope and around it, in
+// the order in which they are looked at. Nearest scope first, then by id, so that the answer to a question
+// does not depend on how the facts were found.
+struct Candidates {
+  std::vector<const CompiledDenial*> denials;
+  std::vector<const CompiledGrant*> grants;
 };
 
-struct CompiledRole {
-  RoleDefinition definition;
-  std::vector<CompiledPermission> permissions;
-};
-
-std::vector<CompiledPermission> compile(const std::vector<Permission>& permissions);
-CompiledRole compile(RoleDefinition definition);
-
-struct Grant {
-  RoleAssignment assignment;
-  std::shared_ptr<const CompiledRole> role;
-};
-
-struct Facts {
-  Uuid object_id;
-  std::span<const Uuid> groups;  // transitive
-  std::span<const DenyAssignment> denials;
-  std::span<const Grant> grants;
+struct Asked {
+  const Question& question;
+  std::string_view lower_action;
+  std::string_view scope;  // normal form
+  const Uuid& object_id;
+  const std::function<bool(const Uuid&)>& is_held;  // the principal itself, or a group that it is in
   Timestamp now;
 };
 
-// Looks at scopes and principals itself: facts that do not concern the question change nothing.
+// What decided, or, of a refusal, what came nearest to a grant. Points into the candidates.
+struct Verdict {
+  enum class Outcome {
+    allowed,
+    denied,  // by a deny assignment
+    // From here on refused, ordered by how near it was.
+    no_assignment,
+    not_listed,           // there are roles, none of which lists the action
+    left_out,             // a role lists it and takes it away again
+    condition_unmet,      // a condition that says no
+    condition_undecided,  // a condition that asks for what is not known
+  };
+  Outcome outcome = Outcome::no_assignment;
+  const CompiledGrant* grant = nullptr;
+  const CompiledDenial* denial = nullptr;
+  size_t permission = 0;  // of the role, or of the deny assignment
+  const Pattern* pattern = nullptr;
+  const Pattern* left_out_by = nullptr;
+  const CompiledCondition* condition = nullptr;  // that held, or did not
+  bool allowed() const { return outcome == Outcome::allowed; }
+};
+
+Verdict judge(const Asked& asked, const Candidates& candidates);
+// The verdict in words, for people, the ledger and the 403 text.
+Decision describe(const Asked& asked, const Verdict& verdict);
+
+// All facts that may concern a question. What does not concern it changes nothing.
+struct Facts {
+  Uuid object_id;
+  std::span<const Uuid> groups;         // transitive
+  std::span<const std::string> scopes;  // the question's scope and those around it, nearest first
+  std::span<const CompiledDenial> denials;
+  std::span<const CompiledGrant> grants;
+  Timestamp now;
+};
 Decision decide(const Question& question, const Facts& facts);
+
+// Why a question that is malformed is refused; empty for one that is not.
+std::string refusal_of(const Question& question, const Uuid& object_id);
+Decision refuse(std::string reason);
 
 // "{scope}/providers/Microsoft.Authorization/{type}/{id}", with nothing before "/providers" for the root.
 std::string authorization_id(std::string_view scope, std::string_view type, const Uuid& id);

@@ -25,6 +25,11 @@ Permission control(std::vector<std::string> actions, std::vector<std::string> no
   return permission;
 }
 
+struct Grant {
+  RoleAssignment assignment;
+  std::shared_ptr<const CompiledRole> role;
+};
+
 Grant grant(const std::string& name, std::vector<Permission> permissions, const std::string& scope,
             const Uuid& principal = kAda) {
   RoleDefinition definition;
@@ -52,8 +57,18 @@ struct World {
   std::vector<DenyAssignment> denials;
   std::vector<Grant> grants;
   Decision ask(const Question& question, const Uuid& who = kAda) const {
-    return decide(question,
-                  {.object_id = who, .groups = groups, .denials = denials, .grants = grants, .now = {}});
+    std::vector<CompiledGrant> compiled_grants;
+    for (const Grant& grant : grants)
+      if (auto compiled = compile(grant.assignment, grant.role)) compiled_grants.push_back(*compiled);
+    std::vector<CompiledDenial> compiled_denials;
+    for (const DenyAssignment& denial : denials)
+      if (auto compiled = compile(denial)) compiled_denials.push_back(*compiled);
+    return decide(question, {.object_id = who,
+                             .groups = groups,
+                             .scopes = scope_and_ancestors(question.scope),
+                             .denials = compiled_denials,
+                             .grants = compiled_grants,
+                             .now = {}});
   }
   bool may(const std::string& action, const std::string& scope = kVm,
            ActionKind kind = ActionKind::control) const {

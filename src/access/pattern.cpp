@@ -1,5 +1,5 @@
-// Wildcard matching without recursion: the only state is where the last star was, so the worst case is the
-// product of the two lengths and no pattern can make it exponential.
+// Wildcard matching without recursion and without going back over more than one star: the worst case is the
+// product of the two lengths, and no pattern can make it exponential.
 #include "access/pattern.h"
 
 #include <algorithm>
@@ -18,27 +18,20 @@ size_t next_character(std::string_view text, size_t at) {
   return at;
 }
 
+// Each piece between two stars is taken where it is found first: a later place never makes more room for the
+// pieces after it. The text is walked once, whatever the pattern.
 bool star_matches(std::string_view pattern, std::string_view text) {
-  size_t p = 0;
-  size_t t = 0;
-  size_t star = std::string_view::npos;
-  size_t resume = 0;
-  while (t < text.size()) {
-    if (p < pattern.size() && pattern[p] == '*') {
-      star = p++;
-      resume = t;
-    } else if (p < pattern.size() && pattern[p] == text[t]) {
-      ++p;
-      ++t;
-    } else if (star != std::string_view::npos) {
-      p = star + 1;
-      t = ++resume;
-    } else {
-      return false;
-    }
+  size_t star = pattern.find('*');
+  if (!text.starts_with(pattern.substr(0, star))) return false;
+  text.remove_prefix(star);
+  for (;;) {
+    pattern.remove_prefix(star + 1);
+    star = pattern.find('*');
+    if (star == std::string_view::npos) return text.ends_with(pattern);
+    const size_t found = text.find(pattern.substr(0, star));
+    if (found == std::string_view::npos) return false;
+    text.remove_prefix(found + star);
   }
-  while (p < pattern.size() && pattern[p] == '*') ++p;
-  return p == pattern.size();
 }
 
 struct LikeElement {

@@ -13,6 +13,8 @@ class Pattern {
   explicit Pattern(std::string text);
   bool matches(std::string_view lower_action) const;  // the action in lower case
   const std::string& text() const { return text_; }   // as it was written
+  // What comes before the first star, in lower case; all of it when there is none.
+  std::string_view stem() const { return std::string_view(lower_).substr(0, first_star_); }
 
  private:
   std::string text_;

@@ -2,6 +2,7 @@
 #include <array>
 
 #include "access/access.h"
+#include "access/hierarchy.h"
 #include "base/text.h"
 #include "base/time_text.h"
 
@@ -113,7 +114,8 @@ Result<void> audit_from_json(const JsonObject& json, T& record) {
 
 const std::vector<store::TableSpec>& tables() {
   static const std::vector<store::TableSpec> all = {RoleDefinition::table(), RoleAssignment::table(),
-                                                    DenyAssignment::table()};
+                                                    DenyAssignment::table(), ManagementGroup::table(),
+                                                    SubscriptionPlace::table()};
   return all;
 }
 

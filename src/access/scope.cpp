@@ -2,8 +2,6 @@
 // assignment.
 #include "access/scope.h"
 
-#include <algorithm>
-
 #include "access/access.h"
 #include "base/text.h"
 
@@ -11,64 +9,55 @@ namespace merlon::access {
 namespace {
 
 constexpr size_t kScopeBytesMax = 2048;
-constexpr size_t kSegmentsMax = 64;
 
-bool is_segment(std::string_view segment) {
-  if (segment.empty() || segment == "." || segment == "..") return false;
-  return std::none_of(segment.begin(), segment.end(), [](char c) {
-    const auto byte = static_cast<unsigned char>(c);
-    return byte < 0x20 || byte == 0x7f || c == '?' || c == '#' || c == '%' || c == '\\' || c == '*';
-  });
+bool is_forbidden(char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  return byte < 0x20 || byte == 0x7f || c == '?' || c == '#' || c == '%' || c == '\\' || c == '*';
 }
 
-// The segments in lower case; nothing when one of them is malformed.
-std::optional<std::vector<std::string>> segments_of(std::string_view scope) {
-  if (scope.empty() || scope.front() != '/' || scope.size() > kScopeBytesMax) return std::nullopt;
-  scope.remove_prefix(1);
-  if (scope.ends_with('/')) scope.remove_suffix(1);
-  std::vector<std::string> segments;
-  if (scope.empty()) return segments;
-  for (const std::string_view part : split(scope, '/')) {
-    if (!is_segment(part) || segments.size() == kSegmentsMax) return std::nullopt;
-    segments.push_back(ascii_lower(part));
-  }
-  return segments;
-}
-
-std::string join_first(const std::vector<std::string>& segments, size_t count) {
-  std::string out;
-  for (size_t i = 0; i < count; ++i) out += "/" + segments[i];
-  return out;
-}
-
-// After how many segments a scope ends: pairs of type and name, where "providers" takes namespace, type and
-// name.
-std::vector<size_t> boundaries(const std::vector<std::string>& segments) {
-  std::vector<size_t> ends;
-  size_t at = 0;
-  while (at < segments.size()) {
-    at += segments[at] == "providers" ? 4 : 2;
-    if (at <= segments.size()) ends.push_back(at);
-  }
-  return ends;
-}
+bool is_segment(std::string_view segment) { return !segment.empty() && segment != "." && segment != ".."; }
 
 }  // namespace
 
+std::optional<ScopePath> ScopePath::parse(std::string_view scope) {
+  ScopePath path;
+  if (scope == "/") {
+    path.text_ = scope;
+    return path;
+  }
+  if (scope.ends_with('/')) scope.remove_suffix(1);
+  if (scope.empty() || scope.front() != '/' || scope.size() > kScopeBytesMax) return std::nullopt;
+  path.text_.reserve(scope.size());
+  size_t segments = 0;
+  size_t next_end =
+      0;  // segments of the next scope around it: a type and a name, or "providers" and three more
+  for (size_t at = 0; at < scope.size();) {
+    const size_t begin = at + 1;
+    path.text_ += '/';
+    for (at = begin; at < scope.size() && scope[at] != '/'; ++at) {
+      if (is_forbidden(scope[at])) return std::nullopt;
+      path.text_ += ascii_lower(scope[at]);
+    }
+    const std::string_view segment = std::string_view(path.text_).substr(begin);
+    if (!is_segment(segment) || segments == kSegmentsMax) return std::nullopt;
+    if (segments == next_end) next_end += segment == "providers" ? 4 : 2;
+    if (++segments == next_end) path.ends_[path.count_++] = static_cast<uint16_t>(path.text_.size());
+  }
+  path.collection_ = segments != next_end;
+  if (path.collection_) path.ends_[path.count_++] = static_cast<uint16_t>(path.text_.size());
+  return path;
+}
+
 std::optional<std::string> normal_question_scope(std::string_view scope) {
-  if (scope == "/") return "/";
-  const auto segments = segments_of(scope);
-  if (!segments || segments->empty()) return std::nullopt;
-  return join_first(*segments, segments->size());
+  auto path = ScopePath::parse(scope);
+  if (!path) return std::nullopt;
+  return path->text();
 }
 
 std::optional<std::string> normal_scope(std::string_view scope) {
-  const auto normal = normal_question_scope(scope);
-  if (!normal || *normal == "/") return normal;
-  const auto segments = segments_of(*normal);
-  const std::vector<size_t> ends = boundaries(*segments);
-  if (ends.empty() || ends.back() != segments->size()) return std::nullopt;
-  return normal;
+  auto path = ScopePath::parse(scope);
+  if (!path || path->is_collection()) return std::nullopt;
+  return path->text();
 }
 
 Result<std::string> require_scope(std::string_view scope) {
@@ -83,8 +72,14 @@ Result<std::string> require_scope(std::string_view scope) {
 }
 
 bool is_management_group(std::string_view normal) {
-  return normal.starts_with("/providers/microsoft.management/managementgroups/") &&
-         std::count(normal.begin(), normal.end(), '/') == 4;
+  return normal.starts_with(kManagementGroups) &&
+         normal.find('/', kManagementGroups.size()) == std::string_view::npos;
+}
+
+std::string management_group_of(std::string_view normal) {
+  if (!normal.starts_with(kManagementGroups)) return {};
+  normal.remove_prefix(kManagementGroups.size());
+  return std::string(normal.substr(0, normal.find('/')));
 }
 
 bool is_subscription_or_below(std::string_view normal) { return normal.starts_with("/subscriptions/"); }
@@ -101,13 +96,10 @@ bool is_at_or_below(std::string_view inner, std::string_view outer) {
 }
 
 std::vector<std::string> scope_and_ancestors(std::string_view scope) {
-  if (scope == "/") return {"/"};
-  const auto segments = segments_of(scope);
-  if (!segments || segments->empty()) return {};
-  std::vector<size_t> ends = boundaries(*segments);
-  if (ends.empty() || ends.back() != segments->size()) ends.push_back(segments->size());
+  const auto path = ScopePath::parse(scope);
+  if (!path) return {};
   std::vector<std::string> scopes;
-  for (auto end = ends.rbegin(); end != ends.rend(); ++end) scopes.push_back(join_first(*segments, *end));
+  for (size_t i = 0; i < path->count(); ++i) scopes.emplace_back(path->nearest(i));
   scopes.emplace_back("/");
   return scopes;
 }

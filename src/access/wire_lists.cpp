@@ -46,12 +46,19 @@ void sort_by_key(std::vector<T>& records) {
   std::ranges::sort(records, {}, [](const T& record) { return record.key(); });
 }
 
-bool is_listed_at(const RoleDefinition& role, const std::string& normal, bool and_below) {
+// What can be assigned at the scope; with `and_below` also what can be assigned only inside it.
+Result<bool> is_listed_at(Access& access, store::Reader& reader, const RoleDefinition& role,
+                          const std::string& normal, const std::vector<std::string>& around, bool and_below) {
   if (role.built_in) return true;
-  return std::ranges::any_of(role.assignable_scopes, [&](const std::string& assignable) {
+  for (const std::string& assignable : role.assignable_scopes) {
     const auto outer = normal_scope(assignable);
-    return outer && (is_at_or_below(normal, *outer) || (and_below && is_at_or_below(*outer, normal)));
-  });
+    if (!outer) continue;
+    if (std::ranges::find(around, *outer) != around.end()) return true;
+    if (!and_below) continue;
+    const auto around_it = TRY(access.scopes_around(reader, *outer));
+    if (std::ranges::find(around_it, normal) != around_it.end()) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -66,11 +73,14 @@ Result<std::vector<RoleDefinition>> list_role_definitions(Access& access, store:
   } else {
     roles = TRY(access.roles(reader));
   }
-  std::erase_if(roles, [&](const RoleDefinition& role) {
-    if (filter.role_type && (*filter.role_type == "BuiltInRole") != role.built_in) return true;
-    return !is_listed_at(role, normal, filter.at_scope_and_below);
-  });
-  return roles;
+  const std::vector<std::string> around = TRY(access.scopes_around(reader, normal));
+  std::vector<RoleDefinition> listed;
+  for (RoleDefinition& role : roles) {
+    if (filter.role_type && (*filter.role_type == "BuiltInRole") != role.built_in) continue;
+    if (TRY(is_listed_at(access, reader, role, normal, around, filter.at_scope_and_below)))
+      listed.push_back(std::move(role));
+  }
+  return listed;
 }
 
 Result<std::vector<RoleAssignment>> list_role_assignments(Access& access, store::Reader& reader,

@@ -110,7 +110,7 @@ class ResourceFixture : public testing::Test {
     ledger_ = must(ledger::Ledger::open(*store_, *seal_, clock_, random_, tenant_));
     directory_ = std::make_unique<identity::Directory>(tenant_, clock_, random_);
     issuer_ = must(identity::Issuer::open(*store_, *seal_, clock_, random_, issuer_parameters()));
-    access_ = std::make_unique<access::Access>(*directory_, clock_);
+    access_ = std::make_unique<access::Access>(*directory_, clock_, random_);
     core_.reset(new Core{.store = *store_,
                          .seal = *seal_,
                          .ledger = *ledger_,

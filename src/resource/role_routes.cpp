@@ -1,5 +1,7 @@
 // Microsoft.Authorization's things: role definitions, role assignments and deny assignments at any scope.
 // What they look like is access/wire.h's; who may change them is decided here, as for anything else.
+#include "access/hierarchy.h"
+#include "access/scope.h"
 #include "access/wire.h"
 #include "base/text.h"
 #include "resource/state.h"
@@ -26,6 +28,8 @@ net::Response list_response(const std::vector<Item>& items, const ToJson& to_jso
 
 // A right is given on what exists: one prepared for a thing to come would be there before its owner is.
 Result<void> require_scope(const State& state, store::Reader& reader, const ResourceId& scope) {
+  const std::string group = access::management_group_of(scope.key());
+  if (!group.empty()) TRY(state.core.access.hierarchy().require(reader, group));
   TRY(state.groups.require(reader, scope));
   const bool ours =
       state.types.find(scope.type()) != nullptr || state.types.find_embedded(scope.type()) != nullptr;
@@ -131,6 +135,15 @@ Result<net::Response> get_definition(State& state, const Call& call, store::Read
               "The specified role definition with ID '" + id.text() + "' does not exist.");
 }
 
+Result<net::Response> get_denial(const State& state, const Call& call, store::Reader& reader) {
+  const Uuid id = TRY(name_of(call, "InvalidDenyAssignmentId"));
+  for (const auto& denial : TRY(state.core.access.deny_assignments(reader, call.parameter("+scope"),
+                                                                   access::Access::Reach::at_scope)))
+    if (denial.id == id) return json_response(200, access::deny_assignment_json(denial));
+  return fail(ErrorKind::not_found, "DenyAssignmentNotFound",
+              "The deny assignment '" + id.text() + "' is not found.");
+}
+
 Route role_route(std::string method, std::string type, bool named, std::string verb, std::string summary) {
   Route route;
   route.method = std::move(method);
@@ -209,6 +222,9 @@ void add_role_routes(State& state, const AddRoute& add) {
         access::deny_assignment_json);
   };
   add(std::move(denials));
+  Route denial = role_route("GET", "denyAssignments", true, "read", "Gets a deny assignment.");
+  denial.read = [&state](const Call& call, store::Reader& reader) { return get_denial(state, call, reader); };
+  add(std::move(denial));
 }
 
 }  // namespace merlon::resource

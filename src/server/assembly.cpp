@@ -36,7 +36,7 @@ Result<std::unique_ptr<Assembly>> Assembly::make(const AssemblyParameters& param
   a->issuer_ = TRY(identity::Issuer::open(
       *a->store_, *a->seal_, clock, random,
       {.tenant = tenant, .domain = a->settings_.domain, .own_audiences = parameters.own_audiences}));
-  a->access_ = std::make_unique<access::Access>(*a->directory_, clock);
+  a->access_ = std::make_unique<access::Access>(*a->directory_, clock, random);
   a->core_.reset(new resource::Core{.store = *a->store_,
                                     .seal = *a->seal_,
                                     .ledger = *a->ledger_,

@@ -1,0 +1,227 @@
+// The index: how it is changed, and how it answers.
+#include "access/index.h"
+
+#include <algorithm>
+#include <deque>
+#include <set>
+
+#include "base/text.h"
+
+namespace merlon::access {
+namespace {
+
+template <class T>
+void insert_unique(std::vector<T>& values, T value) {
+  if (std::ranges::find(values, value) == values.end()) values.push_back(value);
+}
+
+}  // namespace
+
+Index::Index(std::string root_group)
+    : root_scope_(std::string(kManagementGroups) + ascii_lower(root_group)) {}
+
+Index::Subject& Index::subject(const Uuid& id) {
+  const auto [at, made] = subjects_.try_emplace(id.text());
+  if (made) at->second.id = id;
+  return at->second;
+}
+
+void Index::drop_if_unused(Subject& subject) {
+  if (!subject.grants.empty() || !subject.groups.empty() || !subject.members.empty()) return;
+  const std::string key = subject.id.text();
+  subjects_.erase(key);
+}
+
+void Index::drop_if_unused(const std::string& normal_scope) {
+  const auto at = places_.find(normal_scope);
+  if (at != places_.end() && at->second.grants == 0 && at->second.denials.empty()) places_.erase(at);
+}
+
+void Index::take_grant(const Uuid& id) {
+  const auto holder = holders_.find(id.text());
+  if (holder == holders_.end()) return;
+  Subject& subject = *holder->second;
+  holders_.erase(holder);
+  const auto at =
+      std::ranges::find_if(subject.grants, [&](const PlacedGrant& placed) { return placed.grant->id == id; });
+  MERLON_CHECK(at != subject.grants.end());
+  const std::string scope = at->grant->normal_scope;
+  subject.grants.erase(at);
+  --places_.find(scope)->second.grants;
+  drop_if_unused(scope);
+  drop_if_unused(subject);
+}
+
+void Index::apply(IndexChanges::Assignment change) {
+  take_grant(change.id);
+  if (!change.grant || change.grant->principal_id.is_nil()) return;
+  Place& place = places_[change.grant->normal_scope];
+  ++place.grants;
+  Subject& holder = subject(change.grant->principal_id);
+  holders_.insert_or_assign(change.id.text(), &holder);
+  PlacedGrant placed{&place, std::make_unique<CompiledGrant>(*std::move(change.grant))};
+  const auto is_before = [](const PlacedGrant& a, const PlacedGrant& b) {
+    return a.place != b.place ? std::less<>()(a.place, b.place) : a.grant->id < b.grant->id;
+  };
+  const auto at = std::ranges::lower_bound(holder.grants, placed, is_before);
+  holder.grants.insert(at, std::move(placed));
+}
+
+void Index::apply(IndexChanges::Denial change) {
+  std::vector<CompiledDenial>& denials = places_[change.normal_scope].denials;
+  const auto at = std::ranges::lower_bound(
+      denials, change.id, {}, [](const CompiledDenial& denial) -> const Uuid& { return denial.id; });
+  const bool there = at != denials.end() && at->id == change.id;
+  if (there && change.denial)
+    *at = *std::move(change.denial);
+  else if (there)
+    denials.erase(at);
+  else if (change.denial)
+    denials.insert(at, *std::move(change.denial));
+  drop_if_unused(change.normal_scope);
+}
+
+void Index::bring_up_to_date(Subject& subject) {
+  if (subject.is_current) return;
+  subject.is_current = true;
+  subject.all_groups.clear();
+  for (Subject* group : subject.groups) {
+    bring_up_to_date(*group);
+    subject.all_groups.push_back(group);
+    subject.all_groups.insert(subject.all_groups.end(), group->all_groups.begin(), group->all_groups.end());
+  }
+  std::ranges::sort(subject.all_groups, std::less<>());
+  const auto doubled = std::ranges::unique(subject.all_groups);
+  subject.all_groups.erase(doubled.begin(), doubled.end());
+}
+
+void Index::apply(const std::vector<IndexChanges::Membership>& changes) {
+  std::vector<Subject*> stale;
+  std::set<Subject*> touched;
+  for (const IndexChanges::Membership& change : changes) {
+    Subject& member = subject(change.member);
+    touched.insert(&member);
+    for (Subject* group : member.groups) {
+      std::erase(group->members, &member);
+      touched.insert(group);
+    }
+    member.groups.clear();
+    for (const Uuid& id : change.groups) {
+      Subject& group = subject(id);
+      insert_unique(member.groups, &group);
+      group.members.push_back(&member);
+    }
+    if (member.is_current) stale.push_back(&member);
+    member.is_current = false;
+  }
+  // Everything below what changed.
+  for (size_t i = 0; i < stale.size(); ++i) {
+    for (Subject* member : stale[i]->members) {
+      if (member->is_current) stale.push_back(member);
+      member->is_current = false;
+    }
+  }
+  for (Subject* subject : stale) bring_up_to_date(*subject);
+  for (Subject* subject : touched) drop_if_unused(*subject);
+}
+
+void Index::apply(const HierarchyFacts& facts) {
+  above_.clear();
+  ByText<std::string> parents;
+  for (const ManagementGroup& group : facts.groups) parents.insert_or_assign(group.key(), group.parent);
+  const std::string root = root_scope_.substr(kManagementGroups.size());
+  const auto chain_from = [&](std::string group) {
+    std::vector<std::string> chain;
+    while (!group.empty() && group != root && chain.size() <= Hierarchy::kLevelsMax) {
+      chain.push_back(std::string(kManagementGroups) + group);
+      const auto parent = parents.find(group);
+      group = parent == parents.end() ? std::string() : parent->second;
+    }
+    chain.push_back(root_scope_);
+    return chain;
+  };
+  for (const ManagementGroup& group : facts.groups)
+    if (group.key() != root)
+      above_.insert_or_assign(std::string(kManagementGroups) + group.key(), chain_from(group.parent));
+  for (const SubscriptionPlace& place : facts.places)
+    above_.insert_or_assign("/subscriptions/" + place.subscription, chain_from(place.parent));
+}
+
+void Index::apply(IndexChanges changes) {
+  for (auto& change : changes.assignments) apply(std::move(change));
+  for (auto& change : changes.denials) apply(std::move(change));
+  if (!changes.memberships.empty()) apply(changes.memberships);
+  if (changes.hierarchy) apply(*changes.hierarchy);
+  if (changes.roles.empty()) return;
+  for (auto& [id, subject] : subjects_)
+    for (PlacedGrant& placed : subject.grants)
+      for (const IndexChanges::Role& role : changes.roles)
+        if (placed.grant->role_id == role.id) placed.grant->role = role.role;
+}
+
+void Index::add_place(std::string_view scope, std::vector<const Place*>& places) const {
+  const auto at = places_.find(scope);
+  if (at != places_.end()) places.push_back(&at->second);
+}
+
+// Nearest first, as Access::scopes_around has them.
+std::vector<const Index::Place*> Index::places_around(const ScopePath& scope) const {
+  std::vector<const Place*> places;
+  places.reserve(16);
+  for (size_t i = 0; i < scope.count(); ++i) add_place(scope.nearest(i), places);
+  if (scope.count() > 0) {
+    const std::string_view outermost = scope.nearest(scope.count() - 1);
+    const bool is_group = is_management_group(outermost);
+    if (is_group || outermost.starts_with("/subscriptions/")) {
+      const auto above = above_.find(outermost);
+      if (above != above_.end())
+        for (const std::string& group : above->second) add_place(group, places);
+      else if (outermost != root_scope_)
+        add_place(root_scope_, places);
+    }
+  }
+  add_place("/", places);
+  return places;
+}
+
+Verdict Index::judge(const Question& question, const ScopePath& scope, const Uuid& principal, Timestamp now,
+                     const std::function<void(const Asked&, const Verdict&)>& use) const {
+  const auto found = subjects_.find(principal.text());
+  const Subject* self = found == subjects_.end() ? nullptr : &found->second;
+  Candidates candidates;
+  candidates.grants.reserve(16);
+  for (const Place* place : places_around(scope)) {
+    for (const CompiledDenial& denial : place->denials) candidates.denials.push_back(&denial);
+    if (self == nullptr || place->grants == 0) continue;
+    const size_t first = candidates.grants.size();
+    const auto add = [&](const Subject& holder) {
+      if (holder.grants.empty()) return;
+      auto at = std::ranges::lower_bound(holder.grants, place, std::less<>(), &PlacedGrant::place);
+      for (; at != holder.grants.end() && at->place == place; ++at)
+        candidates.grants.push_back(at->grant.get());
+    };
+    add(*self);
+    for (const Subject* group : self->all_groups) add(*group);
+    if (candidates.grants.size() > first + 1)
+      std::ranges::sort(candidates.grants.begin() + static_cast<std::ptrdiff_t>(first),
+                        candidates.grants.end(), {},
+                        [](const CompiledGrant* grant) -> const Uuid& { return grant->id; });
+  }
+  const std::function<bool(const Uuid&)> is_held = [&](const Uuid& id) {
+    if (id == principal) return true;
+    return self != nullptr &&
+           std::ranges::any_of(self->all_groups, [&](const Subject* group) { return group->id == id; });
+  };
+  const std::string lower_action = ascii_lower(question.action);
+  const Asked asked{.question = question,
+                    .lower_action = lower_action,
+                    .scope = scope.text(),
+                    .object_id = principal,
+                    .is_held = is_held,
+                    .now = now};
+  const Verdict verdict = access::judge(asked, candidates);
+  if (use) use(asked, verdict);
+  return verdict;
+}
+
+}  // namespace merlon::access
