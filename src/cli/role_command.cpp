@@ -9,6 +9,7 @@
 namespace merlon::cli {
 namespace {
 
+constexpr std::string_view kElevateVersion = "2016-07-01";
 constexpr std::string_view kAuthorization = "/providers/Microsoft.Authorization/";
 
 struct ScopeOptions {
@@ -137,15 +138,39 @@ Result<int> why(Context& context, const WhyOptions& options) {
   const Answer answer =
       TRY(api.post(scope + "/providers/Merlon.Authorization/checkAccess", kMerlonVersion, body));
   const bool allowed = bool_at(answer.body, "allowed").value_or(false);
+  // Of a refusal the role and the assignment are what came nearest.
+  const std::string assignment = text_at(answer.body, "assignmentId");
+  const std::string nearest = text_at(answer.body, "nearestAssignmentId");
+  std::string part;
+  if (const auto permission = int_at(answer.body, "permission"))
+    part = std::string(options.data ? "dataActions" : "actions") + " of permission " +
+           std::to_string(*permission + 1);
   show(context, answer.body,
        printable(who) + " may " + (allowed ? "" : "NOT ") + "do " + printable(options.action) + " at " +
            printable(text_at(answer.body, "scope")) + ".\n" +
            facts_text({{"Because", text_at(answer.body, "reason")},
                        {"Role", text_at(answer.body, "roleName")},
+                       {"Part", part},
                        {"Matched", text_at(answer.body, "matchedAction")},
-                       {"Assignment", text_at(answer.body, "assignmentId")},
+                       {"Left out by", text_at(answer.body, "leftOutBy")},
+                       {"Condition", text_at(answer.body, "condition")},
+                       {"Assignment", assignment},
+                       {"Nearest", nearest},
                        {"Through group", text_at(answer.body, "throughGroupId")}}));
   return allowed ? kDone : kFailed;
+}
+
+struct ElevateOptions {};
+
+Result<int> elevate(Context& context, const ElevateOptions&) {
+  Api api = TRY(Api::open(context));
+  const Answer answer =
+      TRY(api.post("/providers/Microsoft.Authorization/elevateAccess", kElevateVersion, {}));
+  show(
+      context, answer.body,
+      "You are User Access Administrator of everything ('/'). Give the roles that are needed, then take this "
+      "one away: 'merlon role list --scope /' shows it.\n");
+  return kDone;
 }
 
 struct RemoveOptions {
@@ -213,6 +238,10 @@ std::vector<Command> role_commands() {
                          .flag("--data", options.data, "The operation is a data action");
                      add_scope(command, options);
                    }),
+      make_command(
+          "role elevate",
+          "Become User Access Administrator of everything, as a Global Administrator of the directory",
+          "merlon role elevate", elevate, [](Command&, ElevateOptions&) {}),
       make_command("role remove", "Take an assignment away",
                    "merlon role remove /subscriptions/…/providers/Microsoft.Authorization/roleAssignments/…",
                    remove,

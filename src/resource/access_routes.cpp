@@ -2,6 +2,7 @@
 // checkAccess.
 #include <map>
 #include <set>
+#include <tuple>
 
 #include "access/wire.h"
 #include "base/text.h"
@@ -10,6 +11,7 @@
 namespace merlon::resource {
 namespace {
 
+constexpr size_t kQuestionsMax = 100;
 constexpr const char* kReadAssignments = "Microsoft.Authorization/roleAssignments/read";
 
 Result<net::Response> list_permissions(const State& state, const Call& call, store::Reader& reader) {
@@ -93,30 +95,57 @@ Result<identity::Principal> subject_of(const State& state, const Call& call, sto
   return subject;
 }
 
-Result<net::Response> check_access(const State& state, const Call& call, store::Reader& reader) {
-  const auto subject = TRY(subject_of(state, call, reader));
-  const auto data_action = string_at(call.body, "dataAction");
-  const auto action = data_action ? data_action : string_at(call.body, "action");
-  if (!action || (data_action && call.body.contains("action"))) {
-    return fail(ErrorKind::invalid, "InvalidRequestContent", "Give either 'action' or 'dataAction'.",
-                "action");
+// One answer: which assignment decides, and which part of which role. Of a refusal: what came nearest.
+JsonObject decision_json(const access::Question& question, const access::Decision& decision) {
+  JsonObject json{{"allowed", decision.allowed},
+                  {"action", question.action},
+                  {"isDataAction", question.kind == access::ActionKind::data},
+                  {"scope", question.scope},
+                  {"reason", decision.reason},
+                  {"assignmentId", decision.assignment_id},
+                  {"nearestAssignmentId", decision.nearest_assignment_id},
+                  {"roleDefinitionId", decision.role_definition_id},
+                  {"roleName", decision.role_name},
+                  {"matchedAction", decision.matched_action},
+                  {"leftOutBy", decision.left_out_by},
+                  {"condition", decision.condition},
+                  {"throughGroupId", decision.through_group}};
+  if (decision.permission) json["permission"] = static_cast<int64_t>(*decision.permission);
+  return json;
+}
+
+// What is asked, in the order in which it is answered.
+Result<std::vector<access::Question>> questions_of(const Call& call) {
+  std::vector<access::Question> questions;
+  const auto add = [&](const Json& action, access::ActionKind kind) {
+    questions.push_back({.action = std::string(action.get_string()), .scope = call.id.text(), .kind = kind});
+  };
+  for (const auto& [one, many, kind] : {std::tuple{"action", "actions", access::ActionKind::control},
+                                        std::tuple{"dataAction", "dataActions", access::ActionKind::data}}) {
+    if (const Json* action = call.body.if_contains(one)) add(*action, kind);
+    if (const JsonArray* actions = array_at(call.body, many))
+      for (const Json& action : *actions) add(action, kind);
   }
-  const access::Question question{
-      .action = *action,
-      .scope = call.id.text(),
-      .kind = data_action ? access::ActionKind::data : access::ActionKind::control};
-  const auto decision = TRY(state.core.access.check(reader, subject, question));
-  return json_response(200, {{"allowed", decision.allowed},
-                             {"principalId", subject.object_id.text()},
-                             {"action", question.action},
-                             {"isDataAction", data_action.has_value()},
-                             {"scope", question.scope},
-                             {"reason", decision.reason},
-                             {"assignmentId", decision.assignment_id},
-                             {"roleDefinitionId", decision.role_definition_id},
-                             {"roleName", decision.role_name},
-                             {"matchedAction", decision.matched_action},
-                             {"throughGroupId", decision.through_group}});
+  if (!questions.empty() && questions.size() <= kQuestionsMax) return questions;
+  return fail(ErrorKind::invalid, "InvalidRequestContent",
+              "Give between 1 and " + std::to_string(kQuestionsMax) +
+                  " operations in 'action', 'dataAction', 'actions' and 'dataActions'.",
+              "actions");
+}
+
+Result<net::Response> check_access(const State& state, const Call& call, store::Reader& reader) {
+  const auto questions = TRY(questions_of(call));
+  const auto subject = TRY(subject_of(state, call, reader));
+  const auto view = TRY(state.core.access.view(reader));
+  JsonArray decisions;
+  for (const access::Question& question : questions)
+    decisions.emplace_back(decision_json(question, TRY(view.check(subject, question))));
+  const bool one =
+      !call.body.contains("actions") && !call.body.contains("dataActions") && decisions.size() == 1;
+  JsonObject body = one ? decisions.front().get_object() : JsonObject{{"scope", call.id.text()}};
+  body["principalId"] = subject.object_id.text();
+  if (!one) body["decisions"] = std::move(decisions);
+  return json_response(200, body);
 }
 
 Route own_rights_route(std::string method, std::string path, std::string summary) {
@@ -161,7 +190,10 @@ void add_access_routes(State& state, const AddRoute& add) {
   check.body = schema::object(
       {schema::optional("principalId", schema::text().describe("An object id; the caller when left out.")),
        schema::optional("action", schema::text().with_range(1, 512)),
-       schema::optional("dataAction", schema::text().with_range(1, 512))});
+       schema::optional("dataAction", schema::text().with_range(1, 512)),
+       schema::optional("actions", schema::array_of(schema::text().with_range(1, 512))
+                                       .describe("Several at once: the answer has one decision for each.")),
+       schema::optional("dataActions", schema::array_of(schema::text().with_range(1, 512)))});
   check.read = [&state](const Call& call, store::Reader& reader) {
     return check_access(state, call, reader);
   };

@@ -26,6 +26,8 @@ class ResourceManager final : public Manager {
     add_activity_log_routes(state_, add_route);
     add_role_routes(state_, add_route);
     add_access_routes(state_, add_route);
+    add_elevate_access_route(state_, add_route);
+    add_management_group_routes(state_, add_route);
     add_ledger_routes(state_, add_route);
   }
 

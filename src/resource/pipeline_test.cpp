@@ -259,7 +259,9 @@ TEST_F(PipelineTest, EveryRouteHasAPermissionOrSaysWhyNot) {
     if (route.method == "GET" || route.method == "HEAD")
       EXPECT_TRUE(route.permission.ends_with("/read")) << name;
     if (route.method == "DELETE") EXPECT_TRUE(route.permission.ends_with("/delete")) << name;
-    if (route.write != nullptr) EXPECT_FALSE(route.filter_items) << name;
+    // One write is let through without the permission: a directory role decides it, in its handler.
+    const bool elevates = route.path == "/providers/Microsoft.Authorization/elevateAccess";
+    if (route.write != nullptr) EXPECT_EQ(route.filter_items, elevates) << name;
   }
 }
 

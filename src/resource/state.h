@@ -55,6 +55,8 @@ void add_tag_routes(State& state, const AddRoute& add);
 void add_activity_log_routes(State& state, const AddRoute& add);
 void add_role_routes(State& state, const AddRoute& add);
 void add_access_routes(State& state, const AddRoute& add);
+void add_elevate_access_route(State& state, const AddRoute& add);
+void add_management_group_routes(State& state, const AddRoute& add);
 void add_ledger_routes(State& state, const AddRoute& add);
 
 // The routes of a declared type.
