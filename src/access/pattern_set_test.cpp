@@ -3,9 +3,9 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <random>
 
+#include "base/clock.h"
 #include "base/text.h"
 
 namespace merlon::access {
@@ -63,9 +63,10 @@ TEST(PatternSet, BombsOfStarsCostNoMoreThanTheirLength) {
   std::vector<std::string> texts(4096, stars + "b");
   texts.resize(4200, almost + "b");
   const PatternSet set(texts);
-  const auto begin = std::chrono::steady_clock::now();
+  const SystemClock clock;
+  const Duration begin = clock.boottime();
   EXPECT_EQ(set.first_match(action), nullptr);
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5));
+  EXPECT_LT(clock.boottime() - begin, std::chrono::seconds(20));
 }
 
 }  // namespace
