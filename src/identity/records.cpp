@@ -46,11 +46,19 @@ Result<CertificateCredential> certificate_from_json(const JsonObject& json) {
 }  // namespace
 
 const std::vector<store::TableSpec>& tables() {
-  static const std::vector<store::TableSpec> all = {
-      User::table(),      Group::table(),         Application::table(),  ServicePrincipal::table(),
-      membership_table(), directory_role_table(), identifier_table(),    signing_key_table(),
-      well_known_table(), SessionStamp::table(),  RefreshToken::table(), AssertionUse::table(),
-      decision_changes().table()};
+  static const std::vector<store::TableSpec> all = {User::table(),
+                                                    Group::table(),
+                                                    Application::table(),
+                                                    ServicePrincipal::table(),
+                                                    membership_table(),
+                                                    directory_role_table(),
+                                                    identifier_table(),
+                                                    signing_key_table(),
+                                                    well_known_table(),
+                                                    SessionStamp::table(),
+                                                    RefreshToken::table(),
+                                                    AssertionUse::table(),
+                                                    decision_changes().table()};
   return all;
 }
 
