@@ -58,6 +58,8 @@ net::Response error_response(const Error& error, const net::Request& request, Ti
                                             {"client-request-id", correlation_id(request)}}}};
   if (!error.target.empty()) body["target"] = error.target;
   net::Response response = json_reply(net::http_status(error.kind), {{"error", std::move(body)}});
+  if (error.kind == ErrorKind::unavailable || error.kind == ErrorKind::throttled)
+    response.headers.set("Retry-After", "2");
   if (error.kind == ErrorKind::unauthenticated)
     response.headers.set("WWW-Authenticate", "Bearer realm=\"\", error=\"invalid_token\"");
   return response;

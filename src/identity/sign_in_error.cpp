@@ -112,6 +112,7 @@ net::Response error_reply(const SignInError& error, const net::Request& request,
       {"error_uri", "https://login.microsoftonline.com/error?code=" + number}};
   if (!error.suberror.empty()) body["suberror"] = error.suberror;
   net::Response response = json_reply(error.status, body);
+  if (error.status == 503) response.headers.set("Retry-After", "2");
   // RFC 6749 section 5.2: a client that used the header is answered with the scheme.
   if (error.status == 401 && request.headers.find("Authorization") != nullptr)
     response.headers.set("WWW-Authenticate", "Basic realm=\"merlon\"");

@@ -136,12 +136,12 @@ Result<net::Response> Pipeline::run(Asked& asked) const {
     return authorize(asked, reader);
   });
   if (!may) {
-    if (asked.identified && may.error().kind == ErrorKind::forbidden) enter_refusal(asked, may.error());
+    if (asked.identified && may.error().kind == ErrorKind::forbidden) TRY(enter_refusal(asked, may.error()));
     return std::unexpected(std::move(may).error());
   }
   if (asked.route->read) return run_read(asked);
   auto answer = run_write(asked);
-  if (!answer) enter_refusal(asked, answer.error());
+  if (!answer) TRY(enter_refusal(asked, answer.error()));
   return answer;
 }
 
@@ -240,7 +240,7 @@ Result<net::Response> Pipeline::run_read(Asked& asked) const {
         return asked.route->read(asked.call, reader);
       });
   if (!answer && asked.identified && answer.error().kind == ErrorKind::forbidden)
-    enter_refusal(asked, answer.error());
+    TRY(enter_refusal(asked, answer.error()));
   return answer;
 }
 
@@ -283,9 +283,10 @@ ledger::Entry Pipeline::entry_for(const Asked& asked, ledger::Decision decision)
 }
 
 // What was refused or went wrong, after the transaction that would have done it is gone. Writes one by one,
-// reads summed up.
-void Pipeline::enter_refusal(const Asked& asked, const Error& error) const {
-  if (error.kind == ErrorKind::unauthenticated) return;  // note_unauthenticated has it
+// reads summed up. A refusal that the ledger cannot take is not given: the caller hears of the ledger
+// instead.
+Result<void> Pipeline::enter_refusal(const Asked& asked, const Error& error) const {
+  if (error.kind == ErrorKind::unauthenticated) return {};  // note_unauthenticated has it
   ledger::Entry entry =
       entry_for(asked, is_refusal(error) ? ledger::Decision::denied : ledger::Decision::failed);
   entry.reason = error.code;
@@ -294,13 +295,14 @@ void Pipeline::enter_refusal(const Asked& asked, const Error& error) const {
     entry.details["why"] = asked.decision.reason.substr(0, kEnteredTextMax);
   if (asked.route->read) {
     state_.core.ledger.note_denial(entry);
-    return;
+    return {};
   }
   const auto entered = state_.core.store.write(
       [&](store::Transaction& tx) -> Result<void> { return state_.core.ledger.append(tx, entry); });
   if (!entered)
     log_error("a refused request could not be entered in the ledger", entered.error(),
               {{"action", asked.action}});
+  return entered;
 }
 
 void Pipeline::note_unauthenticated(const Asked& asked, const Error& error) const {

@@ -26,7 +26,7 @@ class Pipeline {
   Result<void> name_resource(Asked& asked) const;
   Error no_route(const Asked& asked) const;
   ledger::Entry entry_for(const Asked& asked, ledger::Decision decision) const;
-  void enter_refusal(const Asked& asked, const Error& error) const;
+  Result<void> enter_refusal(const Asked& asked, const Error& error) const;
   void note_unauthenticated(const Asked& asked, const Error& error) const;
   void finish(const Asked& asked, net::Response& response) const;
 
