@@ -121,13 +121,31 @@ Result<std::vector<Grant>> Grants::of_subject(store::Reader& reader, std::string
   return grants;
 }
 
-Result<size_t> Grants::expire_due() {
+Result<void> Grants::follow_mark() {
+  const Timestamp mark = TRY(store::read_value<Timestamp>(
+      core_.store, [&](store::Reader& reader) { return stored_mark(reader, core_.tenant); }));
+  const std::lock_guard lock(mutex_);
+  high_water_ = std::max(high_water_, mark);
+  stored_mark_ = std::max(stored_mark_, mark);
+  return {};
+}
+
+Result<size_t> Grants::end_all(resource::WriteContext& context, std::string_view reason) {
+  std::vector<Uuid> ids;
+  for (const auto& [kind, handler] : kinds_)
+    for (const Grant& grant : TRY(active(context.tx, kind))) ids.push_back(grant.id);
+  for (const Uuid& id : ids) TRY(end(context, id, reason));
+  return ids.size();
+}
+
+Result<size_t> Grants::expire_due(const Guard& guard) {
   const Timestamp time = now();
   const auto due = TRY(store::read_value<std::vector<Uuid>>(
       core_.store, [&](store::Reader& reader) { return due_ids(reader, time); }));
   size_t ended = 0;
   for (const Uuid& id : due) {
     const auto done = core_.store.write([&](store::Transaction& tx) -> Result<void> {
+      if (guard) TRY(guard(tx));
       return manager_.as_system(tx, "the deadline of the grant has passed",
                                 [&](resource::WriteContext& context) { return end(context, id, "Expired"); });
     });
@@ -140,7 +158,10 @@ Result<size_t> Grants::expire_due() {
     }
   }
   if (due.empty() && time - last_stored_mark() >= kMarkEvery)
-    TRY(core_.store.write([&](store::Transaction& tx) { return mark(tx, time); }));
+    TRY(core_.store.write([&](store::Transaction& tx) -> Result<void> {
+      if (guard) TRY(guard(tx));
+      return mark(tx, time);
+    }));
   return ended;
 }
 

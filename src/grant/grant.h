@@ -60,8 +60,14 @@ class Grants {
   Result<std::vector<Grant>> of_subject(store::Reader& reader,
                                         std::string_view subject);  // newest first, ended ones too
   // Ends every grant that is due, overdue ones of a time when nobody ran first. Call at start, before
-  // serving, and often.
-  Result<size_t> expire_due();
+  // serving, and often. `guard` runs first in each write: its error keeps that write from happening (another
+  // server does this work now).
+  using Guard = std::function<Result<void>(store::Transaction&)>;
+  Result<size_t> expire_due(const Guard& guard = {});
+  // Takes over the mark that another server has stored: time does not run backwards between them either.
+  Result<void> follow_mark();
+  // Ends every active grant: after a restore. How many.
+  Result<size_t> end_all(resource::WriteContext& context, std::string_view reason);
   std::optional<Timestamp> next_deadline(store::Reader& reader);
 
  private:

@@ -14,6 +14,7 @@ constexpr std::string_view kEnrolPath = "/agent/v1/enrol";
 constexpr std::string_view kSyncPath = "/agent/v1/sync";
 constexpr std::string_view kRenewPath = "/agent/v1/renew";
 constexpr auto kSeenEvery = std::chrono::seconds(60);
+constexpr Duration kLookEvery = std::chrono::milliseconds(150);
 
 net::Response to_response(Result<net::Response> result, const std::string& request_id) {
   if (result) return *std::move(result);
@@ -223,8 +224,37 @@ Result<net::Response> Channel::answer(const SyncRequest& said, const std::string
   return resource::json_response(200, answer.to_json());
 }
 
+void Channel::others_wrote() { others_wrote_ = true; }
+
+// Another server's commits do not say which machines they concern, so those that wait here are read again; at
+// most a few times a second, however much the others write.
+std::set<std::string> Channel::changed_elsewhere() {
+  const Duration now = fleet_.core.clock.boottime();
+  if (now - looked_ < kLookEvery || !others_wrote_.exchange(false)) return {};
+  looked_ = now;
+  std::map<std::string, Version> have;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [id, waiting] : waiting_) have.emplace(id, waiting.request.have);
+  }
+  std::set<std::string> changed;
+  const auto read = fleet_.core.store.read([&](store::Reader& reader) -> Result<void> {
+    for (const auto& [id, version] : have) {
+      const auto machine = TRY(store::get<Machine>(reader, fleet_.core.tenant, id));
+      if (!machine || machine->removed || machine->desired.version != version) changed.insert(id);
+    }
+    return {};
+  });
+  if (!read) {
+    others_wrote_ = true;
+    log_error("what other servers changed could not be read; trying again", read.error());
+  }
+  return changed;
+}
+
 void Channel::tick() {
-  const std::set<std::string> changed = fleet_.take_changed();
+  std::set<std::string> changed = fleet_.take_changed();
+  changed.merge(changed_elsewhere());
   std::vector<Waiting> over;
   const Duration now = fleet_.core.clock.boottime();
   {

@@ -3,8 +3,10 @@
 // moves or its time is up.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 
 #include "machine/fleet.h"
@@ -19,6 +21,7 @@ class Channel {
   void handle(net::Request request, net::Responder respond);
   void tick();
   void stop();
+  void others_wrote();
 
  private:
   struct Waiting {
@@ -35,6 +38,7 @@ class Channel {
   Result<net::Response> answer(const SyncRequest& said, const std::string& key_hash);
   Result<std::pair<std::string, std::vector<std::string>>> newest_head(store::Reader& reader,
                                                                        const std::string& seen);
+  std::set<std::string> changed_elsewhere();
   void park(const std::string& machine_id, Waiting waiting);
   void note_failure(const net::Request& request, std::string_view action, const Error& error);
 
@@ -42,6 +46,8 @@ class Channel {
   std::mutex mutex_;
   std::map<std::string, Waiting> waiting_;  // by machine id: a machine waits once
   bool stopped_ = false;
+  std::atomic<bool> others_wrote_ = false;
+  Duration looked_{};  // CLOCK_BOOTTIME: when tick() last read what other servers changed
 };
 
 }  // namespace merlon::machine

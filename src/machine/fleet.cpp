@@ -218,4 +218,23 @@ Result<void> Fleet::forget(store::Transaction& tx, const Machine& machine) {
   return core.ledger.append(tx, entry_of(machine, "Merlon.Machines/machines/released/action", {}));
 }
 
+// The epoch is the time of the restore, so that a second restore, of an older backup that knows nothing of
+// the first one's epoch, still starts a later one.
+Result<size_t> Fleet::start_new_epoch(store::Transaction& tx) {
+  const int64_t now = std::chrono::floor<std::chrono::seconds>(core.clock.now()).time_since_epoch().count();
+  const auto machines = TRY(store::scan_all<Machine>(tx, core.tenant));
+  for (Machine machine : machines) {
+    machine.desired.version = {std::max(machine.desired.version.epoch + 1, now), 1};
+    machine.desired.openings.clear();
+    TRY(store::put(tx, core.tenant, machine));
+    mark_changed(tx, machine.id);
+  }
+  for (EnrolmentToken token : TRY(store::scan_all<EnrolmentToken>(tx, core.tenant))) {
+    if (token.used) continue;
+    token.used = true;
+    TRY(store::put(tx, core.tenant, token));
+  }
+  return machines.size();
+}
+
 }  // namespace merlon::machine

@@ -39,6 +39,7 @@ class Fleet {
                             const crypto::PublicKey& wanted);
   Result<void> remove(resource::WriteContext& context, Machine machine);
   Result<void> forget(store::Transaction& tx, const Machine& machine);  // the agent has heard of its removal
+  Result<size_t> start_new_epoch(store::Transaction& tx);
   ledger::Entry entry_of(const Machine& machine, std::string_view action, JsonObject details) const;
 
   void on_wake(std::function<void()> wake) { wake_ = std::move(wake); }

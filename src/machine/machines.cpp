@@ -52,6 +52,8 @@ class MachinesImpl final : public Machines {
   std::string agents_authority_pem() const override { return fleet_.authority.certificate_pem(); }
   void tick() override { channel_.tick(); }
   void stop() override { channel_.stop(); }
+  void others_wrote() override { channel_.others_wrote(); }
+  Result<size_t> start_new_epoch(store::Transaction& tx) override { return fleet_.start_new_epoch(tx); }
 
  private:
   Fleet fleet_;

@@ -83,6 +83,12 @@ class Machines {
   virtual std::string agents_authority_pem() const = 0;
   virtual void tick() = 0;  // every second: answers waits that are over, marks silent machines
   virtual void stop() = 0;  // answers all waits
+  // Another server has committed something: at the next tick every machine that waits here is looked at
+  // again. From any thread.
+  virtual void others_wrote() = 0;
+  // After a restore (trust.md, Versions and restore): a new epoch for every machine, and no enrolment token
+  // from before is good. How many machines.
+  virtual Result<size_t> start_new_epoch(store::Transaction& tx) = 0;
 };
 
 }  // namespace merlon::machine
