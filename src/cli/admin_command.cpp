@@ -29,12 +29,12 @@ Result<int> create(Context& context, const CreateOptions& options) {
 }
 
 struct RecoverOptions {
-  std::string state_dir;
+  server::StateLocation location;
 };
 
 Result<int> recover(Context& context, const RecoverOptions& options) {
-  TRY(server::recover(options.state_dir));
-  const std::string file = options.state_dir + "/bootstrap.json";
+  TRY(server::recover(options.location));
+  const std::string file = options.location.state_dir + "/bootstrap.json";
   show(context, {{"bootstrapFile", file}},
        "A new first credential, good for a day, is in " + file +
            ".\nStart the server, then: merlon login --bootstrap " + file + "\n");
@@ -57,7 +57,12 @@ std::vector<Command> admin_commands() {
                    "server stopped",
                    "merlon admin recover --state /var/lib/merlon", recover,
                    [](Command& command, RecoverOptions& options) {
-                     command.text("--state", options.state_dir, "State directory of the server").required();
+                     command.text("--state", options.location.state_dir, "State directory of the server")
+                         .required()
+                         .text("--store", options.location.store_url,
+                               "The server's --store, when it is not the embedded one")
+                         .text("--root-key", options.location.root_key_path,
+                               "File of the root key; root.key in the state directory when not given");
                    })};
 }
 

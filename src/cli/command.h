@@ -116,6 +116,7 @@ std::vector<Command> network_commands();
 std::vector<Command> jit_policy_commands();
 std::vector<Command> jit_commands();
 std::vector<Command> ledger_commands();
+std::vector<Command> state_commands();
 std::vector<Command> status_commands();
 
 }  // namespace merlon::cli

@@ -34,7 +34,9 @@ std::vector<Command> server_commands() {
             .text("--domain", given.options.domain,
                   "The server's own name; what the state says, else merlon.localhost, when not given")
             .text("--store", given.options.store_url,
-                  "Where records are kept: sqlite, in the state directory")
+                  "Where records are kept: sqlite, in the state directory, or "
+                  "postgres://USER@HOST/DATABASE, which several servers may share. Keep its password in a "
+                  "file (PGPASSFILE)")
             .text("--root-key", given.options.root_key_path,
                   "File of the root key that seals secrets; root.key in the state directory when not given")
             .flag("--keep-bootstrap", given.options.keep_bootstrap,

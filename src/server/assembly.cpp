@@ -1,23 +1,17 @@
 // A table of contents of the product: what exists, in which order, and what each part is given.
 #include "server/assembly.h"
 
+#include <utility>
+
 #include "base/log.h"
 #include "resource/call.h"
 #include "server/administrators.h"
+#include "server/state_schema.h"
 
 namespace merlon::server {
 namespace {
 
 constexpr auto kFlushEvery = std::chrono::seconds(5);
-
-store::Schema schema() {
-  store::Schema schema;
-  for (const auto* specs : {&tables(), &seal::tables(), &ledger::tables(), &identity::tables(),
-                            &access::tables(), &resource::tables(), &grant::tables(), &machine::tables(),
-                            &compute::tables(), &network::tables(), &jit::tables()})
-    schema.tables.insert(schema.tables.end(), specs->begin(), specs->end());
-  return schema;
-}
 
 // The name asked for, which the edge has checked against those that we serve (architecture.md, Names).
 std::string origin_of(const net::Request& request) { return "https://" + request.host; }
@@ -26,8 +20,16 @@ std::string origin_of(const net::Request& request) { return "https://" + request
 
 Result<std::unique_ptr<Assembly>> Assembly::make(const AssemblyParameters& parameters, const Clock& clock,
                                                  Random& random) {
+  auto store = TRY(store::open_store(parameters.store_url, parameters.state_dir, state_schema()));
+  if (!parameters.restoring) TRY(refuse_unfinished_restore(*store));
+  return assemble(std::move(store), parameters, clock, random);
+}
+
+Result<std::unique_ptr<Assembly>> Assembly::assemble(std::unique_ptr<store::ServerStore> store,
+                                                     const AssemblyParameters& parameters, const Clock& clock,
+                                                     Random& random) {
   std::unique_ptr<Assembly> a(new Assembly());
-  a->store_ = TRY(store::open_sqlite(parameters.state_dir, schema()));
+  a->store_ = std::move(store);
   a->seal_ = TRY(seal::Seal::open(*a->store_, parameters.root_key_path, random));
   a->settings_ = TRY(open_settings(*a->store_, *a->seal_, clock, random, parameters.domain));
   const TenantId& tenant = a->settings_.tenant;
@@ -58,6 +60,7 @@ Result<std::unique_ptr<Assembly>> Assembly::make(const AssemblyParameters& param
   a->network_ = network::install(*a->platform_, *a->compute_);
   a->jit_ = jit::install(*a->platform_, *a->compute_, *a->network_);
   add_administrators_route(*a->core_, *a->manager_);
+  a->timers_ = std::make_unique<store::Lease>(*a->store_, clock, "timers", Uuid::generate(random).text());
   return a;
 }
 
@@ -80,8 +83,35 @@ void Assembly::handle(net::Request request, net::Responder respond) {
   respond(manager_->handle(request, origin));
 }
 
+void Assembly::listen_to_others(std::function<void()> wake) {
+  if (!wake) return store_->on_foreign_commit({});
+  store_->on_foreign_commit([this, wake = std::move(wake)] {
+    others_wrote_ = true;
+    machines_->others_wrote();
+    wake();
+  });
+}
+
+// One server on a shared database does it; alone, no lease is needed: the state directory is locked.
+void Assembly::end_what_is_due() {
+  grant::Grants::Guard guard;
+  if (store_->is_shared()) {
+    const auto held = timers_->hold();
+    // Once, not five times a second for as long as the database is away.
+    if (!held && !std::exchange(lease_failed_, true))
+      log_error("the lease on the timers could not be taken; trying again", held.error());
+    if (!held || !*held) return;
+    lease_failed_ = false;
+    guard = [this](store::Transaction& tx) { return timers_->check(tx); };
+  }
+  if (const auto expired = grants_->expire_due(guard); !expired) log_error("expiry failed", expired.error());
+}
+
 void Assembly::tick() {
-  if (const auto expired = grants_->expire_due(); !expired) log_error("expiry failed", expired.error());
+  if (others_wrote_.exchange(false))
+    if (const auto followed = grants_->follow_mark(); !followed)
+      log_error("the other servers' clock mark could not be read", followed.error());
+  end_what_is_due();
   machines_->tick();
   const Timestamp now = core_->clock.now();
   if (now - flushed_ < kFlushEvery && now >= flushed_) return;
@@ -91,7 +121,11 @@ void Assembly::tick() {
 }
 
 void Assembly::stop() {
+  if (store_) store_->on_foreign_commit({});
   if (machines_) machines_->stop();
+  if (timers_ && store_->is_shared())
+    if (const auto released = timers_->release(); !released)
+      log_error("the lease on the timers could not be given back", released.error());
   if (ledger_ && core_) {
     const auto flushed = ledger_->flush(Timestamp::max());
     if (!flushed) log_error("denials could not be written to the ledger", flushed.error());

@@ -2,6 +2,8 @@
 // thing with a clock of their own.
 #pragma once
 
+#include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -15,6 +17,8 @@
 #include "services/compute/api.h"
 #include "services/jit/api.h"
 #include "services/network/api.h"
+#include "store/lease.h"
+#include "store/server_store.h"
 
 namespace merlon::server {
 
@@ -22,6 +26,8 @@ struct AssemblyParameters {
   std::string state_dir;
   std::string domain;
   std::string root_key_path;
+  std::string store_url = "sqlite";        // or postgres://…
+  bool restoring = false;                  // a backup is being restored into the store: not yet to be served
   std::vector<std::string> own_audiences;  // Resource Manager audiences beside the origins asked for
 };
 
@@ -38,17 +44,25 @@ class Assembly {
   void stop();  // answers what waits, writes what is pending
 
   const Settings& settings() const { return settings_; }
-  store::Store& store() { return *store_; }
+  store::ServerStore& store() { return *store_; }
   const resource::Core& core() const { return *core_; }
   resource::Manager& manager() { return *manager_; }
   grant::Grants& grants() { return *grants_; }
   machine::Machines& machines() { return *machines_; }
 
+  // From now on, what other servers on the same database commit is heard of: agents that wait here are looked
+  // at again, after `wake`, at the next tick. An empty one ends that.
+  void listen_to_others(std::function<void()> wake);
+
  private:
   Assembly() = default;
+  static Result<std::unique_ptr<Assembly>> assemble(std::unique_ptr<store::ServerStore> store,
+                                                    const AssemblyParameters& parameters, const Clock& clock,
+                                                    Random& random);
+  void end_what_is_due();
 
   Settings settings_;
-  std::unique_ptr<store::Store> store_;
+  std::unique_ptr<store::ServerStore> store_;
   std::unique_ptr<seal::Seal> seal_;
   std::unique_ptr<ledger::Ledger> ledger_;
   std::unique_ptr<identity::Directory> directory_;
@@ -63,6 +77,9 @@ class Assembly {
   std::unique_ptr<compute::Compute> compute_;
   std::unique_ptr<network::Network> network_;
   std::unique_ptr<jit::Jit> jit_;
+  std::unique_ptr<store::Lease> timers_;  // on what one server does for all
+  bool lease_failed_ = false;
+  std::atomic<bool> others_wrote_ = false;
   Timestamp flushed_{};
 };
 

@@ -17,6 +17,7 @@
 #include "server/assembly.h"
 #include "server/certificate.h"
 #include "server/first_start.h"
+#include "server/state_schema.h"
 
 namespace merlon::server {
 namespace {
@@ -42,13 +43,10 @@ Result<std::string> prepare_state_dir(const std::string& directory) {
 
 Result<std::unique_ptr<Assembly>> assemble(const Options& options, const std::string& state_dir,
                                            const Clock& clock, Random& random) {
-  if (options.store_url != "sqlite")
-    return fail(ErrorKind::unsupported, "StoreNotSupported",
-                "The store '" + options.store_url +
-                    "' is not supported by this version. Leave --store out for the embedded one.");
   AssemblyParameters parameters;
   parameters.state_dir = state_dir;
   parameters.domain = options.domain;
+  parameters.store_url = options.store_url;
   parameters.root_key_path = options.root_key_path.empty() ? state_dir + "/root.key" : options.root_key_path;
   return Assembly::make(parameters, clock, random);
 }
@@ -140,12 +138,14 @@ Result<void> run(const Options& options) {
                   options.keep_bootstrap ? KeepBootstrap::yes : KeepBootstrap::no));
   // Whatever ran out while nobody was here ends before the first request is answered.
   TRY(assembly->grants().expire_due());
+  assembly->store().start_finished();
   {
     net::Periodic ticker("tick", kTickMs, [&] {
       assembly->tick();
       certificate.renew_when_due(*server);
     });
     assembly->machines().on_wake([&ticker] { ticker.wake(); });
+    assembly->listen_to_others([&ticker] { ticker.wake(); });
     ready.store(true, std::memory_order_release);
     for (const std::string& address : server->addresses())
       log(LogLevel::info, "serving",
@@ -155,23 +155,35 @@ Result<void> run(const Options& options) {
     log(LogLevel::info, "stopping", {{"signal", signal_number}});
     assembly->machines().stop();
     server->stop();
+    assembly->listen_to_others({});
     assembly->machines().on_wake({});
   }
   assembly->stop();
   return {};
 }
 
-Result<void> recover(const std::string& directory) {
-  const std::string state_dir = TRY(prepare_state_dir(directory));
-  if (!std::filesystem::exists(state_dir + "/merlon.db"))
+Result<void> recover(const StateLocation& location) {
+  const std::string state_dir = TRY(prepare_state_dir(location.state_dir));
+  if (location.store_url == store::kEmbeddedStore && !std::filesystem::exists(state_dir + "/merlon.db"))
     return fail(ErrorKind::not_found, "StateNotFound",
                 "There is no Merlon state in " + state_dir + ". Give the server's --state directory.");
   const SystemClock clock;
   crypto::SystemRandom random;
   Options options;
   options.state_dir = state_dir;
+  options.store_url = location.store_url;
+  options.root_key_path = location.root_key_path;
+  if (location.store_url != store::kEmbeddedStore)
+    TRY(require_complete_state(*TRY(store::open_snapshot(location.store_url, state_dir, state_schema()))));
   const auto assembly = TRY(assemble(options, state_dir, clock, random));
   return recover_bootstrap_file(*assembly, state_dir, std::string(kDefaultPort));
+}
+
+Result<RestoreReport> restore_state(const StateLocation& location, const std::string& file,
+                                    const Clock& clock, Random& random) {
+  StateLocation made = location;
+  made.state_dir = TRY(prepare_state_dir(location.state_dir));
+  return restore(made, file, clock, random);
 }
 
 }  // namespace merlon::server

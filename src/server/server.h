@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "base/result.h"
+#include "server/backup.h"
+#include "server/restore.h"
 
 namespace merlon::server {
 
@@ -12,7 +14,7 @@ struct Options {
   std::string state_dir;
   std::vector<std::string> listen = {"127.0.0.1:8443", "[::1]:8443"};
   std::string domain;                // empty: what the state says, else merlon.localhost
-  std::string store_url = "sqlite";  // the embedded store in state_dir
+  std::string store_url = "sqlite";  // the embedded store in state_dir; or postgres://…
   std::string root_key_path;         // empty: state_dir/root.key
   bool keep_bootstrap = false;       // the first credential does not expire: for tests
 };
@@ -23,6 +25,10 @@ Result<void> run(const Options& options);
 
 // With the server stopped: a new bootstrap credential in DIR/bootstrap.json, for an owner who has lost every
 // other (local root).
-Result<void> recover(const std::string& state_dir);
+Result<void> recover(const StateLocation& location);
+
+// restore.h, into a directory that is made when it is not there.
+Result<RestoreReport> restore_state(const StateLocation& location, const std::string& file,
+                                    const Clock& clock, Random& random);
 
 }  // namespace merlon::server

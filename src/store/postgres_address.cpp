@@ -71,6 +71,10 @@ Result<PostgresAddress> PostgresAddress::parse(const std::string& url) {
   options.try_emplace("connect_timeout", "5");
   options.try_emplace("tcp_user_timeout", "15000");
   options.try_emplace("keepalives_idle", "10");
+  options.try_emplace("keepalives_interval", "5");
+  options.try_emplace("keepalives_count", "3");
+  // Of several hosts, the one that takes writes.
+  if (host.find(',') != std::string::npos) options.try_emplace("target_session_attrs", "primary");
   options.try_emplace("application_name", "merlon");
   for (auto& [name, value] : options) address.options_.emplace_back(name, value);
   return address;

@@ -14,6 +14,7 @@ namespace {
 constexpr size_t kGroupWritesMax = 60;
 constexpr size_t kGroupBytesMax = 8 * 1024 * 1024;
 constexpr int kBeginAttempts = 10;
+constexpr size_t kOwnCommitsMax = 100'000;
 
 std::unexpected<Error> upgraded_meanwhile() {
   return fail(ErrorKind::unavailable, "DatabaseUpgraded",
@@ -26,6 +27,8 @@ std::unexpected<Error> upgraded_meanwhile() {
 void OwnCommits::add(int64_t number) {
   const std::lock_guard lock(mutex_);
   numbers_.insert(number);
+  // Nobody looks: forgetting costs no more than a look too many.
+  if (numbers_.size() > kOwnCommitsMax) numbers_.erase(numbers_.begin());
 }
 
 void OwnCommits::remove(int64_t number) {
