@@ -12,6 +12,12 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
+StateLocation place(const std::string& directory) {
+  StateLocation location;
+  location.state_dir = directory;
+  return location;
+}
+
 class RestoreTest : public AssemblyTest {
  protected:
   void SetUp() override {
@@ -21,7 +27,7 @@ class RestoreTest : public AssemblyTest {
     std::filesystem::permissions(elsewhere_, std::filesystem::perms::owner_all);
   }
   std::string back_up_now() {
-    const auto report = back_up({.state_dir = directory_}, directory_, clock_, random_);
+    const auto report = back_up(place(directory_), directory_, clock_, random_);
     EXPECT_TRUE(report) << report.error().message << report.error().cause;
     return report ? report->file : "";
   }
@@ -32,7 +38,7 @@ class RestoreTest : public AssemblyTest {
                                  std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
   }
   Result<RestoreReport> restore_elsewhere(const std::string& file) {
-    return restore({.state_dir = elsewhere_}, file, clock_, random_);
+    return restore(place(elsewhere_), file, clock_, random_);
   }
   void write(const std::string& path, const std::string& text) {
     std::ofstream(path, std::ios::binary) << text;
@@ -127,10 +133,9 @@ TEST_F(RestoreTest, ABackupIsPrivateWholeAndWithoutTheRootKey) {
   EXPECT_THAT(text, Not(HasSubstr(to_hex(as_bytes(root)))));
   EXPECT_THAT(text, Not(HasSubstr(*string_at(bootstrap_, "clientSecret"))));
   EXPECT_FALSE(std::filesystem::exists(file + ".new"));
-  EXPECT_EQ(back_up({.state_dir = directory_}, file, clock_, random_).error().code, "BackupExists");
+  EXPECT_EQ(back_up(place(directory_), file, clock_, random_).error().code, "BackupExists");
   EXPECT_EQ(read(file), text);
-  EXPECT_EQ(back_up({.state_dir = elsewhere_}, directory_ + "/x", clock_, random_).error().code,
-            "StateNotFound");
+  EXPECT_EQ(back_up(place(elsewhere_), directory_ + "/x", clock_, random_).error().code, "StateNotFound");
   EXPECT_FALSE(std::filesystem::exists(elsewhere_ + "/root.key"))
       << "nothing is made for a state that is not there";
 }
@@ -192,10 +197,10 @@ TEST_F(RestoreTest, WithoutItsRootKeyAndOverAnotherStateNothingHappens) {
   const std::string file = back_up_now();
   EXPECT_EQ(restore_elsewhere(file).error().code, "RootKeyMissing");
   EXPECT_FALSE(std::filesystem::exists(elsewhere_ + "/merlon.db"));
-  const auto in_use = restore({.state_dir = directory_}, file, clock_, random_);
+  const auto in_use = restore(place(directory_), file, clock_, random_);
   EXPECT_EQ(in_use.error().code, "StateDirectoryInUse");
   assembly_.reset();
-  EXPECT_EQ(restore({.state_dir = directory_}, file, clock_, random_).error().code, "RestoreTargetNotEmpty");
+  EXPECT_EQ(restore(place(directory_), file, clock_, random_).error().code, "RestoreTargetNotEmpty");
   start();
   EXPECT_EQ(send("GET", "/subscriptions?api-version=2022-12-01", {}, token_).status, 200)
       << "it is as it was";

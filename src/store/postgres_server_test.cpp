@@ -83,7 +83,11 @@ bool ended_well(pid_t child) {
   ::_exit(0);
 }
 
-PGconn* connect(const std::string& address) { return PQconnectdb(address.c_str()); }
+PGconn* connect(const std::string& address) {
+  PGconn* connection = PQconnectdb(address.c_str());
+  PQsetNoticeReceiver(connection, [](void*, const PGresult*) {}, nullptr);
+  return connection;
+}
 
 }  // namespace
 

@@ -31,9 +31,10 @@ fail() {
 trap 'fail "line $LINENO of ${BASH_SOURCE[0]##*/} ended with status $?"' ERR
 set -o errtrace
 
-# wait_for SECONDS WHAT COMMAND...: until the command succeeds; the only form of waiting in these tests.
+# wait_for SECONDS WHAT COMMAND...: until the command succeeds; the only form of waiting in these tests. On a machine
+# that is busy otherwise, MERLON_PATIENCE=4 waits four times as long.
 wait_for() {
-  local seconds=$1 what=$2 end
+  local seconds=$(($1 * ${MERLON_PATIENCE:-1})) what=$2 end
   shift 2
   end=$((${EPOCHREALTIME/./} + seconds * 1000000))
   until "$@"; do
