@@ -86,19 +86,23 @@ version=2020-01-01
 put_policy 22 PT1H
 wait_for 10 "the policy has reached the machine" in_step
 not can_connect alice || fail "it is open before anybody asked"
+at_once() { # as can_connect(), without half a second of waiting where it is still shut
+  # shellcheck disable=SC2016
+  in_ns alice timeout 0.1 bash -c 'exec 3<>"/dev/tcp/$0/22"' "${address4[web]}" 2>/dev/null
+}
 slowest=0
 for round in 1 2 3; do
   initiate 600 "${address4[alice]}"
   begun=${EPOCHREALTIME/./}
   is_status "an opening, asked for at a" 202 >/dev/null
-  wait_for 5 "the agent at b opens" can_connect alice
+  wait_for 5 "the agent at b opens" at_once
   took=$(((${EPOCHREALTIME/./} - begun) / 1000))
   ((took > slowest)) && slowest=$took
   opening=$(merlon jit list --output json | jq -er '.value[0].name')
   merlon jit revoke "$opening" >/dev/null
   wait_for 5 "and closes" not can_connect alice
 done
-((slowest <= 1000)) || fail "the agent at b heard of it after $slowest ms"
+((slowest <= 1000 * ${MERLON_PATIENCE:-1})) || fail "the agent at b heard of it after $slowest ms"
 ok "the agent at b hears of what is done at a: $slowest ms at the most"
 
 # -- both write at once
