@@ -33,8 +33,6 @@ Result<std::string> KeyedIssuer::issue(const TokenSubject& subject, const std::s
   const Principal& principal = subject.principal;
   const Timestamp now = clock_.now();
   const bool user = principal.kind == PrincipalKind::user;
-  if (user && subject.session_id.empty())
-    return internal_error("a token for a person was to be issued outside of any session");
   JsonObject payload{
       {"aud", subject.audience},
       {"iss", origin + "/" + tenant().text() + "/"},
@@ -60,7 +58,7 @@ Result<std::string> KeyedIssuer::issue(const TokenSubject& subject, const std::s
     payload["unique_name"] = subject.user_principal_name;
     payload["name"] = subject.display_name;
     if (!principal.address.is_unspecified()) payload["ipaddr"] = principal.address.text();
-    payload["sid"] = subject.session_id;
+    if (!subject.session_id.empty()) payload["sid"] = subject.session_id;
   }
   if (!subject.stamp.empty()) payload["merlon_stamp"] = subject.stamp;
   if (subject.understands_claims_challenge) payload["xms_cc"] = JsonArray{"CP1"};

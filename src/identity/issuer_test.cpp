@@ -251,6 +251,9 @@ TEST_F(IssuerTest, AUsersTokenEndsWithTheUserAndWithItsClient) {
   EXPECT_THAT(principal->amr, ElementsAre("pwd"));
   EXPECT_EQ(principal->auth_time, world.clock.now());
   EXPECT_EQ(string_at(claims_of(own), "scp"), "user_impersonation");
+  subject.session_id = Uuid::generate(world.random).text();  // a session that is not there (any more)
+  EXPECT_EQ(code(must(world.issuer->issue(subject, World::kOrigin, std::chrono::hours(1)))),
+            "InvalidAuthenticationToken");
   world.write(
       [&](store::Transaction& tx) { return world.directory->set_enabled(tx, app.principal.id, false); });
   EXPECT_EQ(code(own), "InvalidAuthenticationToken");

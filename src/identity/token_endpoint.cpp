@@ -198,6 +198,9 @@ SignIn<Grant> TokenEndpoint::client_credentials(TokenRequest& request) {
 SignIn<JsonObject> TokenEndpoint::issue(const TokenRequest& request, Grant grant) {
   grant.subject.understands_claims_challenge = request.understands_claims_challenge;
   grant.subject.principal.token_id = to_base64url(parts_.random.bytes(kTokenIdBytes));
+  if (grant.subject.principal.kind == PrincipalKind::user && !grant.session)
+    return std::unexpected(
+        SignInError(internal_error("a token for a person outside of any session").error()));
   if (grant.session) {
     grant.subject.session_id = grant.session->id.text();
     grant.session->last_used = parts_.clock.now();

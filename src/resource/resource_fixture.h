@@ -16,7 +16,6 @@
 
 #include "base/text.h"
 #include "crypto/system_random.h"
-#include "identity/sessions.h"
 #include "resource/manager.h"
 
 namespace merlon::resource {
@@ -164,12 +163,6 @@ class ResourceFixture : public testing::Test {
     subject.audience = audience;
     subject.scope = "user_impersonation";
     subject.user_principal_name = name;
-    identity::Session session;
-    session.id = Uuid::generate(random_);
-    session.user = id;
-    session.expires = clock_.now() + std::chrono::hours(24);
-    must(store_->write([&](auto& tx) { return store::put(tx, tenant_, session); }));
-    subject.session_id = session.id.text();
     return must(issuer_->issue(subject, kOrigin, std::chrono::hours(1)));
   }
   Uuid assign(const Person& person, const char* role, const std::string& scope) {
