@@ -137,7 +137,7 @@ net::Response WebSignIn::page(const Visitor& visitor, const Errand& errand, cons
 }
 
 net::Response WebSignIn::not_genuine(const Visitor& visitor, const Errand& errand) {
-  note_refusal(errand.request, 900491, "/tenants/" + directory_.tenant().text(), kSignInAction);
+  note_refusal(errand.request, 90014, "/tenants/" + directory_.tenant().text(), kSignInAction);
   return page(visitor, errand,
               "This page was open for too long, or your browser does not keep cookies. Please try again.",
               400);
