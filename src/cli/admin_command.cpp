@@ -1,4 +1,4 @@
-// merlon admin: the first administrator, and the way back in.
+// merlon admin: the first administrator, the way back in, and the keys that sign tokens.
 #include <ostream>
 
 #include "cli/api.h"
@@ -20,8 +20,8 @@ Result<int> create(Context& context, const CreateOptions& options) {
   const std::string name = text_at(answer.body, "userPrincipalName");
   std::string text =
       facts_text({{"Administrator", name}, {"One-time password", text_at(answer.body, "password")}});
-  text += "It is shown this once. Sign in: merlon login --endpoint " + api.session().login().endpoint +
-          " --ca FILE --username " + printable(name) + "\n";
+  text += "It is shown this once. Sign in: merlon login --server " + api.session().login().endpoint +
+          " --ca FILE\n";
   if (bool_at(answer.body, "bootstrapRetired").value_or(false))
     text += "The bootstrap credential is retired with this.\n";
   show(context, answer.body, text);
@@ -41,10 +41,56 @@ Result<int> recover(Context& context, const RecoverOptions& options) {
   return kDone;
 }
 
+struct RotateOptions {
+  bool now = false;
+  bool compromised = false;
+};
+
+Table key_table(const JsonObject& answer) {
+  Table table({"KEY", "STATE", "SIGNS FROM"});
+  for (const Json& value : answer.at("value").get_array()) {
+    const JsonObject& key = value.get_object();
+    table.add({text_at(key, "id"), text_at(key, "state"), text_at(key, "signsFromDateTime")});
+  }
+  return table;
+}
+
+Result<int> rotate_signing_key(Context& context, const RotateOptions& options) {
+  if (options.now && options.compromised) return wrong_usage("Give one of --now and --compromised.");
+  Api api = TRY(Api::open(context));
+  const std::string mode = options.compromised ? "compromised" : options.now ? "atOnce" : "announced";
+  const Answer answer = TRY(api.post("/v1.0/merlon.signingKeys/rotate", {}, {{"mode", mode}}));
+  show(context, answer.body,
+       key_table(answer.body).text() +
+           (options.compromised ? "Every token that was signed before is void, yours too: sign in again.\n"
+            : options.now       ? "The new key signs from now on; older tokens stay good until they expire.\n"
+                                : "The new key is published, and signs a day from now.\n"));
+  return kDone;
+}
+
+struct NoOptions {};
+
+Result<int> signing_keys(Context& context, const NoOptions&) {
+  Api api = TRY(Api::open(context));
+  const JsonObject answer = TRY(api.list("/v1.0/merlon.signingKeys", {}));
+  show(context, answer, key_table(answer).text());
+  return kDone;
+}
+
 }  // namespace
 
 std::vector<Command> admin_commands() {
   return {
+      make_command("admin signing-keys", "List the keys that sign tokens", "merlon admin signing-keys",
+                   signing_keys, [](Command&, NoOptions&) {}),
+      make_command("admin rotate-signing-key",
+                   "Put a new key in force for signing tokens; it is published a day ahead",
+                   "merlon admin rotate-signing-key --now", rotate_signing_key,
+                   [](Command& command, RotateOptions& options) {
+                     command.flag("--now", options.now, "It signs at once; older tokens stay good")
+                         .flag("--compromised", options.compromised,
+                               "It signs at once, the old keys are removed, and every token is void");
+                   }),
       make_command("admin create", "Make a person administrator: Owner of everything",
                    "merlon admin create --username ada@merlon.example.org", create,
                    [](Command& command, CreateOptions& options) {

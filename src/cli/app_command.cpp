@@ -11,7 +11,9 @@ namespace {
 
 struct CreateOptions {
   std::string name, certificate;
+  std::vector<std::string> redirects;
   bool secret = false;
+  bool public_client = false;
 };
 
 Result<JsonObject> make_credentials(Api& api, const CreateOptions& options, const JsonObject& application) {
@@ -37,6 +39,13 @@ Result<int> create(Context& context, const CreateOptions& options) {
     body["keyCredentials"] = JsonArray{
         JsonObject{{"type", "AsymmetricX509Cert"}, {"usage", "Verify"}, {"key", to_base64(as_bytes(pem))}}};
   }
+  if (options.public_client && (options.secret || !options.certificate.empty()))
+    return wrong_usage("A public application keeps no secret: leave out --secret and --certificate.");
+  if (options.public_client) body["isFallbackPublicClient"] = true;
+  JsonArray redirects;
+  for (const std::string& uri : options.redirects) redirects.emplace_back(uri);
+  if (!redirects.empty())
+    body[options.public_client ? "publicClient" : "web"] = JsonObject{{"redirectUris", std::move(redirects)}};
   Api api = TRY(Api::open(context));
   const Answer application = TRY(api.post("/v1.0/applications", {}, body));
   auto made = make_credentials(api, options, application.body);
@@ -86,6 +95,24 @@ Result<int> set_enabled(Context& context, const std::string& who, bool enabled) 
   return kDone;
 }
 
+struct ConsentOptions {
+  std::string who;
+  bool withdraw = false;
+};
+
+Result<int> consent(Context& context, const ConsentOptions& options) {
+  Api api = TRY(Api::open(context));
+  const JsonObject principal = TRY(find_service_principal(api, options.who));
+  const std::string id = text_at(principal, "id");
+  TRY(api.post("/v1.0/servicePrincipals/" + part(id) + "/merlon.consent", {},
+               {{"granted", !options.withdraw}}));
+  show(context, {{"id", id}, {"granted", !options.withdraw}},
+       printable(text_at(principal, "displayName")) +
+           (options.withdraw ? " gets no more tokens for people.\n"
+                             : " may act for whoever signs in through it, as far as they may themselves.\n"));
+  return kDone;
+}
+
 Result<int> disable(Context& context, const NameOptions& options) {
   return set_enabled(context, options.who, false);
 }
@@ -107,9 +134,20 @@ std::vector<Command> app_commands() {
                              .required()
                              .flag("--secret", options.secret, "With a secret, which is shown once")
                              .text("--certificate", options.certificate,
-                                   "With a certificate: a PEM file without the key");
+                                   "With a certificate: a PEM file without the key")
+                             .flag("--public", options.public_client,
+                                   "For programs that cannot keep a secret; they use PKCE")
+                             .texts("--redirect-uri", options.redirects,
+                                    "Where a sign-in in a browser may return to; repeatable");
                        }),
           make_command("app list", "List applications", "merlon app list", list, [](Command&, NoOptions&) {}),
+          make_command("app consent", "Let an application act for whoever signs in through it",
+                       "merlon app consent portal", consent,
+                       [](Command& command, ConsentOptions& options) {
+                         command.text("who", options.who, "Client id, object id, or a name that only one has")
+                             .required()
+                             .flag("--withdraw", options.withdraw, "End it");
+                       }),
           make_command("app disable", "Lock an application out at once", "merlon app disable deploy", disable,
                        who),
           make_command("app enable", "Let an application in again", "merlon app enable deploy", enable, who)};

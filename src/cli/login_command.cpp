@@ -1,4 +1,5 @@
 // merlon login and logout.
+#include <optional>
 #include <ostream>
 
 #include "base/text.h"
@@ -7,6 +8,7 @@
 #include "cli/prompt.h"
 #include "cli/server_error.h"
 #include "cli/session.h"
+#include "cli/until_signal.h"
 
 namespace merlon::cli {
 namespace {
@@ -59,7 +61,7 @@ Result<Login> from_options(Context& context, const LoginOptions& options) {
   const std::string endpoint =
       options.endpoint.empty() ? context.environment("MERLON_ENDPOINT").value_or("") : options.endpoint;
   if (endpoint.empty())
-    return wrong_usage("There is no server: give --endpoint, --bootstrap or MERLON_ENDPOINT.");
+    return wrong_usage("There is no server: give --server, --bootstrap or MERLON_ENDPOINT.");
   login.endpoint = TRY(normal_endpoint(endpoint));
   const std::string ca =
       options.ca_file.empty() ? context.environment("MERLON_CA").value_or("") : options.ca_file;
@@ -72,9 +74,10 @@ Result<Login> from_options(Context& context, const LoginOptions& options) {
   }
   login.client_id =
       options.client_id.empty() ? context.environment("MERLON_CLIENT_ID").value_or("") : options.client_id;
-  if (login.client_id.empty())
-    return wrong_usage(
-        "There is nobody to sign in: give --username, --client-id, --bootstrap or MERLON_CLIENT_ID.");
+  if (login.client_id.empty()) {
+    login.client_id = kPublicClientId;  // a person, who signs in in a browser
+    return login;
+  }
   if (!options.secret_file.empty())
     login.client_secret = Secret(without_line_end(TRY(read_named_file(options.secret_file, 4096))));
   else if (const auto secret = context.environment("MERLON_CLIENT_SECRET"))
@@ -109,13 +112,35 @@ Result<void> sign_in_person(Context& context, Session& session) {
   return session.sign_in(wanted);
 }
 
+bool is_for_browser(const Login& login) { return !login.is_person() && login.client_id == kPublicClientId; }
+
+Result<void> sign_in_by_browser(Context& context, Session& session, const SignalWatch& watch) {
+  const Session::DeviceCode device = TRY(session.ask_device_code());
+  context.err << "To sign in, open " << printable(device.page)
+              << "\nin a browser, on any machine, and enter the code " << printable(device.user_code) << "\n"
+              << std::flush;
+  for (std::chrono::seconds waited{0}; waited < device.lifetime; waited += device.interval) {
+    if (watch.wait(device.interval))
+      return fail(ErrorKind::unauthenticated, "Interrupted", "You stopped the sign-in. Nothing was changed.");
+    if (TRY(session.poll_device_code(device))) return {};
+  }
+  return fail(ErrorKind::unauthenticated, "CodeExpired",
+              "Nobody has entered the code in time. Run 'merlon login' again.");
+}
+
 Result<int> login_command(Context& context, const LoginOptions& options) {
   if (!options.username.empty() && !(options.client_id.empty() && options.bootstrap.empty()))
     return wrong_usage("Give one of --username, --client-id and --bootstrap.");
   Login login = TRY(options.bootstrap.empty() ? from_options(context, options) : from_bootstrap(options));
   if (login.tenant.empty()) login.tenant = TRY(ask_tenant(login));
+  // Only while a browser is waited for, or Ctrl-C would not end the question for a password.
+  std::optional<SignalWatch> watch;
+  if (is_for_browser(login)) watch.emplace();
   Session session(context, login, TRY(make_client(login.endpoint, login.authorities_pem)));
-  if (login.is_person())
+  if (watch) {
+    TRY(sign_in_by_browser(context, session, *watch));
+    login = session.login();
+  } else if (login.is_person())
     TRY(sign_in_person(context, session));
   else
     TRY(session.access_token());
@@ -132,6 +157,16 @@ Result<int> login_command(Context& context, const LoginOptions& options) {
 struct NoOptions {};
 
 Result<int> logout(Context& context, const NoOptions&) {
+  // What is stored, whatever the environment says. A server that cannot be reached is no reason to keep the
+  // tokens, but one to say so.
+  if (const auto login = stored_login(context); login && *login && (*login)->is_person()) {
+    auto client = make_client((*login)->endpoint, (*login)->authorities_pem);
+    const auto ended = client ? Session(context, **login, *std::move(client)).sign_out()
+                              : Result<void>(std::unexpected(client.error()));
+    if (!ended)
+      context.err << "The session could not be ended at the server: " << printable(ended.error().message)
+                  << "\nAn administrator can end it with 'merlon session revoke'.\n";
+  }
   const bool any = TRY(forget_login(context));
   show(context, {{"signedOut", any}}, any ? "Signed out.\n" : "You were not signed in.\n");
   return kDone;
@@ -141,14 +176,15 @@ Result<int> logout(Context& context, const NoOptions&) {
 
 std::vector<Command> login_commands() {
   return {make_command(
-              "login", "Sign in to a server and remember it",
+              "login", "Sign in to a server and remember it; in a browser unless told otherwise",
+              "merlon login --server https://merlon.example.org:8443 --ca ca.pem\n"
               "merlon login --bootstrap /var/lib/merlon/bootstrap.json\n"
               "merlon login --endpoint https://merlon.example.org:8443 --ca ca.pem --username "
               "ada@merlon.example.org\n"
               "The environment can hold secrets: MERLON_PASSWORD, MERLON_NEW_PASSWORD, MERLON_CLIENT_SECRET.",
               login_command,
               [](Command& command, LoginOptions& options) {
-                command.text("--endpoint", options.endpoint, "https://NAME:PORT of the server")
+                command.text("--server,--endpoint", options.endpoint, "https://NAME:PORT of the server")
                     .text("--ca", options.ca_file,
                           "The server's ca.pem; the system's authorities when not given")
                     .text("--tenant", options.tenant, "Id of the tenant; the server is asked when not given")
@@ -161,8 +197,8 @@ std::vector<Command> login_commands() {
                     .text("--bootstrap", options.bootstrap,
                           "bootstrap.json in the state directory of a new server");
               }),
-          make_command("logout", "Forget the server, the credential and every token", "merlon logout", logout,
-                       [](Command&, NoOptions&) {})};
+          make_command("logout", "End the session and forget the server, the credential and every token",
+                       "merlon logout", logout, [](Command&, NoOptions&) {})};
 }
 
 }  // namespace merlon::cli

@@ -22,7 +22,7 @@ constexpr const char* kAbout =
 
 const std::map<std::string, std::string>& group_summaries() {
   static const std::map<std::string, std::string> summaries = {
-      {"admin", "The first administrator, and the way back in"},
+      {"admin", "The first administrator, the way back in, and the keys that sign tokens"},
       {"agent", "The agent on a protected machine"},
       {"app", "Applications: identities of programs"},
       {"group", "Groups of users and applications"},
@@ -33,6 +33,7 @@ const std::map<std::string, std::string>& group_summaries() {
       {"nsg", "Network security groups"},
       {"nsg rule", "Security rules of a group"},
       {"role", "Who may do what, where, and why"},
+      {"session", "Who is signed in where"},
       {"user", "People"}};
   return summaries;
 }

@@ -1,10 +1,12 @@
 // Signed in to one server: an access token that is fetched when needed, and requests that carry it.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
 
+#include "base/json.h"
 #include "cli/login_store.h"
 #include "net/client.h"
 
@@ -21,6 +23,17 @@ class Session {
   Result<Secret> access_token();
   // First sign-in of a person; the password is not kept.
   Result<void> sign_in(const Secret& password);
+  // Sign-in in a browser, anywhere (RFC 8628): what to tell the person, then a question every few seconds.
+  struct DeviceCode {
+    Secret code;
+    std::string user_code, page;
+    std::chrono::seconds interval{5};
+    std::chrono::seconds lifetime{0};
+  };
+  Result<DeviceCode> ask_device_code();
+  Result<bool> poll_device_code(const DeviceCode& device);  // true: signed in, and login() says who
+  // Ends the session at the server; nothing when there is none to end.
+  Result<void> sign_out();
   // An expired password, exchanged by who knows it.
   Result<void> change_password(const Secret& old_password, const Secret& new_password);
   // With the token. One that the server does not take any more (a restart, a revocation) is replaced once.
@@ -31,6 +44,8 @@ class Session {
   using Form = std::vector<std::pair<std::string, std::string_view>>;
   Result<net::Response> post_form(const std::string& target, const Form& form);
   Result<void> fetch_token(Form form);
+  Result<void> keep_token(const JsonObject& answer);
+  std::string oauth_path(std::string_view name) const;
 
   const Context& context_;
   Login login_;

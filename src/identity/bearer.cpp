@@ -101,6 +101,7 @@ Result<TokenClaims> verify_token(std::string_view token, const std::vector<Signi
   return TokenClaims{.issuer = *string_at(payload, "iss"),
                      .audience = *audience,
                      .stamp = string_at(payload, "merlon_stamp").value_or(std::string()),
+                     .session = string_at(payload, "sid").value_or(std::string()),
                      .kind = type == "app" ? PrincipalKind::service_principal : PrincipalKind::user,
                      .object_id = *object_id,
                      .app_id = *app_id,
@@ -125,6 +126,9 @@ Result<Principal> live_principal(store::Reader& reader, Directory& directory, co
     if (!user || !user->enabled)
       return invalid_token("The user of the access token is disabled or was removed.");
     name = user->user_principal_name;
+    // The token endpoint gives people no token without one.
+    if (!claims.session.empty() && !TRY(reader.get(Session::table(), tenant, claims.session)))
+      return invalid_token("The session of the access token has ended. Sign in again to get a new one.");
   }
   const std::string stamp = TRY(session_stamp(reader, tenant, claims.object_id));
   if (!constant_time_equal(as_bytes(stamp), as_bytes(claims.stamp)))

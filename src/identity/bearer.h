@@ -15,6 +15,7 @@ struct TokenClaims {
   std::string issuer;
   std::string audience;
   std::string stamp;
+  std::string session;  // of a person
   PrincipalKind kind = PrincipalKind::user;
   Uuid object_id;
   Uuid app_id;

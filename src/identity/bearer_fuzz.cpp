@@ -9,8 +9,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const std::vector<identity::SigningKey> keys = [] {
     auto key = crypto::PrivateKey::generate(crypto::KeyKind::rsa);
     std::vector<identity::SigningKey> made;
-    made.push_back(
-        {.id = "the-key", .certificate_pem = {}, .x5t = {}, .created = {}, .key = *std::move(key)});
+    made.push_back({.id = "the-key",
+                    .certificate_pem = {},
+                    .x5t = {},
+                    .created = {},
+                    .signs_from = {},
+                    .key = *std::move(key)});
     return made;
   }();
   const auto token = identity::bearer_token({reinterpret_cast<const char*>(data), size});

@@ -48,8 +48,13 @@ const char* const kAzureCliAppId = "04b07795-8ddb-461a-bbee-02f9e1bf7b46";
 
 Result<void> ensure_well_known(store::Transaction& tx, Directory& directory) {
   const Uuid app_id = *Uuid::parse(kAzureCliAppId);
-  if (TRY(directory.application_by_app_id(tx, app_id))) return {};
-  Application azure_cli;
+  const auto known = TRY(directory.application_by_app_id(tx, app_id));
+  Application azure_cli = known.value_or(Application{});
+  if (known && !known->redirect_uris.empty()) return {};
+  // As it is registered with Entra: az, the SDKs and tools of their kind listen on a port of their own.
+  azure_cli.redirect_uris = {{"http://localhost", RedirectKind::public_client},
+                             {"http://127.0.0.1", RedirectKind::public_client}};
+  if (known) return directory.update_application(tx, azure_cli);
   azure_cli.app_id = app_id;
   azure_cli.display_name = "Azure CLI";
   azure_cli.public_client = true;

@@ -28,6 +28,17 @@ Result<void> check_display_name(std::string_view name) {
   return {};
 }
 
+Result<void> check_redirects(const Application& application) {
+  if (application.redirect_uris.size() > kRedirectUrisMax)
+    return bad_request("An application has at most 256 redirect URIs.", "redirectUris");
+  for (const RedirectUri& redirect : application.redirect_uris)
+    if (const auto problem = redirect_uri_problem(redirect))
+      return bad_request(
+          "Invalid value specified for property 'redirectUris': '" + redirect.uri + "' " + *problem + ".",
+          "redirectUris");
+  return {};
+}
+
 }  // namespace
 
 Result<User> Directory::create_user(store::Transaction& tx, User user) {
@@ -89,6 +100,7 @@ Result<void> Directory::update_group(store::Transaction& tx, const Group& group)
 
 Result<void> Directory::check_application(store::Reader& reader, const Application& application) {
   TRY(check_display_name(application.display_name));
+  TRY(check_redirects(application));
   if (application.identifier_uris.size() > kIdentifierUrisMax)
     return bad_request("An application has at most 50 identifierUris.", "identifierUris");
   for (const std::string& uri : application.identifier_uris) {
@@ -142,6 +154,7 @@ Result<ServicePrincipal> Directory::create_service_principal(store::Transaction&
                                    .app_id = app_id,
                                    .display_name = application->display_name,
                                    .enabled = true,
+                                   .acts_for_users = false,
                                    .created = clock_.now()};
   TRY(store::put(tx, tenant_, principal));
   return principal;
@@ -162,6 +175,7 @@ Result<void> Directory::update_application(store::Transaction& tx, const Applica
   changed.display_name = application.display_name;
   changed.identifier_uris = application.identifier_uris;
   changed.public_client = application.public_client;
+  changed.redirect_uris = application.redirect_uris;
   TRY(store::put(tx, tenant_, changed));
   TRY(claim_identifiers(tx, changed));
   if (auto principal = TRY(service_principal_by_app_id(tx, changed.app_id))) {
@@ -186,10 +200,17 @@ Result<void> Directory::set_enabled(store::Transaction& tx, const Uuid& principa
   return {};
 }
 
+Result<void> Directory::set_acts_for_users(store::Transaction& tx, const Uuid& principal_id, bool acts) {
+  auto principal = TRY(store::get<ServicePrincipal>(tx, tenant_, principal_id.text()));
+  if (!principal) return no_such_object(principal_id);
+  principal->acts_for_users = acts;
+  return store::put(tx, tenant_, *principal);
+}
+
 Result<void> Directory::erase_user(store::Transaction& tx, const Uuid& id) {
   if (!TRY(store::get<User>(tx, tenant_, id.text()))) return no_such_object(id);
   TRY(forget_relations(tx, id));
-  TRY(erase_refresh_tokens_of(tx, tenant_, id));
+  TRY(erase_sessions_of(tx, tenant_, id));
   return store::erase<User>(tx, tenant_, id.text());
 }
 

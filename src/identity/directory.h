@@ -12,6 +12,7 @@
 #include "base/secret.h"
 #include "base/uuid.h"
 #include "identity/principal.h"
+#include "identity/redirect_uri.h"
 #include "store/table.h"
 
 namespace merlon::identity {
@@ -70,7 +71,8 @@ struct Application {
   std::vector<PasswordCredential> passwords;
   std::vector<CertificateCredential> certificates;
   std::vector<std::string> identifier_uris;
-  bool public_client = false;  // may use device code and password grants without a secret
+  std::vector<RedirectUri> redirect_uris;
+  bool public_client = false;  // may use code, device code and password grants without a secret
   Timestamp created;
   static const store::TableSpec& table();
   std::string key() const;
@@ -84,6 +86,7 @@ struct ServicePrincipal {
   Uuid app_id;
   std::string display_name;
   bool enabled = true;
+  bool acts_for_users = false;  // an administrator has consented to user_impersonation, for everybody
   Timestamp created;
   static const store::TableSpec& table();
   std::string key() const;
@@ -145,6 +148,8 @@ class Directory {
                                  const Uuid& credential_id);
   Result<void> set_enabled(store::Transaction& tx, const Uuid& principal_id,
                            bool enabled);  // user or service principal
+  // Consent for everybody, or its end.
+  Result<void> set_acts_for_users(store::Transaction& tx, const Uuid& principal_id, bool acts);
   Result<void> add_member(store::Transaction& tx, const Uuid& group_id, const Uuid& member_id);  // no cycles
   Result<void> remove_member(store::Transaction& tx, const Uuid& group_id, const Uuid& member_id);
   Result<std::vector<Uuid>> members(store::Reader& reader, const Uuid& group_id);

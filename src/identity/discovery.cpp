@@ -12,7 +12,7 @@ namespace {
 constexpr std::string_view kConfiguration = ".well-known/openid-configuration";
 
 struct Paths {
-  std::string token, authorize, device, keys;
+  std::string token, authorize, device, logout, revoke, keys;
 };
 
 Paths paths_of(Dialect dialect, const TenantPath& path) {
@@ -21,15 +21,12 @@ Paths paths_of(Dialect dialect, const TenantPath& path) {
   return {.token = oauth + "token",
           .authorize = oauth + "authorize",
           .device = oauth + "devicecode",
+          .logout = oauth + "logout",
+          .revoke = oauth + "revoke",
           .keys = prefix + (dialect == Dialect::v2 ? "/discovery/v2.0/keys" : "/discovery/keys")};
 }
 
-std::string issuer_of(Dialect dialect, const std::string& origin, const TenantId& tenant) {
-  if (dialect == Dialect::adfs) return origin + "/adfs";
-  return origin + "/" + tenant.text() + (dialect == Dialect::v2 ? "/v2.0" : "/");
-}
-
-net::Response keys_reply(const Issuer& issuer, const std::string& origin, Dialect dialect) {
+net::Response keys_reply(Issuer& issuer, const std::string& origin, Dialect dialect) {
   JsonObject keys = issuer.jwks();
   for (Json& key : keys["keys"].as_array())
     key.as_object()["issuer"] = issuer_of(dialect, origin, issuer.tenant());
@@ -57,38 +54,49 @@ net::Response instance_reply(const net::Request& request, const std::string& ori
 
 }  // namespace
 
+std::string issuer_of(Dialect dialect, const std::string& origin, const TenantId& tenant) {
+  if (dialect == Dialect::adfs) return origin + "/adfs";
+  return origin + "/" + tenant.text() + (dialect == Dialect::v2 ? "/v2.0" : "/");
+}
+
 JsonObject openid_configuration(const Issuer& issuer, const std::string& origin, const TenantPath& path,
                                 Dialect dialect) {
   const Paths paths = paths_of(dialect, path);
-  return {{"token_endpoint", origin + paths.token},
-          {"token_endpoint_auth_methods_supported",
-           JsonArray{"client_secret_post", "private_key_jwt", "client_secret_basic"}},
-          {"token_endpoint_auth_signing_alg_values_supported", JsonArray{"RS256", "PS256"}},
-          {"jwks_uri", origin + paths.keys},
-          {"response_modes_supported", JsonArray{"query", "fragment", "form_post"}},
-          {"subject_types_supported", JsonArray{"pairwise"}},
-          {"id_token_signing_alg_values_supported", JsonArray{"RS256"}},
-          {"response_types_supported", JsonArray{"code", "id_token", "code id_token", "id_token token"}},
-          {"scopes_supported", JsonArray{"openid", "profile", "email", "offline_access"}},
-          {"grant_types_supported", JsonArray{"client_credentials", "password", "refresh_token"}},
-          {"issuer", issuer_of(dialect, origin, issuer.tenant())},
-          {"access_token_issuer", origin + "/" + issuer.tenant().text() + "/"},
-          {"authorization_endpoint", origin + paths.authorize},
-          {"device_authorization_endpoint", origin + paths.device},
-          {"userinfo_endpoint", origin + "/oidc/userinfo"},
-          {"claims_supported", JsonArray{"sub", "iss", "aud", "exp", "iat", "auth_time", "amr", "oid", "tid",
-                                         "ver", "name", "upn", "preferred_username"}},
-          {"request_uri_parameter_supported", false},
-          {"http_logout_supported", false},
-          {"frontchannel_logout_supported", false},
-          {"tenant_region_scope", nullptr},
-          {"cloud_instance_name", origin.substr(std::string_view("https://").size())},
-          {"cloud_graph_host_name", origin.substr(std::string_view("https://").size())},
-          {"msgraph_host", origin.substr(std::string_view("https://").size())},
-          {"rbac_url", origin}};
+  return {
+      {"token_endpoint", origin + paths.token},
+      {"token_endpoint_auth_methods_supported",
+       JsonArray{"client_secret_post", "private_key_jwt", "client_secret_basic"}},
+      {"token_endpoint_auth_signing_alg_values_supported", JsonArray{"RS256", "PS256"}},
+      {"jwks_uri", origin + paths.keys},
+      {"response_modes_supported", JsonArray{"query", "fragment", "form_post"}},
+      {"subject_types_supported", JsonArray{"pairwise"}},
+      {"id_token_signing_alg_values_supported", JsonArray{"RS256"}},
+      {"response_types_supported", JsonArray{"code"}},
+      {"scopes_supported", JsonArray{"openid", "profile", "email", "offline_access"}},
+      {"grant_types_supported", JsonArray{"authorization_code", "client_credentials", "password",
+                                          "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"}},
+      {"code_challenge_methods_supported", JsonArray{"S256"}},
+      {"authorization_response_iss_parameter_supported", true},
+      {"issuer", issuer_of(dialect, origin, issuer.tenant())},
+      {"access_token_issuer", origin + "/" + issuer.tenant().text() + "/"},
+      {"authorization_endpoint", origin + paths.authorize},
+      {"device_authorization_endpoint", origin + paths.device},
+      {"end_session_endpoint", origin + paths.logout},
+      {"revocation_endpoint", origin + paths.revoke},
+      {"userinfo_endpoint", origin + "/oidc/userinfo"},
+      {"claims_supported", JsonArray{"sub", "iss", "aud", "exp", "iat", "auth_time", "amr", "oid", "tid",
+                                     "ver", "name", "upn", "preferred_username"}},
+      {"request_uri_parameter_supported", false},
+      {"http_logout_supported", false},
+      {"frontchannel_logout_supported", false},
+      {"tenant_region_scope", nullptr},
+      {"cloud_instance_name", origin.substr(std::string_view("https://").size())},
+      {"cloud_graph_host_name", origin.substr(std::string_view("https://").size())},
+      {"msgraph_host", origin.substr(std::string_view("https://").size())},
+      {"rbac_url", origin}};
 }
 
-std::optional<net::Response> handle_discovery(const Issuer& issuer, const net::Request& request,
+std::optional<net::Response> handle_discovery(Issuer& issuer, const net::Request& request,
                                               const std::string& origin, const TenantPath& path,
                                               Timestamp now) {
   const std::string rest = path.rest_text();

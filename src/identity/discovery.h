@@ -15,8 +15,11 @@ namespace merlon::identity {
 JsonObject openid_configuration(const Issuer& issuer, const std::string& origin, const TenantPath& path,
                                 Dialect dialect);
 
+// The issuer that the documents of a dialect name, and that answers and id_tokens carry.
+std::string issuer_of(Dialect dialect, const std::string& origin, const TenantId& tenant);
+
 // The answer to a discovery path, or nothing when it is none.
-std::optional<net::Response> handle_discovery(const Issuer& issuer, const net::Request& request,
+std::optional<net::Response> handle_discovery(Issuer& issuer, const net::Request& request,
                                               const std::string& origin, const TenantPath& path,
                                               Timestamp now);
 

@@ -2,6 +2,8 @@
 #include "identity/endpoints.h"
 
 #include "base/text.h"
+#include "identity/authorize_endpoint.h"
+#include "identity/device_page.h"
 #include "identity/discovery.h"
 #include "identity/graph.h"
 #include "identity/reply.h"
@@ -16,7 +18,8 @@ struct Endpoints::State {
         const Clock& clock_in, Random& random)
       : issuer(issuer_in),
         clock(clock_in),
-        guard(clock_in),
+        guard(store, directory.tenant(), clock_in),
+        passwords(store, ledger, directory, clock_in, gate, guard),
         tokens(TokenParts{.store = store,
                           .ledger = ledger,
                           .directory = directory,
@@ -25,14 +28,33 @@ struct Endpoints::State {
                           .random = random,
                           .passwords = passwords,
                           .guard = guard}),
-        graph(store, ledger, directory, issuer_in, clock_in, random, passwords) {}
+        people(store, ledger, directory, issuer_in, clock_in, random, passwords),
+        browsers(store, ledger, directory, issuer_in, clock_in, random, people),
+        devices(store, ledger, directory, clock_in, guard, people),
+        graph(store, ledger, directory, issuer_in, clock_in, random, gate) {}
 
   Issuer& issuer;
   const Clock& clock;
-  PasswordGate passwords;
+  PasswordGate gate;
   SignInGuard guard;
+  PasswordSignIn passwords;
   TokenEndpoint tokens;
+  WebSignIn people;
+  AuthorizeEndpoint browsers;
+  DevicePage devices;
   Graph graph;
+
+  std::optional<net::Response> oauth(const net::Request& request, const std::string& origin,
+                                     const TenantPath& path, Dialect dialect, std::string_view name) {
+    if (name == "token") return tokens.token(request, origin, path, dialect);
+    if (name == "authorize") return browsers.authorize(request, origin, path, dialect);
+    if (name == "devicecode") return tokens.device_code(request, origin, path, dialect);
+    if (name == "revoke") return tokens.revoke(request, origin, path, dialect);
+    if (name == "logout" || name == "logoff") return browsers.logout(request, origin);
+    // Where AD FS has its page for devices.
+    if (name == "deviceauth" && path.is_adfs()) return devices.handle(request, origin);
+    return std::nullopt;
+  }
 };
 
 Endpoints::Endpoints(store::Store& store, ledger::Ledger& ledger, Directory& directory, Issuer& issuer,
@@ -45,6 +67,7 @@ std::optional<net::Response> Endpoints::handle(const net::Request& request, cons
   if (request.segments.empty()) return std::nullopt;
   if (ascii_iequal(request.segments.front(), "v1.0"))
     return state_->graph.handle(request, origin, {request.segments.begin() + 1, request.segments.end()});
+  if (request.path == "/devicelogin") return state_->devices.handle(request, origin);
   if (request.path == "/oidc/userinfo") return state_->graph.handle(request, origin, request.segments);
 
   const TenantPath path =
@@ -58,20 +81,7 @@ std::optional<net::Response> Endpoints::handle(const net::Request& request, cons
   if (!first) return std::nullopt;
   const std::string_view name = std::string_view(rest).substr(second ? 12 : 7);
   const Dialect dialect = path.is_adfs() ? Dialect::adfs : second ? Dialect::v2 : Dialect::v1;
-  if (name == "token") return state_->tokens.token(request, origin, path, dialect);
-  // Interactive sign-in does not exist here; clients read the refusal as such and fall back or say so.
-  if (name == "devicecode")
-    return error_reply(
-        SignInError(70003,
-                    "The device code flow is not supported by this server. Sign in with a user "
-                    "name and password, a client secret or a certificate."),
-        request, state_->clock.now());
-  if (name == "authorize")
-    return error_reply(SignInError(70005,
-                                   "Interactive sign-in is not supported by this server. Sign in with a user "
-                                   "name and password, a client secret or a certificate."),
-                       request, state_->clock.now());
-  return std::nullopt;
+  return state_->oauth(request, origin, path, dialect, name);
 }
 
 }  // namespace merlon::identity

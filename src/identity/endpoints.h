@@ -1,8 +1,8 @@
-// The protocol faces of identity on the control plane: OpenID discovery, JWKS, OAuth 2.0 token endpoints in
-// Entra's form
-// (/{tenant}/oauth2/v2.0/token, /{tenant}/oauth2/token) and in AD FS's (/adfs/oauth2/token, also
-// /{tenant}/b2c_adfs/…), and the part of Microsoft Graph that tools call (/v1.0/users, groups, applications,
-// servicePrincipals, me, organization).
+// The protocol faces of identity on the control plane: OpenID discovery, JWKS, OAuth 2.0's endpoints in
+// Entra's form (/{tenant}/oauth2/v2.0/token, /{tenant}/oauth2/token, and beside token: authorize, devicecode,
+// revoke, logout) and in AD FS's (/adfs/oauth2/token, also /{tenant}/b2c_adfs/…), the pages on which people
+// sign in, the page for a device's code (/devicelogin), and the part of Microsoft Graph that tools call
+// (/v1.0/users, groups, applications, servicePrincipals, me, organization).
 #pragma once
 
 #include <memory>

@@ -105,13 +105,16 @@ Result<net::Response> Graph::answer(const net::Request& request, const std::stri
   GraphCall call{.request = request,
                  .origin = origin,
                  .directory = directory_,
+                 .issuer = issuer_,
                  .clock = clock_,
                  .random = random_,
                  .domain = issuer_.domain(),
                  .principal = {},
                  .reads_directory = false,
+                 .administrator = false,
                  .arguments = {},
                  .body = {},
+                 .prepared = {},
                  .password_hash = {}};
   for (const GraphRoute& candidate : graph_routes()) {
     auto arguments = match(candidate.pattern, segments);
@@ -150,11 +153,13 @@ Result<void> Graph::authorize(store::Reader& reader, const GraphRoute& route, Gr
   const Uuid& who = call.principal.object_id;
   const bool administrator =
       TRY(directory_.has_directory_role(reader, *Uuid::parse(kGlobalAdministrator), who));
+  call.administrator = administrator;
   call.reads_directory =
       administrator || TRY(directory_.has_directory_role(reader, *Uuid::parse(kDirectoryReaders), who));
   switch (route.permission) {
     case GraphPermission::signed_in:
     case GraphPermission::read_self:
+    case GraphPermission::write_self:
       return {};
     case GraphPermission::read_directory:
       if (call.reads_directory) return {};
@@ -211,6 +216,7 @@ Result<net::Response> Graph::run_write(const GraphRoute& route, GraphCall& call)
     return {};
   }));
   TRY(hash_password(call, name));
+  if (route.prepare != nullptr) call.prepared = TRY(route.prepare(call));
   const auto outcome =
       TRY(store::write_value<GraphOutcome>(store_, [&](store::Transaction& tx) -> Result<GraphOutcome> {
         TRY(authorize(tx, route, call));
@@ -221,7 +227,7 @@ Result<net::Response> Graph::run_write(const GraphRoute& route, GraphCall& call)
         entry.action = made.action.empty() ? std::string(route.action) : made.action;
         entry.resource = "/tenants/" + directory_.tenant().text() + "/" + made.resource;
         entry.decision = ledger::Decision::allowed;
-        entry.reason = "Global Administrator";
+        entry.reason = call.administrator ? "Global Administrator" : "their own";
         entry.request_id = call.request.request_id;
         entry.correlation_id = correlation_id(call.request);
         entry.details = made.details;

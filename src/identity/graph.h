@@ -3,6 +3,7 @@
 // handler runs before the row's permission has been checked in the very transaction that it runs in.
 #pragma once
 
+#include <any>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,19 +24,23 @@ enum class GraphPermission {
   read_self,        // Directory Readers and Global Administrators; others see themselves and nothing else
   read_directory,   // Directory Readers and Global Administrators
   write_directory,  // Global Administrators
+  write_self,       // the same, and everybody for what is their own: the handler knows whose it is
 };
 
 struct GraphCall {
   const net::Request& request;
   std::string origin;
   Directory& directory;
+  Issuer& issuer;
   const Clock& clock;
   Random& random;
   std::string domain;
   Principal principal;
   bool reads_directory = false;
+  bool administrator = false;
   std::vector<std::string> arguments;  // what the pattern's {…} stand for
   JsonObject body;                     // conforms to the row's shape
+  std::any prepared;                   // what the row's `prepare` made
   std::string password_hash;  // Argon2id of body.passwordProfile.password, made before the transaction
 
   const TenantId& tenant() const { return directory.tenant(); }
@@ -52,6 +57,7 @@ struct GraphOutcome {
 };
 
 using GraphRead = Result<JsonObject> (*)(const GraphCall&, store::Reader&);
+using GraphPrepare = Result<std::any> (*)(const GraphCall&);
 using GraphWrite = Result<GraphOutcome> (*)(const GraphCall&, store::Transaction&);
 
 struct GraphRoute {
@@ -62,6 +68,7 @@ struct GraphRoute {
   GraphRead read = nullptr;      // one of read and write
   GraphWrite write = nullptr;
   schema::Shape (*shape)() = nullptr;  // of the body, when there is one
+  GraphPrepare prepare = nullptr;      // slow work before the transaction, for who may do it
 };
 
 // In graph_routes.cpp. The first row that fits answers.

@@ -20,6 +20,24 @@ schema::Shape key_credential() {
                          schema::optional("key", schema::text().with_range(1, 65536))});
 }
 
+schema::Shape redirect_uris() {
+  return schema::object(
+      {schema::optional("redirectUris", schema::array_of(schema::text()).with_range(0, 256))});
+}
+
+// Each of Graph's two lists replaces what there is of its kind.
+void replace_redirects(Application& application, const JsonObject& body) {
+  const auto replace = [&](std::string_view owner, RedirectKind kind) {
+    const JsonObject* object = object_at(body, owner);
+    if (object == nullptr || !object->contains("redirectUris")) return;
+    std::erase_if(application.redirect_uris, [&](const RedirectUri& known) { return known.kind == kind; });
+    for (std::string uri : strings_at(*object, "redirectUris"))
+      application.redirect_uris.push_back({std::move(uri), kind});
+  };
+  replace("web", RedirectKind::web);
+  replace("publicClient", RedirectKind::public_client);
+}
+
 Result<Application> application_argument(const GraphCall& call, store::Reader& reader) {
   const Uuid id = TRY(call.id_argument(0));
   auto application = TRY(store::get<Application>(reader, call.tenant(), id.text()));
@@ -82,6 +100,7 @@ schema::Shape new_application() {
       {schema::required("displayName", schema::text()),
        schema::optional("identifierUris", schema::array_of(schema::text()).with_range(0, 50)),
        schema::optional("isFallbackPublicClient", schema::boolean()),
+       schema::optional("web", redirect_uris()), schema::optional("publicClient", redirect_uris()),
        schema::optional("keyCredentials", schema::array_of(key_credential()).with_range(0, 64))});
 }
 
@@ -90,6 +109,7 @@ schema::Shape changed_application() {
       {schema::optional("displayName", schema::text()),
        schema::optional("identifierUris", schema::array_of(schema::text()).with_range(0, 50)),
        schema::optional("isFallbackPublicClient", schema::boolean()),
+       schema::optional("web", redirect_uris()), schema::optional("publicClient", redirect_uris()),
        schema::optional("keyCredentials", schema::array_of(key_credential()).with_range(0, 64))});
 }
 
@@ -119,6 +139,7 @@ Result<GraphOutcome> create_application(const GraphCall& call, store::Transactio
   application.display_name = TRY(require_string(call.body, "displayName"));
   application.identifier_uris = strings_at(call.body, "identifierUris");
   application.public_client = bool_at(call.body, "isFallbackPublicClient").value_or(false);
+  replace_redirects(application, call.body);
   application = TRY(call.directory.register_application(tx, application));
   if (const JsonArray* keys = array_at(call.body, "keyCredentials"))
     TRY(replace_keys(call, tx, application, *keys));
@@ -140,6 +161,7 @@ Result<GraphOutcome> update_application(const GraphCall& call, store::Transactio
     application.identifier_uris = strings_at(call.body, "identifierUris");
   application.public_client =
       bool_at(call.body, "isFallbackPublicClient").value_or(application.public_client);
+  replace_redirects(application, call.body);
   TRY(call.directory.update_application(tx, application));
   GraphOutcome outcome = changed(application, {});
   if (keys != nullptr) outcome.action = "microsoft.directory/applications/credentials/update";

@@ -56,4 +56,17 @@ Result<JsonObject> get_organization(const GraphCall& call, store::Reader& reader
 Result<JsonObject> get_by_ids(const GraphCall& call, store::Reader& reader);
 Result<JsonObject> get_directory_object(const GraphCall& call, store::Reader& reader);
 
+Result<JsonObject> list_sessions(const GraphCall& call, store::Reader& reader);
+Result<JsonObject> list_user_sessions(const GraphCall& call, store::Reader& reader);
+Result<GraphOutcome> end_one_session(const GraphCall& call, store::Transaction& tx);
+Result<GraphOutcome> revoke_own_sessions(const GraphCall& call, store::Transaction& tx);
+
+schema::Shape rotation();
+Result<JsonObject> list_signing_keys(const GraphCall& call, store::Reader& reader);
+Result<std::any> make_signing_key(const GraphCall& call);
+Result<GraphOutcome> rotate_signing_key(const GraphCall& call, store::Transaction& tx);
+
+schema::Shape consent();
+Result<GraphOutcome> set_consent(const GraphCall& call, store::Transaction& tx);
+
 }  // namespace merlon::identity::graph

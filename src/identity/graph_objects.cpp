@@ -35,6 +35,10 @@ JsonObject graph_group(const Group& group) {
 }
 
 JsonObject graph_application(const Application& application) {
+  JsonArray web;
+  JsonArray native;
+  for (const RedirectUri& redirect : application.redirect_uris)
+    (redirect.kind == RedirectKind::web ? web : native).emplace_back(redirect.uri);
   JsonArray passwords;
   for (const PasswordCredential& password : application.passwords)
     passwords.push_back(JsonObject{{"keyId", password.id.text()},
@@ -58,6 +62,8 @@ JsonObject graph_application(const Application& application) {
           {"displayName", application.display_name},
           {"identifierUris", to_json_array(application.identifier_uris)},
           {"isFallbackPublicClient", application.public_client},
+          {"web", JsonObject{{"redirectUris", std::move(web)}}},
+          {"publicClient", JsonObject{{"redirectUris", std::move(native)}}},
           {"signInAudience", "AzureADMyOrg"},
           {"createdDateTime", to_rfc3339(application.created)},
           {"passwordCredentials", std::move(passwords)},

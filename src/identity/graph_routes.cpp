@@ -10,6 +10,7 @@ constexpr auto kAny = GraphPermission::signed_in;
 constexpr auto kSelf = GraphPermission::read_self;
 constexpr auto kRead = GraphPermission::read_directory;
 constexpr auto kWrite = GraphPermission::write_directory;
+constexpr auto kWriteSelf = GraphPermission::write_self;
 
 std::vector<GraphRoute> common_routes() {
   return {
@@ -175,13 +176,48 @@ std::vector<GraphRoute> service_principal_routes() {
   };
 }
 
+// Names of ours as OData qualifies them, so that none can meet one of Graph's.
+std::vector<GraphRoute> merlon_routes() {
+  return {
+      {.method = "GET", .pattern = "merlon.sessions", .permission = kSelf, .read = list_sessions},
+      {.method = "GET",
+       .pattern = "users/{id}/merlon.sessions",
+       .permission = kSelf,
+       .read = list_user_sessions},
+      {.method = "DELETE",
+       .pattern = "merlon.sessions/{id}",
+       .permission = kWriteSelf,
+       .action = "Merlon.Identity/sessions/revoke/action",
+       .write = end_one_session},
+      {.method = "POST",
+       .pattern = "me/revokeSignInSessions",
+       .permission = kWriteSelf,
+       .action = "microsoft.directory/users/invalidateAllRefreshTokens",
+       .write = revoke_own_sessions},
+      {.method = "GET", .pattern = "merlon.signingKeys", .permission = kRead, .read = list_signing_keys},
+      {.method = "POST",
+       .pattern = "merlon.signingKeys/rotate",
+       .permission = kWrite,
+       .action = "Merlon.Identity/signingKeys/rotate/action",
+       .write = rotate_signing_key,
+       .shape = rotation,
+       .prepare = make_signing_key},
+      {.method = "POST",
+       .pattern = "servicePrincipals/{id}/merlon.consent",
+       .permission = kWrite,
+       .action = "microsoft.directory/servicePrincipals/managePermissionGrantsForAll",
+       .write = set_consent,
+       .shape = consent},
+  };
+}
+
 }  // namespace
 
 const std::vector<GraphRoute>& graph_routes() {
   static const std::vector<GraphRoute> routes = [] {
     std::vector<GraphRoute> all;
-    for (const auto& part :
-         {common_routes(), user_routes(), group_routes(), application_routes(), service_principal_routes()})
+    for (const auto& part : {common_routes(), user_routes(), group_routes(), application_routes(),
+                             service_principal_routes(), merlon_routes()})
       all.insert(all.end(), part.begin(), part.end());
     return all;
   }();

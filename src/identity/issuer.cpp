@@ -1,6 +1,5 @@
 // Issuing tokens in Entra's v1 form (what Azure Resource Manager's tokens are), and naming the APIs they are
 // for.
-#include "identity/issuer.h"
 
 #include <algorithm>
 
@@ -8,8 +7,8 @@
 #include "crypto/jose.h"
 #include "identity/audience.h"
 #include "identity/bearer.h"
+#include "identity/keyed_issuer.h"
 #include "identity/record_fields.h"
-#include "identity/signing_keys.h"
 
 namespace merlon::identity {
 namespace {
@@ -20,39 +19,11 @@ int64_t seconds(Timestamp time) {
   return std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count();
 }
 
-class KeyedIssuer final : public Issuer {
- public:
-  KeyedIssuer(std::vector<SigningKey> keys, const Clock& clock, Random& random, IssuerParameters parameters)
-      : keys_(std::move(keys)),
-        clock_(clock),
-        random_(random),
-        parameters_(std::move(parameters)),
-        directory_(parameters_.tenant, clock, random) {}
+}  // namespace
 
-  Result<std::string> issue(const TokenSubject& subject, const std::string& origin,
-                            Duration lifetime) override;
-  Result<std::string> issue_id_token(const TokenSubject& subject, const IdTokenForm& form,
-                                     Duration lifetime) override;
-  bool is_resource_manager(std::string_view audience) const override;
-  bool is_resource_manager_at(std::string_view audience, const std::string& origin) const override;
-  Result<Principal> authenticate(store::Reader& reader, std::string_view authorization, const IpAddress& peer,
-                                 Api api) override;
-  JsonObject jwks() const override;
-  const std::string& domain() const override { return parameters_.domain; }
-  const TenantId& tenant() const override { return parameters_.tenant; }
-
- private:
-  Result<std::string> sign(const JsonObject& payload) const;
-
-  const std::vector<SigningKey> keys_;
-  const Clock& clock_;
-  Random& random_;
-  const IssuerParameters parameters_;
-  Directory directory_;
-};
-
-Result<std::string> KeyedIssuer::sign(const JsonObject& payload) const {
-  const SigningKey& key = keys_.front();
+Result<std::string> KeyedIssuer::sign(const JsonObject& payload) {
+  const auto current = TRY(keys());
+  const SigningKey& key = current->signer(clock_.now());
   return crypto::sign_jws({{"typ", "JWT"}, {"kid", key.id}, {"x5t", key.x5t}}, payload,
                           crypto::SignatureAlgorithm::rs256, key.key);
 }
@@ -113,6 +84,7 @@ Result<std::string> KeyedIssuer::issue_id_token(const TokenSubject& subject, con
                      {"upn", subject.user_principal_name},
                      {"uti", to_base64url(random_.bytes(kTokenIdBytes))},
                      {"ver", form.version}};
+  if (!subject.session_id.empty()) payload["sid"] = subject.session_id;
   if (!form.nonce.empty()) payload["nonce"] = form.nonce;
   return sign(payload);
 }
@@ -142,7 +114,8 @@ bool KeyedIssuer::is_resource_manager_at(std::string_view audience, const std::s
 Result<Principal> KeyedIssuer::authenticate(store::Reader& reader, std::string_view authorization,
                                             const IpAddress& peer, Api api) {
   const std::string_view token = TRY(bearer_token(authorization));
-  const TokenClaims claims = TRY(verify_token(token, keys_, tenant(), clock_.now()));
+  const auto current = TRY(keys(reader));
+  const TokenClaims claims = TRY(verify_token(token, current->keys, tenant(), clock_.now()));
   // We wrote iss ourselves from a name that we serve, so its origin is one of ours.
   const auto issuer = parse_audience_url(claims.issuer);
   const std::string origin =
@@ -156,18 +129,13 @@ Result<Principal> KeyedIssuer::authenticate(store::Reader& reader, std::string_v
   return live_principal(reader, directory_, claims, peer);
 }
 
-JsonObject KeyedIssuer::jwks() const {
-  JsonArray keys;
-  for (const SigningKey& key : keys_) keys.push_back(to_jwks_entry(key));
-  return {{"keys", std::move(keys)}};
-}
-
-}  // namespace
-
 Result<std::unique_ptr<Issuer>> Issuer::open(store::Store& store, const seal::Seal& seal, const Clock& clock,
                                              Random& random, IssuerParameters parameters) {
-  auto keys = TRY(open_signing_keys(store, seal, clock, random, parameters.tenant, parameters.domain));
-  return std::make_unique<KeyedIssuer>(std::move(keys), clock, random, std::move(parameters));
+  SigningKeyStore key_store(seal, clock, random, parameters.tenant, parameters.domain);
+  auto keys = TRY(key_store.open(store));
+  auto form_key = TRY(open_form_key(store, seal, random, parameters.tenant));
+  return std::make_unique<KeyedIssuer>(store, std::move(key_store), std::move(keys), std::move(form_key),
+                                       clock, random, std::move(parameters));
 }
 
 }  // namespace merlon::identity

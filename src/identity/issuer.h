@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "identity/directory.h"
+#include "ledger/ledger.h"
 #include "seal/seal.h"
 
 namespace merlon::identity {
@@ -27,7 +28,7 @@ struct TokenSubject {
   std::string audience;
   std::string scope;  // delegated tokens: "user_impersonation"; empty for application tokens
   std::string user_principal_name;
-  std::string session_id;
+  std::string session_id;    // users: the session (sessions.h) that the token ends with
   std::string display_name;  // users: the claim "name"
   std::string
       stamp;  // session_stamp() (sessions.h) when the credential was checked; empty before any revocation
@@ -42,6 +43,8 @@ struct IdTokenForm {
   std::string version;  // "1.0" or "2.0"
   std::string nonce;
 };
+
+enum class Rotation;  // signing_keys.h
 
 enum class Api { resource_manager, graph };
 
@@ -70,7 +73,17 @@ class Issuer {
   // InvalidAuthenticationTokenAudience, InvalidAuthenticationTokenTenant.
   virtual Result<Principal> authenticate(store::Reader& reader, std::string_view authorization,
                                          const IpAddress& peer, Api api = Api::resource_manager) = 0;
-  virtual JsonObject jwks() const = 0;
+  virtual JsonObject jwks() = 0;
+  // The keys as an administrator sees them, and their rotation: make_key() is slow and belongs before the
+  // transaction that adopts the key.
+  virtual Result<JsonArray> describe_keys(store::Reader& reader) = 0;
+  virtual Result<store::Row> make_key(Rotation rotation) = 0;
+  virtual Result<void> adopt_key(store::Transaction& tx, const store::Row& made, Rotation rotation) = 0;
+  // What time makes due: a new key before the old one is too old, and the end of keys that nothing living is
+  // signed with. Cheap to call often; from one thread.
+  virtual Result<void> tick(ledger::Ledger& ledger) = 0;
+  // Signs the forms of the sign-in pages (form_seal.h).
+  virtual const Secret& form_key() const = 0;
   virtual const std::string& domain() const = 0;
   virtual const TenantId& tenant() const = 0;
 };

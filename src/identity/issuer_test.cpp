@@ -241,6 +241,9 @@ TEST_F(IssuerTest, AUsersTokenEndsWithTheUserAndWithItsClient) {
                        .address = world.peer};
   subject.audience = World::kManagement;
   subject.user_principal_name = user.user_principal_name;
+  EXPECT_FALSE(
+      world.issuer->issue(subject, World::kOrigin, std::chrono::hours(1)));  // outside of any session
+  subject.session_id = world.make_session(user);
   const std::string own = must(world.issuer->issue(subject, World::kOrigin, std::chrono::hours(1)));
   const auto principal = world.authenticate("Bearer " + own);
   ASSERT_TRUE(principal);
@@ -248,6 +251,9 @@ TEST_F(IssuerTest, AUsersTokenEndsWithTheUserAndWithItsClient) {
   EXPECT_THAT(principal->amr, ElementsAre("pwd"));
   EXPECT_EQ(principal->auth_time, world.clock.now());
   EXPECT_EQ(string_at(claims_of(own), "scp"), "user_impersonation");
+  subject.session_id = Uuid::generate(world.random).text();  // a session that is not there (any more)
+  EXPECT_EQ(code(must(world.issuer->issue(subject, World::kOrigin, std::chrono::hours(1)))),
+            "InvalidAuthenticationToken");
   world.write(
       [&](store::Transaction& tx) { return world.directory->set_enabled(tx, app.principal.id, false); });
   EXPECT_EQ(code(own), "InvalidAuthenticationToken");

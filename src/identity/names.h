@@ -9,6 +9,7 @@
 namespace merlon::identity {
 
 inline constexpr size_t kIdentifierUrisMax = 50;
+inline constexpr size_t kRedirectUrisMax = 256;
 
 std::optional<std::string> display_name_problem(std::string_view name);
 std::optional<std::string> user_principal_name_problem(std::string_view name);

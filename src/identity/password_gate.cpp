@@ -38,9 +38,11 @@ Result<std::string> PasswordGate::decoy() {
   return decoy_;
 }
 
-Result<bool> PasswordGate::verify(const Secret& password, const std::string& hash) {
+Result<bool> PasswordGate::verify(const Secret& password, const std::string& hash,
+                                  const std::function<Result<void>()>& admitted) {
   const Slot slot(slots_);
   if (!slot.held()) return busy();
+  TRY(admitted());
   // Made by the first check of any kind, so that its cost tells nothing of the account.
   const std::string other = TRY(decoy());
   const bool equal = crypto::verify_password(password, hash.empty() ? other : hash);

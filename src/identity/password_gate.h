@@ -2,6 +2,7 @@
 // for.
 #pragma once
 
+#include <functional>
 #include <mutex>
 #include <semaphore>
 #include <string>
@@ -15,7 +16,9 @@ class PasswordGate {
  public:
   // The same work whether `hash` is a user's or empty (no such user, or no password): then the answer is
   // false. `unavailable` when too many wait.
-  Result<bool> verify(const Secret& password, const std::string& hash);
+  // `admitted` runs once there is room and before the work; its error is the answer.
+  Result<bool> verify(const Secret& password, const std::string& hash,
+                      const std::function<Result<void>()>& admitted);
   Result<std::string> hash(const Secret& password);
 
  private:

@@ -1,9 +1,11 @@
 // How directory objects become rows, and back.
 #include "base/text.h"
+#include "identity/codes.h"
 #include "identity/directory.h"
 #include "identity/membership.h"
 #include "identity/record_fields.h"
 #include "identity/sessions.h"
+#include "identity/sign_in_guard.h"
 
 namespace merlon::identity {
 namespace {
@@ -43,6 +45,26 @@ Result<CertificateCredential> certificate_from_json(const JsonObject& json) {
                                .end = TRY(require_time(json, "end"))};
 }
 
+JsonArray to_json(const std::vector<RedirectUri>& redirects) {
+  JsonArray array;
+  for (const RedirectUri& redirect : redirects)
+    array.push_back(JsonObject{{"uri", redirect.uri}, {"web", redirect.kind == RedirectKind::web}});
+  return array;
+}
+
+Result<std::vector<RedirectUri>> redirects_at(const JsonObject& json) {
+  std::vector<RedirectUri> redirects;
+  const JsonArray* array = array_at(json, "redirectUris");
+  if (array == nullptr) return redirects;  // an application of before there were any
+  for (const Json& value : *array) {
+    if (!value.is_object()) return internal_error("stored application has a malformed redirect URI");
+    redirects.push_back({.uri = TRY(require_string(value.get_object(), "uri")),
+                         .kind = TRY(require_bool(value.get_object(), "web")) ? RedirectKind::web
+                                                                              : RedirectKind::public_client});
+  }
+  return redirects;
+}
+
 }  // namespace
 
 const std::vector<store::TableSpec>& tables() {
@@ -58,7 +80,11 @@ const std::vector<store::TableSpec>& tables() {
                                                     SessionStamp::table(),
                                                     RefreshToken::table(),
                                                     AssertionUse::table(),
-                                                    decision_changes().table()};
+                                                    decision_changes().table(),
+                                                    Session::table(),
+                                                    AuthorizationCode::table(),
+                                                    DeviceCode::table(),
+                                                    AttemptCount::table()};
   return all;
 }
 
@@ -131,6 +157,7 @@ JsonObject Application::to_json() const {
           {"passwords", std::move(password_array)},
           {"certificates", std::move(certificate_array)},
           {"identifierUris", to_json_array(identifier_uris)},
+          {"redirectUris", identity::to_json(redirect_uris)},
           {"publicClient", public_client},
           {"created", to_rfc3339(created)}};
 }
@@ -141,6 +168,7 @@ Result<Application> Application::from_json(const JsonObject& json) {
                           .passwords = {},
                           .certificates = {},
                           .identifier_uris = strings_at(json, "identifierUris"),
+                          .redirect_uris = TRY(redirects_at(json)),
                           .public_client = TRY(require_bool(json, "publicClient")),
                           .created = TRY(require_time(json, "created"))};
   const JsonArray* passwords = array_at(json, "passwords");
@@ -169,17 +197,15 @@ std::vector<std::optional<std::string>> ServicePrincipal::index_values() const {
   return {app_id.text(), ascii_lower(display_name)};
 }
 JsonObject ServicePrincipal::to_json() const {
-  return {{"id", id.text()},
-          {"appId", app_id.text()},
-          {"displayName", display_name},
-          {"enabled", enabled},
-          {"created", to_rfc3339(created)}};
+  return {{"id", id.text()},    {"appId", app_id.text()},         {"displayName", display_name},
+          {"enabled", enabled}, {"actsForUsers", acts_for_users}, {"created", to_rfc3339(created)}};
 }
 Result<ServicePrincipal> ServicePrincipal::from_json(const JsonObject& json) {
   return ServicePrincipal{.id = TRY(require_uuid(json, "id")),
                           .app_id = TRY(require_uuid(json, "appId")),
                           .display_name = TRY(require_string(json, "displayName")),
                           .enabled = TRY(require_bool(json, "enabled")),
+                          .acts_for_users = bool_at(json, "actsForUsers").value_or(false),
                           .created = TRY(require_time(json, "created"))};
 }
 

@@ -1,7 +1,9 @@
-// Rows of session stamps, refresh tokens and used assertions.
+// Rows of sessions, stamps, refresh tokens and used assertions.
 #include "identity/sessions.h"
 
 #include "base/time_text.h"
+#include "crypto/digest.h"
+#include "identity/codes.h"
 #include "identity/record_fields.h"
 
 namespace merlon::identity {
@@ -11,11 +13,7 @@ constexpr const char* kTenantOwner = "tenant";
 constexpr size_t kStampBytes = 12;
 constexpr size_t kSweepRows = 16;
 
-// Sorts by time: epoch milliseconds with leading zeros. Times before 1970 do not occur here.
-std::string sortable(Timestamp time) {
-  const std::string digits = std::to_string(time.time_since_epoch().count());
-  return digits.size() < 16 ? std::string(16 - digits.size(), '0') + digits : digits;
-}
+constexpr size_t kUserAgentMax = 200;
 
 Result<std::string> stamp_of(store::Reader& reader, const TenantId& tenant, std::string_view owner) {
   const auto stamp = TRY(store::get<SessionStamp>(reader, tenant, owner));
@@ -33,7 +31,54 @@ Result<void> sweep(store::Transaction& tx, const TenantId& tenant, Timestamp now
   return {};
 }
 
+template <store::Record T>
+Result<void> erase_found(store::Transaction& tx, const TenantId& tenant, std::string_view index,
+                         const std::string& value) {
+  for (const store::Row& row : TRY(tx.find(T::table(), tenant, index, value)))
+    TRY(tx.erase(T::table(), tenant, row.key));
+  return {};
+}
+
+// The session's own row and what hangs on it, not the sessions that it allowed.
+Result<void> erase_session(store::Transaction& tx, const TenantId& tenant, const std::string& id) {
+  TRY(erase_found<RefreshToken>(tx, tenant, "family", id));
+  TRY(erase_found<AuthorizationCode>(tx, tenant, "session", id));
+  TRY(erase_found<DeviceCode>(tx, tenant, "session", id));
+  return store::erase<Session>(tx, tenant, id);
+}
+
 }  // namespace
+
+// Times before 1970 do not occur here.
+std::string sortable(Timestamp time) {
+  const std::string digits = std::to_string(time.time_since_epoch().count());
+  return digits.size() < 16 ? std::string(16 - digits.size(), '0') + digits : digits;
+}
+
+std::string kept_user_agent(std::string_view text) {
+  std::string kept;
+  for (const char c : text.substr(0, kUserAgentMax)) kept += c >= 0x20 && c < 0x7f ? c : '?';
+  return kept;
+}
+
+Result<std::optional<Session>> browser_session(store::Reader& reader, const TenantId& tenant,
+                                               std::string_view cookie, Timestamp now) {
+  if (cookie.empty()) return std::nullopt;
+  auto found = TRY(store::find<Session>(reader, tenant, "cookie", to_hex(crypto::sha256(as_bytes(cookie)))));
+  if (found.empty() || now >= found.front().expires) return std::nullopt;
+  if (TRY(session_stamp(reader, tenant, found.front().user)) != found.front().stamp) return std::nullopt;
+  return std::move(found.front());
+}
+
+Result<void> end_session(store::Transaction& tx, const TenantId& tenant, const Uuid& id) {
+  for (const store::Row& child : TRY(tx.find(Session::table(), tenant, "parent", id.text())))
+    TRY(erase_session(tx, tenant, child.key));
+  return erase_session(tx, tenant, id.text());
+}
+
+Result<void> sign_out_browser(store::Transaction& tx, const TenantId& tenant, const Uuid& id) {
+  return erase_session(tx, tenant, id.text());
+}
 
 Result<std::string> session_stamp(store::Reader& reader, const TenantId& tenant, const Uuid& principal) {
   std::string all = TRY(stamp_of(reader, tenant, kTenantOwner));
@@ -45,7 +90,7 @@ Result<void> revoke_sessions(store::Transaction& tx, const TenantId& tenant, con
                              Random& random) {
   TRY(store::put(tx, tenant,
                  SessionStamp{.owner = principal.text(), .stamp = to_base64url(random.bytes(kStampBytes))}));
-  return erase_refresh_tokens_of(tx, tenant, principal);
+  return erase_sessions_of(tx, tenant, principal);
 }
 
 Result<void> revoke_all_sessions(store::Transaction& tx, const TenantId& tenant, Random& random) {
@@ -53,21 +98,68 @@ Result<void> revoke_all_sessions(store::Transaction& tx, const TenantId& tenant,
                     SessionStamp{.owner = kTenantOwner, .stamp = to_base64url(random.bytes(kStampBytes))});
 }
 
-Result<void> erase_refresh_family(store::Transaction& tx, const TenantId& tenant, const Uuid& family) {
-  for (const store::Row& row : TRY(tx.find(RefreshToken::table(), tenant, "family", family.text())))
-    TRY(tx.erase(RefreshToken::table(), tenant, row.key));
-  return {};
-}
-
-Result<void> erase_refresh_tokens_of(store::Transaction& tx, const TenantId& tenant, const Uuid& user) {
-  for (const store::Row& row : TRY(tx.find(RefreshToken::table(), tenant, "user", user.text())))
-    TRY(tx.erase(RefreshToken::table(), tenant, row.key));
-  return {};
+Result<void> erase_sessions_of(store::Transaction& tx, const TenantId& tenant, const Uuid& user) {
+  TRY(erase_found<RefreshToken>(tx, tenant, "user", user.text()));
+  TRY(erase_found<AuthorizationCode>(tx, tenant, "user", user.text()));
+  TRY(erase_found<DeviceCode>(tx, tenant, "user", user.text()));
+  return erase_found<Session>(tx, tenant, "user", user.text());
 }
 
 Result<void> sweep_expired(store::Transaction& tx, const TenantId& tenant, Timestamp now) {
+  TRY(sweep<Session>(tx, tenant, now));
   TRY(sweep<RefreshToken>(tx, tenant, now));
+  TRY(sweep<AuthorizationCode>(tx, tenant, now));
+  TRY(sweep<DeviceCode>(tx, tenant, now));
   return sweep<AssertionUse>(tx, tenant, now);
+}
+
+const store::TableSpec& Session::table() {
+  static const store::TableSpec spec{"identity_sessions",
+                                     {{"user"}, {"parent"}, {"cookie", store::Unique::yes}, {"expires"}}};
+  return spec;
+}
+std::string Session::key() const { return id.text(); }
+std::vector<std::optional<std::string>> Session::index_values() const {
+  const auto optional = [](const std::string& text) {
+    return text.empty() ? std::nullopt : std::optional<std::string>(text);
+  };
+  return {user.text(), optional(parent ? parent->text() : std::string()), optional(cookie_digest),
+          sortable(expires)};
+}
+JsonObject Session::to_json() const {
+  JsonObject json{{"id", id.text()},
+                  {"user", user.text()},
+                  {"client", client.text()},
+                  {"method", method},
+                  {"cookieDigest", cookie_digest},
+                  {"stamp", stamp},
+                  {"address", address},
+                  {"userAgent", user_agent},
+                  {"amr", to_json_array(amr)},
+                  {"authTime", to_rfc3339(auth_time)},
+                  {"created", to_rfc3339(created)},
+                  {"lastUsed", to_rfc3339(last_used)},
+                  {"expires", to_rfc3339(expires)}};
+  if (parent) json["parent"] = parent->text();
+  return json;
+}
+Result<Session> Session::from_json(const JsonObject& json) {
+  Session session{.id = TRY(require_uuid(json, "id")),
+                  .user = TRY(require_uuid(json, "user")),
+                  .client = TRY(require_uuid(json, "client")),
+                  .parent = {},
+                  .method = TRY(require_string(json, "method")),
+                  .cookie_digest = TRY(require_string(json, "cookieDigest")),
+                  .stamp = TRY(require_string(json, "stamp")),
+                  .address = TRY(require_string(json, "address")),
+                  .user_agent = TRY(require_string(json, "userAgent")),
+                  .amr = strings_at(json, "amr"),
+                  .auth_time = TRY(require_time(json, "authTime")),
+                  .created = TRY(require_time(json, "created")),
+                  .last_used = TRY(require_time(json, "lastUsed")),
+                  .expires = TRY(require_time(json, "expires"))};
+  if (json.contains("parent")) session.parent = TRY(require_uuid(json, "parent"));
+  return session;
 }
 
 const store::TableSpec& SessionStamp::table() {

@@ -1,5 +1,8 @@
-// What remembers sign-ins: stamps (changing one voids every token issued under the old one), refresh tokens,
-// and client assertions already used.
+// What remembers sign-ins: sessions, stamps (changing one voids every token issued under the old one),
+// refresh tokens, and client assertions already used.
+//
+// Every sign-in of a person is a session: a browser's (known by a cookie), or an application's (the family of
+// its refresh tokens). Tokens name their session, and are good while it is there; ending it is removing it.
 //
 // A token carries the stamps of its tenant and of its principal as they were when it was issued; it is good
 // while both are still the same. Random stamps instead of times or counters: a stepped clock revives nothing,
@@ -8,6 +11,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
@@ -29,17 +33,49 @@ struct SessionStamp {
 
 // "" until the first revocation.
 Result<std::string> session_stamp(store::Reader& reader, const TenantId& tenant, const Uuid& principal);
-// Ends every session and token of one principal.
+// Ends every session and token of one principal, and whatever code was on its way to become one.
 Result<void> revoke_sessions(store::Transaction& tx, const TenantId& tenant, const Uuid& principal,
                              Random& random);
 // Ends all of them: after a restore.
 Result<void> revoke_all_sessions(store::Transaction& tx, const TenantId& tenant, Random& random);
 
+struct Session {
+  Uuid id;  // "sid" of its tokens, family of its refresh tokens
+  Uuid user;
+  Uuid client;                 // nil for a browser's own session
+  std::optional<Uuid> parent;  // the browser's session that allowed it
+  std::string method;          // "browser", "password", "authorization_code", "device_code"
+  std::string cookie_digest;   // SHA-256 of a browser's cookie, hex
+  std::string stamp;
+  std::string address;     // where it began
+  std::string user_agent;  // as the client said; for people to recognise it by
+  std::vector<std::string> amr;
+  Timestamp auth_time;  // when the password was given
+  Timestamp created;
+  Timestamp last_used;
+  Timestamp expires;  // of whatever it can still be used for
+  static const store::TableSpec& table();
+  std::string key() const;
+  std::vector<std::optional<std::string>> index_values() const;
+  JsonObject to_json() const;
+  static Result<Session> from_json(const JsonObject& json);
+};
+
+// What a client says of itself, made fit to be kept and shown.
+std::string kept_user_agent(std::string_view text);
+// The live session of a cookie: known, in time, and not revoked.
+Result<std::optional<Session>> browser_session(store::Reader& reader, const TenantId& tenant,
+                                               std::string_view cookie, Timestamp now);
+// Ends one session: its tokens, its codes, and the sessions that it allowed.
+Result<void> end_session(store::Transaction& tx, const TenantId& tenant, const Uuid& id);
+// Only the browser's own: what it allowed meanwhile stays signed in, as in Entra.
+Result<void> sign_out_browser(store::Transaction& tx, const TenantId& tenant, const Uuid& id);
+
 struct RefreshToken {
   std::string digest;  // SHA-256 of the token, hex: a stolen database holds no token
   Uuid user;
   Uuid client;
-  Uuid family;  // all tokens that came from one sign-in
+  Uuid family;  // the session
   std::string audience;
   std::string stamp;
   std::vector<std::string> amr;
@@ -53,8 +89,8 @@ struct RefreshToken {
   static Result<RefreshToken> from_json(const JsonObject& json);
 };
 
-Result<void> erase_refresh_family(store::Transaction& tx, const TenantId& tenant, const Uuid& family);
-Result<void> erase_refresh_tokens_of(store::Transaction& tx, const TenantId& tenant, const Uuid& user);
+// Sessions, refresh tokens and codes of a user, without a new stamp: for a user who is removed.
+Result<void> erase_sessions_of(store::Transaction& tx, const TenantId& tenant, const Uuid& user);
 
 struct AssertionUse {
   std::string digest;  // SHA-256 over client id and jti
@@ -67,8 +103,11 @@ struct AssertionUse {
   static Result<AssertionUse> from_json(const JsonObject& json);
 };
 
-// Removes a few rows of refresh tokens and assertions that have expired: called with every issue, so that
-// neither table grows beyond what is alive.
+// Sorts by time: epoch milliseconds with leading zeros, for an index "expires".
+std::string sortable(Timestamp time);
+
+// Removes a few rows of everything here that has expired: called with every issue, so that no table grows
+// beyond what is alive.
 Result<void> sweep_expired(store::Transaction& tx, const TenantId& tenant, Timestamp now);
 
 }  // namespace merlon::identity

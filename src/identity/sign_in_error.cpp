@@ -22,22 +22,34 @@ struct Fact {
 };
 
 constexpr std::array kFacts = {
-    Fact{.number = 28000, .error = "invalid_scope", .status = 400},  // more than one resource
-    Fact{.number = 50053, .error = "invalid_grant", .status = 400},  // too many failures
+    Fact{.number = 28000, .error = "invalid_scope", .status = 400},    // more than one resource
+    Fact{.number = 50011, .error = "invalid_request", .status = 400},  // redirect URI not registered
+    Fact{.number = 50053, .error = "invalid_grant", .status = 400},    // too many failures
     Fact{.number = 50055, .error = "invalid_grant", .status = 400, .suberror = "user_password_expired"},
-    Fact{.number = 50057, .error = "invalid_grant", .status = 400},  // user disabled
-    Fact{.number = 50126, .error = "invalid_grant", .status = 400},  // wrong user name or password
-    Fact{.number = 50173, .error = "invalid_grant", .status = 400},  // grant revoked
+    Fact{.number = 50057, .error = "invalid_grant", .status = 400},    // user disabled
+    Fact{.number = 50058, .error = "login_required", .status = 400},   // prompt=none, and nobody there
+    Fact{.number = 50126, .error = "invalid_grant", .status = 400},    // wrong user name or password
+    Fact{.number = 50147, .error = "invalid_request", .status = 400},  // code challenge missing or wrong
+    Fact{.number = 50148, .error = "invalid_grant", .status = 400},    // code verifier does not fit
+    Fact{.number = 50173, .error = "invalid_grant", .status = 400},    // grant revoked
+    Fact{.number = 50196, .error = "temporarily_unavailable", .status = 429},  // a loop of requests
+    Fact{.number = 54005, .error = "invalid_grant", .status = 400},            // code used twice
     Fact{.number = 65001, .error = "invalid_grant", .status = 400, .suberror = "consent_required"},
+    Fact{.number = 65004, .error = "access_denied", .status = 400},  // the user said no
     Fact{.number = 70000, .error = "invalid_grant", .status = 400, .suberror = "bad_token"},
     Fact{.number = 70003, .error = "unsupported_grant_type", .status = 400},
     Fact{.number = 70005, .error = "unsupported_response_type", .status = 400},
+    Fact{.number = 70008, .error = "invalid_grant", .status = 400},  // code expired
     Fact{.number = 70011, .error = "invalid_scope", .status = 400},
-    Fact{.number = 90002, .error = "invalid_request", .status = 400},  // tenant not found
+    Fact{.number = 70016, .error = "authorization_pending", .status = 400},
+    Fact{.number = 70018, .error = "bad_verification_code", .status = 400},  // no such device code
+    Fact{.number = 70019, .error = "expired_token", .status = 400},          // device code expired
+    Fact{.number = 90002, .error = "invalid_request", .status = 400},        // tenant not found
     Fact{.number = 90014, .error = "invalid_request", .status = 400},  // a field is missing or malformed
     Fact{.number = 90033, .error = "temporarily_unavailable", .status = 503},
     Fact{.number = 120000, .error = "invalid_request", .status = 400},  // password change: new one too weak
     Fact{.number = 500011, .error = "invalid_resource", .status = 400},
+    Fact{.number = 500112, .error = "invalid_grant", .status = 400},  // another redirect URI than before
     Fact{.number = 700016, .error = "unauthorized_client", .status = 400},  // no such application
     Fact{.number = 700024, .error = "invalid_client", .status = 401},       // assertion outside its time
     Fact{.number = 700025, .error = "invalid_client", .status = 401},       // public client with a credential

@@ -17,6 +17,7 @@
 #include "crypto/x509.h"
 #include "identity/bootstrap.h"
 #include "identity/endpoints.h"
+#include "identity/sessions.h"
 #include "identity/signing_keys.h"
 
 namespace merlon::identity {
@@ -97,6 +98,17 @@ class World {
     return write<User>([&](store::Transaction& tx) { return directory->create_user(tx, user); });
   }
 
+  // A session of the user, as a sign-in would have begun it; its id.
+  std::string make_session(const User& user) {
+    Session session;
+    session.id = Uuid::generate(random);
+    session.user = user.id;
+    session.method = "password";
+    session.expires = clock.now() + std::chrono::hours(24);
+    write([&](store::Transaction& tx) { return store::put(tx, tenant, session); });
+    return session.id.text();
+  }
+
   // "POST", "/x?y=z"; nothing when the path is not identity's.
   std::optional<net::Response> send(const std::string& method, const std::string& target,
                                     std::string body = {}, const Form& headers = {}) {
@@ -140,7 +152,7 @@ class World {
         *store, [&](store::Reader& reader) { return issuer->authenticate(reader, header, peer, api); });
   }
   std::vector<SigningKey> signing_keys() {
-    return must(open_signing_keys(*store, *seal, clock, random, tenant, "merlon.localhost"));
+    return must(SigningKeyStore(*seal, clock, random, tenant, "merlon.localhost").open(*store)).keys;
   }
   // A token that our own key has signed, whatever it says.
   std::string sign(const JsonObject& payload, JsonObject header = {{"typ", "JWT"}}) {

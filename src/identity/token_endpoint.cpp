@@ -1,8 +1,11 @@
 // Reading a token request, the client credentials grant, and issuing.
 #include "identity/token_endpoint.h"
 
+#include <algorithm>
+
 #include "base/text.h"
 #include "base/time_text.h"
+#include "identity/discovery.h"
 #include "identity/record_fields.h"
 #include "identity/reply.h"
 
@@ -11,7 +14,10 @@ namespace {
 
 constexpr Duration kTokenLifetime = std::chrono::hours(1);
 constexpr int64_t kExpiresIn = 3599;
+constexpr Duration kSessionMargin =
+    std::chrono::minutes(10);  // beyond the skew that an expired token is given
 constexpr size_t kTokenIdBytes = 16;
+constexpr size_t kFormMax = 64 * 1024;
 constexpr std::string_view kIssueAction = "Merlon.Identity/tokens/issue/action";
 
 std::unexpected<SignInError> missing(std::string_view parameter) {
@@ -50,11 +56,16 @@ net::Response TokenEndpoint::token(const net::Request& request, const std::strin
     note_refusal(request, read_request.error(), tenant_path(), kIssueAction);
     return error_reply(read_request.error(), request, parts_.clock.now());
   }
-  read_request->ledger_resource = tenant_path();
   const auto body = answer(*read_request);
   if (body) return json_reply(200, *body);
-  note_refusal(request, body.error(), read_request->ledger_resource, kIssueAction);
-  return error_reply(body.error(), request, parts_.clock.now());
+  return refused(*read_request, body.error(), kIssueAction);
+}
+
+net::Response TokenEndpoint::refused(const TokenRequest& request, const SignInError& error,
+                                     std::string_view action) {
+  // Waiting is no refusal: a device asks every few seconds until somebody has answered.
+  if (error.number != 70016) note_refusal(request.request, error, request.ledger_resource, action);
+  return error_reply(error, request.request, parts_.clock.now());
 }
 
 void TokenEndpoint::note_refusal(const net::Request& request, const SignInError& error,
@@ -86,6 +97,8 @@ SignIn<TokenRequest> TokenEndpoint::read(const net::Request& request, const std:
     return refuse(900144,
                   "The request body must be application/x-www-form-urlencoded and contain the following "
                   "parameter: 'grant_type'.");
+  if (request.body.size() > kFormMax)
+    return refuse(9002313, "Invalid request. The request body is longer than 65536 bytes.");
   auto form = net::parse_form(request.body);
   if (!form)
     return refuse(9002313, "Invalid request. Request is malformed or invalid: " + form.error().message);
@@ -96,7 +109,7 @@ SignIn<TokenRequest> TokenEndpoint::read(const net::Request& request, const std:
                       .form = *std::move(form),
                       .understands_claims_challenge = false,
                       .wants_client_info = false,
-                      .ledger_resource = {}};
+                      .ledger_resource = tenant_path()};
   parsed.understands_claims_challenge = TRY(asks_for_cp1(parsed.field("claims")));
   const std::string* client_info = parsed.field("client_info");
   parsed.wants_client_info = client_info != nullptr && *client_info == "1";
@@ -109,9 +122,13 @@ SignIn<JsonObject> TokenEndpoint::answer(TokenRequest& request) {
   if (*grant_type == "client_credentials") return issue(request, TRY(client_credentials(request)));
   if (*grant_type == "password") return issue(request, TRY(password(request)));
   if (*grant_type == "refresh_token") return issue(request, TRY(refresh_token(request)));
+  if (*grant_type == "authorization_code") return issue(request, TRY(authorization_code(request)));
+  // MSAL for Python says "device_code" to AD FS.
+  if (*grant_type == "urn:ietf:params:oauth:grant-type:device_code" || *grant_type == "device_code")
+    return issue(request, TRY(device_code_grant(request)));
   return refuse(70003,
                 "The app requested a grant type that this server does not support. Supported are "
-                "client_credentials, password and refresh_token.");
+                "authorization_code, client_credentials, device_code, password and refresh_token.");
 }
 
 SignIn<RequestedScope> TokenEndpoint::requested_scope(const TokenRequest& request) const {
@@ -181,16 +198,21 @@ SignIn<Grant> TokenEndpoint::client_credentials(TokenRequest& request) {
 SignIn<JsonObject> TokenEndpoint::issue(const TokenRequest& request, Grant grant) {
   grant.subject.understands_claims_challenge = request.understands_claims_challenge;
   grant.subject.principal.token_id = to_base64url(parts_.random.bytes(kTokenIdBytes));
+  if (grant.subject.principal.kind == PrincipalKind::user && !grant.session)
+    return std::unexpected(
+        SignInError(internal_error("a token for a person outside of any session").error()));
+  if (grant.session) {
+    grant.subject.session_id = grant.session->id.text();
+    grant.session->last_used = parts_.clock.now();
+    grant.session->expires = parts_.clock.now() + kTokenLifetime + kSessionMargin;
+    if (grant.refresh) grant.session->expires = std::max(grant.session->expires, grant.refresh->expires);
+  }
   const std::string access_token = TRY(parts_.issuer.issue(grant.subject, request.origin, kTokenLifetime));
   JsonObject body = response_body(request, grant, access_token);
   if (grant.openid) {
-    const std::string tenant = parts_.directory.tenant().text();
-    const IdTokenForm form{.issuer = request.dialect == Dialect::adfs ? request.origin + "/adfs"
-                                     : request.dialect == Dialect::v1
-                                         ? request.origin + "/" + tenant + "/"
-                                         : request.origin + "/" + tenant + "/v2.0",
+    const IdTokenForm form{.issuer = issuer_of(request.dialect, request.origin, parts_.directory.tenant()),
                            .version = request.dialect == Dialect::v2 ? "2.0" : "1.0",
-                           .nonce = {}};
+                           .nonce = grant.nonce};
     body["id_token"] = TRY(parts_.issuer.issue_id_token(grant.subject, form, kTokenLifetime));
   }
   const auto written = parts_.store.write([&](store::Transaction& tx) -> Result<void> {
@@ -204,6 +226,8 @@ SignIn<JsonObject> TokenEndpoint::issue(const TokenRequest& request, Grant grant
                   "assertion, with a new 'jti', on each machine.");
   if (!written && written.error().code == "RefreshTokenGone")
     return refuse(70000, "The provided refresh token is not valid any more. Sign in again.");
+  if (!written && written.error().code == "CodeGone")
+    return refuse(70000, "The provided code is not valid any more. Sign in again.");
   TRY(written);
   return body;
 }
@@ -223,7 +247,11 @@ Result<void> TokenEndpoint::use_up(store::Transaction& tx, const TokenRequest& r
     if (!previous) return fail(ErrorKind::unauthenticated, "RefreshTokenGone", "revoked meanwhile");
     if (!previous->rotated) previous->rotated = parts_.clock.now();
     TRY(store::put(tx, tenant, *previous));
+    if (!TRY(store::get<Session>(tx, tenant, grant.session->id.text())))
+      return fail(ErrorKind::unauthenticated, "RefreshTokenGone", "the session has ended meanwhile");
   }
+  if (!grant.code_digest.empty()) TRY(use_up_code(tx, grant));
+  if (grant.session) TRY(store::put(tx, tenant, *grant.session));
   if (grant.refresh) TRY(store::put(tx, tenant, *grant.refresh));
   return {};
 }
@@ -243,6 +271,7 @@ Result<void> TokenEndpoint::record(store::Transaction& tx, const TokenRequest& r
                    {"clientId", principal.app_id.text()},
                    {"expires", to_rfc3339(entry.time + kTokenLifetime)},
                    {"tokenId", principal.token_id}};
+  if (grant.session) entry.details["sessionId"] = grant.session->id.text();
   if (!grant.credential_id.is_nil()) entry.details["credentialId"] = grant.credential_id.text();
   return parts_.ledger.append(tx, entry);
 }

@@ -194,15 +194,18 @@ TEST_F(TokenEndpointTest, MissingAndMalformedParameters) {
                  9002313, "invalid_request", 400);
 }
 
-TEST_F(TokenEndpointTest, GrantsAndFlowsOfALaterDay) {
-  for (const std::string grant :
-       {"authorization_code", "urn:ietf:params:oauth:grant-type:device_code", "implicit", "x"})
+TEST_F(TokenEndpointTest, GrantsThatDoNotExist) {
+  for (const std::string grant : {"implicit", "urn:ietf:params:oauth:grant-type:jwt-bearer", "x"})
     expect_refused(world.post_form(world.v2(), with(good(), "grant_type", grant)), 70003,
                    "unsupported_grant_type", 400);
-  expect_refused(world.post_form("/adfs/oauth2/devicecode", {{"client_id", id}}), 70003,
-                 "unsupported_grant_type", 400);
-  expect_refused(*world.send("GET", "/common/oauth2/v2.0/authorize?client_id=x"), 70005,
-                 "unsupported_response_type", 400);
+}
+
+TEST_F(TokenEndpointTest, AFormThatIsTooLongOrSaysTwoThings) {
+  expect_refused(world.post_form(world.v2(), with(good(), "x", std::string(66'000, 'x'))), 9002313,
+                 "invalid_request", 400);
+  Form twice = good();
+  twice.emplace_back("Scope", "openid");
+  expect_refused(world.post_form(world.v2(), twice), 9002313, "invalid_request", 400);
 }
 
 TEST_F(TokenEndpointTest, Scopes) {

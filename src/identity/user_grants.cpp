@@ -1,23 +1,21 @@
 // The grants of people: user name and password (RFC 6749 section 4.3), refresh tokens (section 6, rotated as
-// RFC 9700 section 4.14.2 asks), and the change of an expired password.
+// RFC 9700 section 4.14.2 asks), their revocation, and the change of an expired password.
 #include <algorithm>
 
 #include "base/text.h"
-#include "crypto/digest.h"
+#include "identity/authorize_request.h"
+#include "identity/bootstrap.h"
 #include "identity/reply.h"
 #include "identity/token_endpoint.h"
 
 namespace merlon::identity {
 namespace {
 
-constexpr size_t kRefreshBytes = 32;
 constexpr Duration kRefreshIdleMax = std::chrono::hours(24) * 14;
 constexpr Duration kRefreshTotalMax = std::chrono::hours(24) * 90;  // since the password was given
 // Two processes of one az share a token cache and refresh at the same moment: the slower one is not a thief.
 constexpr Duration kRotationGrace = std::chrono::seconds(60);
-constexpr std::string_view kPasswordAction = "microsoft.directory/users/password/update";
-
-std::string refresh_digest(std::string_view text) { return to_hex(crypto::sha256(as_bytes(text))); }
+constexpr std::string_view kRevokeAction = "Merlon.Identity/sessions/revoke/action";
 
 std::unexpected<SignInError> missing(std::string_view parameter) {
   return refuse(900144,
@@ -59,25 +57,47 @@ Grant TokenEndpoint::user_grant(const TokenRequest& request, const User& user, c
   return grant;
 }
 
-// People's tokens are for the Resource Manager and for Graph: consent to other applications does not exist.
+Session TokenEndpoint::new_session(const TokenRequest& request, const Grant& grant) const {
+  const Principal& principal = grant.subject.principal;
+  const Timestamp now = parts_.clock.now();
+  return {.id = Uuid::generate(parts_.random),
+          .user = principal.object_id,
+          .client = principal.app_id,
+          .parent = {},
+          .method = grant.name,
+          .cookie_digest = {},
+          .stamp = grant.subject.stamp,
+          .address = request.request.peer.text(),
+          .user_agent = kept_user_agent(request.request.headers.value_or("User-Agent", "")),
+          .amr = principal.amr,
+          .auth_time = principal.auth_time,
+          .created = now,
+          .last_used = now,
+          .expires = now};  // set when its token is issued
+}
+
 SignIn<std::string> TokenEndpoint::user_audience(const TokenRequest& request, store::Reader& reader,
-                                                 const std::string& audience) const {
+                                                 const Client& client, const std::string& audience,
+                                                 Consent consent) const {
+  const bool trusted = is_first_party(client.application.app_id) || client.principal.acts_for_users ||
+                       consent == Consent::given_with_the_password;
+  if (audience.empty())
+    return trusted ? std::string("https://graph.microsoft.com") : client.application.app_id.text();
   const ResourceKind kind =
       TRY(resolve_audience(reader, parts_.directory, parts_.issuer, audience, request.origin));
-  if (kind == ResourceKind::application)
-    return refuse(65001,
-                  "The user or administrator has not consented to use the application for this resource. Ask "
-                  "for a token of the Resource Manager or of Microsoft Graph.");
+  // Who gives an application their password has hidden nothing from it.
+  if (consent == Consent::needed || kind == ResourceKind::application)
+    TRY(check_consent(client.application, client.principal, kind, audience));
   return audience;
 }
 
-void TokenEndpoint::add_refresh_token(Grant& grant, const Uuid& family) const {
+void TokenEndpoint::add_refresh_token(Grant& grant) const {
   const TokenSubject& subject = grant.subject;
-  grant.refresh_text = to_base64url(parts_.random.bytes(kRefreshBytes));
-  grant.refresh = RefreshToken{.digest = refresh_digest(grant.refresh_text),
+  grant.refresh_text = make_code(parts_.random);
+  grant.refresh = RefreshToken{.digest = code_digest(grant.refresh_text),
                                .user = subject.principal.object_id,
                                .client = subject.principal.app_id,
-                               .family = family,
+                               .family = grant.session->id,
                                .audience = subject.audience,
                                .stamp = subject.stamp,
                                .amr = subject.principal.amr,
@@ -85,29 +105,6 @@ void TokenEndpoint::add_refresh_token(Grant& grant, const Uuid& family) const {
                                .expires = std::min(parts_.clock.now() + kRefreshIdleMax,
                                                    subject.principal.auth_time + kRefreshTotalMax),
                                .rotated = {}};
-}
-
-SignIn<User> TokenEndpoint::check_password(const net::Request& request, const std::string& name,
-                                           const Secret& password, std::string& ledger_resource) {
-  const Duration wait = parts_.guard.wait(name, request.peer);
-  if (wait > Duration::zero())
-    return refuse(50053,
-                  "Sign-in was blocked because of too many failed attempts for this account or from this "
-                  "address. Wait " +
-                      std::to_string(std::chrono::ceil<std::chrono::seconds>(wait).count()) +
-                      " seconds and try again.");
-  const auto user = TRY(store::read_value<std::optional<User>>(
-      parts_.store, [&](store::Reader& reader) { return parts_.directory.user_by_name(reader, name); }));
-  if (user) ledger_resource = tenant_path() + "/users/" + user->id.text();
-  const bool equal = TRY(parts_.passwords.verify(password, user ? user->password_hash : std::string()));
-  if (!user || !equal) {
-    parts_.guard.failed(name, request.peer);
-    return wrong_password();
-  }
-  parts_.guard.succeeded(name, request.peer);
-  // Told only to who knows the password.
-  if (!user->enabled) return refuse(50057, "The user account is disabled. Ask a directory administrator.");
-  return *user;
 }
 
 SignIn<Grant> TokenEndpoint::password(TokenRequest& request) {
@@ -122,7 +119,8 @@ SignIn<Grant> TokenEndpoint::password(TokenRequest& request) {
     return {};
   }));
   if (!*client) return std::unexpected(client->error());
-  const User user = TRY(check_password(request.request, *name, Secret(*password), request.ledger_resource));
+  const User user =
+      TRY(parts_.passwords.check(request.request, *name, Secret(*password), request.ledger_resource));
   if (user.must_change_password)
     return refuse(
         50055,
@@ -139,10 +137,10 @@ SignIn<Grant> TokenEndpoint::password(TokenRequest& request) {
       Grant grant = user_grant(request, *now, **client, TRY(session_stamp(reader, tenant, user.id)));
       grant.name = "password";
       grant.openid = scope.openid;
-      grant.subject.audience = TRY(user_audience(
-          request, reader,
-          scope.audience.empty() ? std::string("https://graph.microsoft.com") : scope.audience));
-      if (scope.offline_access) add_refresh_token(grant, Uuid::generate(parts_.random));
+      grant.subject.audience =
+          TRY(user_audience(request, reader, **client, scope.audience, Consent::given_with_the_password));
+      grant.session = new_session(request, grant);
+      if (scope.offline_access) add_refresh_token(grant);
       return grant;
     }();
     return {};
@@ -156,19 +154,19 @@ SignIn<Grant> TokenEndpoint::refresh_token(TokenRequest& request) {
   const std::string* asked = request.field("scope");
   const bool named = request.field("resource") != nullptr || (asked != nullptr && !asked->empty());
   const RequestedScope scope = named ? TRY(requested_scope(request)) : RequestedScope();
-  std::optional<Uuid> stolen;
+  std::optional<RefreshToken> stolen;
   std::optional<SignIn<Grant>> outcome;
   TRY(parts_.store.read([&](store::Reader& reader) -> Result<void> {
     outcome = [&]() -> SignIn<Grant> {
       const TenantId& tenant = parts_.directory.tenant();
       const Timestamp now = parts_.clock.now();
       const Client client = TRY(user_client(request, reader));
-      const auto token = TRY(store::get<RefreshToken>(reader, tenant, refresh_digest(*text)));
+      const auto token = TRY(store::get<RefreshToken>(reader, tenant, code_digest(*text)));
       if (!token || token->client != client.application.app_id)
         return refuse(70000, "Provided grant is invalid or malformed. Sign in again.");
       request.ledger_resource = tenant_path() + "/users/" + token->user.text();
       if (token->rotated && now - *token->rotated > kRotationGrace) {
-        stolen = token->family;
+        stolen = token;
         return refuse(
             70000,
             "The refresh token was used before. All sessions that came from its sign-in have ended. "
@@ -177,8 +175,9 @@ SignIn<Grant> TokenEndpoint::refresh_token(TokenRequest& request) {
       if (now >= token->expires)
         return refuse(700082, "The refresh token has expired due to inactivity or age. Sign in again.");
       const auto user = TRY(store::get<User>(reader, tenant, token->user.text()));
+      const auto session = TRY(store::get<Session>(reader, tenant, token->family.text()));
       const std::string stamp = TRY(session_stamp(reader, tenant, token->user));
-      if (!user || stamp != token->stamp)
+      if (!user || !session || stamp != token->stamp)
         return refuse(50173, "The provided grant has expired due to it being revoked. Sign in again.");
       if (!user->enabled)
         return refuse(50057, "The user account is disabled. Ask a directory administrator.");
@@ -187,20 +186,83 @@ SignIn<Grant> TokenEndpoint::refresh_token(TokenRequest& request) {
       grant.subject.principal.amr = token->amr;
       grant.subject.principal.auth_time = token->auth_time;
       grant.openid = !named || scope.openid;
-      grant.subject.audience =
-          TRY(user_audience(request, reader, scope.audience.empty() ? token->audience : scope.audience));
-      add_refresh_token(grant, token->family);
+      grant.session = session;
+      grant.subject.audience = TRY(
+          user_audience(request, reader, client, scope.audience.empty() ? token->audience : scope.audience,
+                        session->method == "password" ? Consent::given_with_the_password : Consent::needed));
+      add_refresh_token(grant);
       grant.rotated_digest = token->digest;
       return grant;
     }();
     return {};
   }));
-  if (stolen)
-    TRY(parts_.store.write([&](store::Transaction& tx) -> Result<void> {
-      tx.urgent();
-      return erase_refresh_family(tx, parts_.directory.tenant(), *stolen);
-    }));
+  if (stolen) TRY(end_reused(request, stolen->family, stolen->user, "refresh token"));
   return *std::move(outcome);
+}
+
+Result<void> TokenEndpoint::end_reused(const TokenRequest& request, const Uuid& session, const Uuid& user,
+                                       std::string_view what) {
+  return parts_.store.write([&](store::Transaction& tx) -> Result<void> {
+    tx.urgent();
+    TRY(end_session(tx, parts_.directory.tenant(), session));
+    ledger::Entry entry;
+    entry.time = parts_.clock.now();
+    entry.actor = {.kind = "System", .object_id = {}, .name = "merlon", .address = {}};
+    entry.action = kRevokeAction;
+    entry.resource = parts_.passwords.user_path(user);
+    entry.decision = ledger::Decision::allowed;
+    entry.reason = std::string(what) + " was used twice";
+    entry.request_id = request.request.request_id;
+    entry.correlation_id = correlation_id(request.request);
+    entry.details = {{"sessionId", session.text()}, {"address", request.request.peer.text()}};
+    return parts_.ledger.append(tx, entry);
+  });
+}
+
+net::Response TokenEndpoint::revoke(const net::Request& request, const std::string& origin,
+                                    const TenantPath& path, Dialect dialect) {
+  auto asked = read(request, origin, path, dialect);
+  if (!asked) {
+    note_refusal(request, asked.error(), tenant_path(), kRevokeAction);
+    return error_reply(asked.error(), request, parts_.clock.now());
+  }
+  const auto revoked = revoke_token(*asked);
+  if (!revoked) return refused(*asked, revoked.error(), kRevokeAction);
+  return json_reply(200, {});
+}
+
+// RFC 7009: who has a refresh token may end what it stands for; an unknown one is no error (section 2.2).
+SignIn<void> TokenEndpoint::revoke_token(TokenRequest& request) {
+  const std::string* text = request.field("token");
+  if (text == nullptr || text->empty()) return missing("token");
+  std::optional<RefreshToken> token;
+  std::optional<SignIn<Client>> client;
+  TRY(parts_.store.read([&](store::Reader& reader) -> Result<void> {
+    client = user_client(request, reader);
+    token = TRY(store::get<RefreshToken>(reader, parts_.directory.tenant(), code_digest(*text)));
+    return {};
+  }));
+  if (!*client) return std::unexpected(client->error());
+  if (!token || token->client != (*client)->application.app_id) return {};
+  TRY(parts_.store.write([&](store::Transaction& tx) -> Result<void> {
+    tx.urgent();
+    const auto user = TRY(store::get<User>(tx, parts_.directory.tenant(), token->user.text()));
+    TRY(end_session(tx, parts_.directory.tenant(), token->family));
+    ledger::Entry entry;
+    entry.time = parts_.clock.now();
+    entry.actor = {.kind = "User",
+                   .object_id = token->user.text(),
+                   .name = user ? user->user_principal_name : std::string(),
+                   .address = request.request.peer.text()};
+    entry.action = kRevokeAction;
+    entry.resource = parts_.passwords.user_path(token->user);
+    entry.reason = "signed out";
+    entry.request_id = request.request.request_id;
+    entry.correlation_id = correlation_id(request.request);
+    entry.details = {{"sessionId", token->family.text()}, {"clientId", token->client.text()}};
+    return parts_.ledger.append(tx, entry);
+  }));
+  return {};
 }
 
 net::Response TokenEndpoint::change_password(const net::Request& request) {
@@ -217,36 +279,12 @@ net::Response TokenEndpoint::change_password(const net::Request& request) {
         return missing(name);
     const Secret old_password(*form->find("OldPassword"));
     const Secret new_password(*form->find("NewPassword"));
-    const User user = TRY(check_password(request, *form->find("UserName"), old_password, resource));
-    if (new_password != Secret(*form->find("ConfirmNewPassword")) || new_password == old_password)
-      return refuse(120000,
-                    "The new password must be confirmed by the same text, and differ from the old one.");
-    if (const auto weakness = password_weakness(new_password.expose_text(), user.user_principal_name))
-      return refuse(120000, "The new password " + *weakness + ".");
-    std::string hash = TRY(parts_.passwords.hash(new_password));
-    TRY(parts_.store.write([&](store::Transaction& tx) -> Result<void> {
-      const auto now = TRY(store::get<User>(tx, parts_.directory.tenant(), user.id.text()));
-      if (!now || now->password_hash != user.password_hash)
-        return fail(ErrorKind::unavailable, "Conflict",
-                    "The password was changed by someone else meanwhile.");
-      TRY(parts_.directory.set_password(tx, user.id, std::move(hash), false));
-      ledger::Entry entry;
-      entry.time = parts_.clock.now();
-      entry.actor = {.kind = "User",
-                     .object_id = user.id.text(),
-                     .name = user.user_principal_name,
-                     .address = request.peer.text()};
-      entry.action = kPasswordAction;
-      entry.resource = resource;
-      entry.reason = "self-service";
-      entry.request_id = request.request_id;
-      entry.correlation_id = correlation_id(request);
-      return parts_.ledger.append(tx, entry);
-    }));
-    return {};
+    const User user = TRY(parts_.passwords.check(request, *form->find("UserName"), old_password, resource));
+    return parts_.passwords.change(request, user, new_password, Secret(*form->find("ConfirmNewPassword")),
+                                   old_password);
   }();
   if (changed) return json_reply(200, {{"status", "changed"}});
-  note_refusal(request, changed.error(), resource, kPasswordAction);
+  note_refusal(request, changed.error(), resource, PasswordSignIn::kChangeAction);
   return error_reply(changed.error(), request, parts_.clock.now());
 }
 

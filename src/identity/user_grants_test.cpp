@@ -108,6 +108,8 @@ TEST_F(UserGrantsTest, OnlyOwnApisAndOnlyPublicOrProvenClients) {
   form.emplace_back("client_secret", app.secret);
   EXPECT_EQ(number(world.post_form(world.v2(), form)), 0);
   form[4].second = app.application.app_id.text() + "/.default";
+  EXPECT_EQ(number(world.post_form(world.v2(), form)), 0);  // for itself
+  form[4].second = world.make_app("other").application.app_id.text() + "/.default";
   EXPECT_EQ(number(world.post_form(world.v2(), form)), 65001);
   form[4].second = "https://unknown.example/.default";
   EXPECT_EQ(number(world.post_form(world.v2(), form)), 500011);

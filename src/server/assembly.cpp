@@ -116,6 +116,8 @@ void Assembly::tick() {
   const Timestamp now = core_->clock.now();
   if (now - flushed_ < kFlushEvery && now >= flushed_) return;
   flushed_ = now;
+  if (const auto rotated = issuer_->tick(*ledger_); !rotated)
+    log_error("the signing keys could not be looked after", rotated.error());
   if (const auto flushed = ledger_->flush(now); !flushed)
     log_error("denials could not be written to the ledger", flushed.error());
 }
