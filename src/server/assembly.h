@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "access/access.h"
@@ -22,6 +23,7 @@ struct AssemblyParameters {
   std::string state_dir;
   std::string domain;
   std::string root_key_path;
+  std::optional<resource::RateLimits> rate_limits{};  // none: nobody is throttled
   std::vector<std::string> own_audiences;  // Resource Manager audiences beside the origins asked for
 };
 
