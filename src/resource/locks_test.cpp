@@ -137,6 +137,17 @@ TEST_F(LocksTest, ALockReachesItsScopeAndNoNamesake) {
   EXPECT_EQ(send("DELETE", kSubscription + "/resourceGroups/rg10").status, 202);
 }
 
+TEST_F(LocksTest, WhatHasNoIdIsDeletedBesideALock) {
+  make_box("a");
+  const std::string name = kSubscription + "/tagNames/cost";
+  ASSERT_EQ(send("PUT", name).status, 201);
+  ASSERT_EQ(lock(kBoxes + "/a", "CanNotDelete").status, 201);
+  EXPECT_EQ(send("DELETE", name).status, 200);
+  ASSERT_EQ(send("PUT", name).status, 201);
+  ASSERT_EQ(lock(kSubscription, "CanNotDelete").status, 201);
+  expect_locked(send("DELETE", name), kSubscription, "delete", kSubscription);
+}
+
 TEST_F(LocksTest, AParentsWriteDoesNotGetAroundAChildsLock) {
   make_box("a", R"({"items":[{"name":"pen","properties":{"weight":1}},{"name":"ink"}]})");
   const std::string pen = kBoxes + "/a/items/pen";

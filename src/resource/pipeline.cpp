@@ -44,6 +44,18 @@ std::string quoted_text(std::string_view text) {
   return out;
 }
 
+// A path may go on after the id that it names: what is deleted then has no id of its own, and what else is in
+// the id's scope is not touched.
+Result<void> check_locks(const State& state, const Call& call, const Router::Match& match,
+                         WriteContext& context) {
+  if (call.request.method != "DELETE") return context.require_unlocked(call.id.text());
+  const bool whole = match.id_segments == call.request.segments.size();
+  if (whole) return context.require_unlocked(call.id.text(), Change::remove);
+  const auto locks = TRY(state.locks.at_and_above(context.tx, call.id.text()));
+  if (locks.empty() || context.passes_locks) return {};
+  return std::unexpected(scope_locked(call.id.text(), Change::remove, locks));
+}
+
 bool is_in_subscription(const net::Request& request) {
   return !request.segments.empty() && ascii_iequal(request.segments.front(), "subscriptions");
 }
@@ -289,8 +301,7 @@ Result<net::Response> Pipeline::decide(Asked& asked, store::Transaction& tx) con
   WriteContext context(state_.core, asked.call, tx);
   context.reason = asked.decision.assignment_id;
   context.passes_locks = !asked.route->passes_locks_because.empty();
-  const bool removes = asked.call.request.method == "DELETE";
-  TRY(context.require_unlocked(asked.call.id.text(), removes ? Change::remove : Change::write));
+  TRY(check_locks(state_, asked.call, asked.match, context));
   auto response = asked.route->write(context);
   asked.justification = context.justification;
   asked.details = context.details;

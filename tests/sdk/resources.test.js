@@ -3,7 +3,7 @@ import { ResourceGraphClient } from '@azure/arm-resourcegraph';
 import { ResourceManagementClient } from '@azure/arm-resources';
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { Agent } from 'node:https';
+import { Agent, get } from 'node:https';
 import { collect, restError, startServer } from './server.js';
 
 let server, client;
@@ -121,6 +121,31 @@ test('Resource Graph finds what the caller may read', async () => {
   const nobody = server.application('no-reader', '--secret');
   const theirs = await graph(server.credential(nobody.clientId, nobody.clientSecret)).resources({ query, subscriptions });
   assert.equal(theirs.totalRecords, 0);
+});
+
+test('the OpenAPI document has every route once, with its permission', async () => {
+  const { token } = await server.credential().getToken(`${server.endpoint}/.default`);
+  const text = await new Promise((resolve, reject) => {
+    const request = get(`${server.endpoint}/openapi.json`, { ca: server.ca, headers: { Authorization: `Bearer ${token}` } },
+      (response) => response.toArray().then((chunks) => resolve(Buffer.concat(chunks).toString()), reject));
+    request.on('error', reject);
+  });
+  const document = JSON.parse(text);
+  assert.equal(document.openapi, '3.0.3');
+  const templates = new Set();
+  const ids = new Set();
+  for (const [path, operations] of Object.entries(document.paths)) {
+    const template = path.replace(/{[^}]*}/g, '{}').toLowerCase();
+    assert.ok(!templates.has(template), `${path} is there twice`);
+    templates.add(template);
+    for (const [method, operation] of Object.entries(operations)) {
+      assert.ok(!ids.has(operation.operationId), operation.operationId);
+      ids.add(operation.operationId);
+      assert.ok(operation['x-merlon-permission'] || operation['x-merlon-public-because'], `${method} ${path}`);
+      if (method === 'put' && !path.includes('tagNames')) assert.ok(operation.requestBody, `${method} ${path}`);
+    }
+  }
+  assert.ok(templates.size > 80, `${templates.size} paths`);
 });
 
 test('without a right: 403 with Azure\'s code', async () => {
