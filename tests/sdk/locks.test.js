@@ -31,15 +31,15 @@ test('a group with CanNotDelete stays, and so does what is in it', async () => {
 });
 
 test('ReadOnly on a security group keeps its rules', async () => {
-  const scope = `subscriptions/${server.subscription}/resourceGroups/rg/providers/Microsoft.Network/networkSecurityGroups/nsg`;
-  await locks.managementLocks.createOrUpdateByScope(scope, 'frozen', { level: 'ReadOnly' });
+  const nsg = ['rg', 'Microsoft.Network', '', 'networkSecurityGroups', 'nsg', 'frozen'];
+  await locks.managementLocks.createOrUpdateAtResourceLevel(...nsg, { level: 'ReadOnly' });
   const rule = { protocol: 'Tcp', access: 'Allow', direction: 'Inbound', priority: 100, sourceAddressPrefix: '*',
     sourcePortRange: '*', destinationAddressPrefix: '*', destinationPortRange: '22' };
   await assert.rejects(network.securityRules.beginCreateOrUpdateAndWait('rg', 'nsg', 'ssh', rule),
     restError(409, 'ScopeLocked'));
   assert.equal((await network.networkSecurityGroups.get('rg', 'nsg')).securityRules.length, 0);
-  assert.equal((await locks.managementLocks.getByScope(scope, 'frozen')).level, 'ReadOnly');
-  await locks.managementLocks.deleteByScope(scope, 'frozen');
+  assert.equal((await locks.managementLocks.getAtResourceLevel(...nsg)).level, 'ReadOnly');
+  await locks.managementLocks.deleteAtResourceLevel(...nsg);
   await network.securityRules.beginCreateOrUpdateAndWait('rg', 'nsg', 'ssh', rule);
 });
 
