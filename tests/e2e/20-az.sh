@@ -92,47 +92,6 @@ equal "tag list" '{"a":"1","b":"2"}' "$(az_json '.properties.tags | tojson' tag 
 equal "tag update" '{"a":"1","b":"2","c":"3"}' "$(az_json '.properties.tags | tojson' tag update \
   --resource-id "$group" --operation merge --tags c=3)"
 equal "tag list of the subscription" true "$(az_json '[.[].tagName] | contains(["a","team"])' tag list)"
-equal "tag create of a name" cost "$(az_json .tagName tag create --name cost)"
-equal "tag add-value" blue "$(az_json .tagValue tag add-value --name cost --value blue)"
-az tag remove-value --name cost --value blue --yes
-az tag delete --name cost --yes
-refused TagInUse tag delete --name team --yes
-
-# -- locks
-nsg=$group/providers/Microsoft.Network/networkSecurityGroups/web-nsg
-equal "lock create on a resource" ReadOnly "$(az_json .level lock create --name frozen --lock-type ReadOnly \
-  --resource-group rg --resource web-nsg --resource-type Microsoft.Network/networkSecurityGroups --notes why)"
-refused ScopeLocked network nsg rule create --resource-group rg --nsg-name web-nsg --name ssh --priority 300 \
-  --destination-port-ranges 22
-refused ScopeLocked resource tag --tags team=red --ids "$nsg"
-equal "lock update" CanNotDelete "$(az_json .level lock update --name frozen --lock-type CanNotDelete \
-  --resource-group rg --resource web-nsg --resource-type Microsoft.Network/networkSecurityGroups)"
-refused ScopeLocked group delete --name rg --yes
-equal "lock list" '["frozen"]' "$(az_json '[.[].name] | tojson' lock list --resource-group rg)"
-az lock delete --ids "$nsg/providers/Microsoft.Authorization/locks/frozen"
-equal "lock create on a group" CanNotDelete "$(az_json .level lock create --name keep --lock-type CanNotDelete \
-  --resource-group rg)"
-refused ScopeLocked network nsg delete --resource-group rg --name web-nsg
-equal "lock show" "$group/providers/Microsoft.Authorization/locks/keep" "$(az_json .id lock show --name keep \
-  --resource-group rg)"
-az lock delete --name keep --resource-group rg
-equal "lock create on the subscription" ReadOnly "$(az_json .level lock create --name all --lock-type ReadOnly)"
-refused ScopeLocked group create --name other --location local
-az lock delete --name all
-
-# -- moves
-az group create --name target --location local >"$MERLON_TMP/az.json"
-az resource move --destination-group target --ids "$nsg"
-equal "resource move" 443 "$(az_json '.properties.securityRules[0].properties.destinationPortRange' resource show \
-  --ids "/subscriptions/$subscription/resourceGroups/target/providers/Microsoft.Network/networkSecurityGroups/web-nsg")"
-az resource move --destination-group rg \
-  --ids "/subscriptions/$subscription/resourceGroups/target/providers/Microsoft.Network/networkSecurityGroups/web-nsg"
-equal "and back" web-nsg "$(az_json '.[].name' resource list --resource-group rg)"
-az group delete --name target --yes
-equal "provider operation show" true "$(az_json \
-  '[.resourceTypes[].operations[].name] | contains(["Microsoft.Authorization/locks/write"])' \
-  provider operation show --namespace Microsoft.Authorization)"
-
 az resource delete --resource-group rg --name web-nsg --resource-type Microsoft.Network/networkSecurityGroups
 equal "resource delete" '[]' "$(az_json tojson resource list --resource-group rg)"
 equal "provider list" Registered "$(az_json '.[] | select(.namespace == "Microsoft.Security") | .registrationState' \
