@@ -39,6 +39,9 @@ std::vector<Command> server_commands() {
                   "file (PGPASSFILE)")
             .text("--root-key", given.options.root_key_path,
                   "File of the root key that seals secrets; root.key in the state directory when not given")
+            .text("--throttle", given.options.throttle,
+                  "Requests of each principal: off, azure, or "
+                  "reads=250:25,writes=200:10,deletes=200:10 (at once : refilled per second)")
             .flag("--keep-bootstrap", given.options.keep_bootstrap,
                   "The first credential does not expire: for tests");
       })};

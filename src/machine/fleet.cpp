@@ -52,6 +52,7 @@ Result<EnrolAnswer> Fleet::enrol(store::Transaction& tx, const EnrolRequest& req
   machine.desired.mode = token.mode;
   machine.enrolled = core.clock.now();
   machine.certificate_end = machine.enrolled + kAgentCertificateLifetime;
+  TRY(manager.require_unlocked(tx, machine.resource_id, resource::Change::write));
   if (TRY(by_resource(tx, machine.resource_id)))
     return fail(ErrorKind::conflict, "MachineAlreadyEnrolled",
                 "A machine named '" + machine.name +

@@ -158,6 +158,7 @@ bool would_cut(const Machine& machine, const IpAddress& peer, Timestamp now) {
 
 Result<net::Response> set_mode(Fleet& fleet, WriteContext& context, Mode mode) {
   const Machine machine = TRY(named_machine(fleet, context.tx, context.call));
+  TRY(context.require_unlocked(machine.resource_id));
   const bool confirmed = bool_at(context.call.body, "confirmCut").value_or(false);
   if (mode == Mode::enforce && !confirmed &&
       would_cut(machine, context.call.principal.address, context.call.now))
@@ -241,7 +242,9 @@ void add_routes(Fleet& fleet) {
   remove.permission = "Merlon.Machines/machines/delete";
   remove.summary = "Remove a machine: its agent takes Merlon's rules down and stops";
   remove.write = [&fleet](WriteContext& context) -> Result<net::Response> {
-    TRY(fleet.remove(context, TRY(named_machine(fleet, context.tx, context.call))));
+    Machine machine = TRY(named_machine(fleet, context.tx, context.call));
+    TRY(context.require_unlocked(machine.resource_id, resource::Change::remove));
+    TRY(fleet.remove(context, std::move(machine)));
     return resource::empty_response(200);
   };
   manager.add(std::move(remove));

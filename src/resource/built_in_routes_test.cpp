@@ -75,6 +75,15 @@ TEST_F(BuiltInRoutesTest, ResourcesAcrossTypes) {
   EXPECT_THAT(list_resources("tagName eq 'o''x'").names(), ElementsAre("box"));
   EXPECT_THAT(list_resources("substringof('ID', name)").names(), ElementsAre("lid"));
   EXPECT_THAT(list_resources("name ne 'lid' and resourceGroup eq 'RG1'").names(), ElementsAre("box"));
+  EXPECT_THAT(list_resources("name eq 'lid' or tagName eq 'env' and tagValue eq 'prod'").names(),
+              ElementsAre("box", "lid"));
+  EXPECT_THAT(
+      list_resources("(name eq 'lid' or name eq 'box') and resourceType ne 'Toy.Things/lids'").names(),
+      ElementsAre("box"));
+  EXPECT_THAT(list_resources("substringof('G1', resourceGroup) and startswith(name, 'B')").names(),
+              ElementsAre("box"));
+  EXPECT_THAT(list_resources("identity/principalId eq 'x'").names(), IsEmpty());
+  EXPECT_EQ(list_resources("name eq 'x'", "&$expand=properties").code(), "InvalidQueryParameterValue");
   EXPECT_EQ(list_resources("owner eq 'x'").code(), "InvalidFilterInQueryString");
   const Answer expanded =
       list_resources("name eq 'box'", "&$expand=createdTime,changedTime,provisioningState");
@@ -144,6 +153,54 @@ TEST_F(BuiltInRoutesTest, TagsAreThingsOfTheirOwn) {
   EXPECT_EQ(
       send("PUT", "/providers/Microsoft.Resources/tags/default", R"({"properties":{"tags":{}}})").code(),
       "TagsNotSupported");
+}
+
+TEST_F(BuiltInRoutesTest, PagesOfAListStandWhileItChanges) {
+  for (int i = 0; i < 6; ++i) make_box("b" + std::to_string(i));
+  for (const char* filter : {"", "resourceType eq 'Toy.Things/boxes'"}) {
+    const Answer first = list_resources(filter, "&$top=3");
+    EXPECT_THAT(first.names(), ElementsAre("b0", "b1", "b2"));
+    // What the next page begins after is gone, and something new stands before it.
+    EXPECT_EQ(send("DELETE", kBoxes + "/b2").status, 200);
+    make_box("a");
+    const std::string next = first.at("nextLink").substr(std::string(kOrigin).size());
+    EXPECT_THAT(send("GET", next).names(), ElementsAre("b3", "b4", "b5"));
+    const std::string token = next.substr(next.find("%24skiptoken="));
+    EXPECT_EQ(send("GET", kSubscription + "/resourcegroups?api-version=2021-04-01&" + token).code(),
+              *filter == 0 ? "" : "InvalidSkipToken");
+    make_box("b2");
+    send("DELETE", kBoxes + "/a");
+  }
+  EXPECT_EQ(list_resources("", "&$skiptoken=x").code(), "InvalidSkipToken");
+  EXPECT_EQ(list_resources("", "&$top=0").code(), "InvalidQueryParameterValue");
+}
+
+TEST_F(BuiltInRoutesTest, TagNamesAreSetUpAndTakenAway) {
+  const std::string names = kSubscription + "/tagNames";
+  EXPECT_EQ(send("PUT", names + "/Env").status, 201);
+  EXPECT_EQ(send("PUT", names + "/env").status, 200);
+  EXPECT_EQ(send("PUT", names + "/env/tagValues/prod").status, 201);
+  EXPECT_EQ(send("PUT", names + "/env/tagValues/prod").status, 200);
+  EXPECT_EQ(send("PUT", names + "/none/tagValues/x").code(), "TagNotFound");
+  EXPECT_EQ(send("PUT", names + "/Microsoft-x").code(), "InvalidTagName");
+  EXPECT_EQ(send("PUT", names + "/a%3Cb").code(), "InvalidTagNameCharacters");
+  EXPECT_EQ(send("PUT", names + "/env/tagValues/" + std::string(257, 'x')).code(), "TagValueTooLong");
+  send("PUT", kBoxes + "/box", R"({"location":"local","tags":{"env":"prod","team":"blue"}})");
+  const Answer listed = send("GET", names);
+  ASSERT_THAT(*array_at(listed.body, "value"), SizeIs(2)) << listed.text;
+  const JsonObject& env = array_at(listed.body, "value")->at(0).as_object();
+  EXPECT_EQ(string_at(env, "tagName"), "Env");
+  EXPECT_EQ(int_at(env, "count.value"), 1);
+  EXPECT_EQ(send("DELETE", names + "/env").code(), "TagInUse");
+  EXPECT_EQ(send("DELETE", names + "/env/tagValues/prod").code(), "TagInUse");
+  send("DELETE", kBoxes + "/box");
+  EXPECT_EQ(send("DELETE", names + "/env").status, 200);
+  EXPECT_EQ(send("DELETE", names + "/env").status, 204);
+  EXPECT_THAT(*array_at(send("GET", names).body, "value"), IsEmpty());
+  const Person ada = make_person("ada");
+  assign(ada, kReader, kSubscription);
+  EXPECT_EQ(send_as(ada.token, "PUT", names + "/x").status, 403);
+  EXPECT_THAT(entries("Microsoft.Resources/subscriptions/tagNames/delete"), SizeIs(3));
 }
 
 TEST_F(BuiltInRoutesTest, TheActivityLogTellsTheLedger) {

@@ -2,6 +2,7 @@
 #include "resource/call.h"
 
 #include "base/log.h"
+#include "resource/locks.h"
 
 namespace merlon::resource {
 
@@ -74,6 +75,11 @@ Result<void> WriteContext::require(std::string_view action, std::string_view sco
                   "'; however, it does not have permission to perform action(s) '" + std::string(action) +
                   "' on the linked scope(s) '" + std::string(scope) +
                   "' or the linked scope(s) are invalid.");
+}
+
+Result<void> WriteContext::require_unlocked(std::string_view scope, Change change) {
+  if (is_system || passes_locks) return {};
+  return Locks(core).check(tx, scope, change);
 }
 
 Result<void> WriteContext::record(std::string_view action, std::string_view resource,

@@ -34,6 +34,9 @@ struct Call {
       std::string_view name) const;  // checked: a route that does not declare it is a bug
 };
 
+// How a request, or a part of its work, touches a thing: what locks tell apart (locks.h).
+enum class Change { write, remove };
+
 // What a handler answers. Writers' answers leave only after COMMIT.
 net::Response json_response(int status, const JsonObject& body);
 net::Response text_response(int status, std::string json_text);  // JSON text that is ready
@@ -59,6 +62,10 @@ class WriteContext {
 
   // A right needed beyond the route's own, on a linked resource. Denied: LinkedAuthorizationFailed, 403.
   Result<void> require(std::string_view action, std::string_view scope);
+  // For a change beyond what the path names. 409 ScopeLocked when a lock at or above `scope` forbids it, or
+  // one below it a removal. Merlon's own work passes, as do routes that say so (Route::passes_locks_because).
+  Result<void> require_unlocked(std::string_view scope, Change change = Change::write);
+  bool passes_locks = false;
   // For the ledger entry of this request.
   std::string justification;
   JsonObject details;

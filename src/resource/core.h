@@ -1,6 +1,7 @@
 // The foundation, handed to every room above it by hand: no singletons, no globals.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "access/access.h"
@@ -9,6 +10,7 @@
 #include "identity/directory.h"
 #include "identity/issuer.h"
 #include "ledger/ledger.h"
+#include "resource/throttle.h"
 #include "seal/seal.h"
 #include "store/store.h"
 
@@ -27,6 +29,7 @@ struct Core {
   Uuid subscription;   // the one subscription of this tenant
   std::string domain;  // "merlon.localhost"
   std::string default_location = "local";
+  std::optional<RateLimits> rate_limits{};  // none: nobody is throttled
 };
 
 }  // namespace merlon::resource

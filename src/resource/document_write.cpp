@@ -91,6 +91,11 @@ Result<void> check_link(State& state, WriteContext& context, const DocumentWrite
               link.path);
 }
 
+JsonObject without_etag(JsonObject element) {
+  element.erase("etag");
+  return element;
+}
+
 Result<void> check_links(State& state, WriteContext& context, const DocumentWrite& write) {
   for (const Link& link : write.type.links) {
     std::vector<std::string> before;
@@ -102,6 +107,25 @@ Result<void> check_links(State& state, WriteContext& context, const DocumentWrit
       if (std::ranges::find(before, ascii_lower(text)) != before.end()) continue;
       TRY(check_link(state, context, write, link, text));
     }
+  }
+  return {};
+}
+
+// A child that lives in the document may have a lock of its own; a write of the whole must not get around it.
+Result<void> check_locked_elements(State& state, WriteContext& context, const DocumentWrite& write) {
+  if (write.existing == nullptr || context.is_system || context.passes_locks) return {};
+  for (const Lock& lock : TRY(state.locks.below(context.tx, write.id.text()))) {
+    const EmbeddedType* type = state.types.find_embedded(lock.scope.type());
+    const JsonArray* elements =
+        type == nullptr ? nullptr : elements_of(write.existing->body, type->array_path);
+    if (elements == nullptr) continue;
+    JsonArray before = *elements;
+    const JsonObject* was = find_element(before, lock.scope.name());
+    const auto now = TRY(state.documents.get(context.tx, lock.scope));
+    if (was == nullptr) continue;
+    if (!now) return std::unexpected(scope_locked(lock.scope.text(), Change::remove, {lock}));
+    if (lock.level == LockLevel::read_only && without_etag(*was) != without_etag(now->body))
+      return std::unexpected(scope_locked(lock.scope.text(), Change::write, {lock}));
   }
   return {};
 }
@@ -128,6 +152,40 @@ JsonObject without_identity(const JsonObject& shown) {
   return out;
 }
 
+namespace {
+
+// What conform() takes for read-only is still true of a resource that only changes its place: its GUID, its
+// hardware address. References that others gave it are not: they come anew.
+void keep_own_facts(const JsonObject& before, JsonObject& wanted) {
+  const JsonObject* properties = object_at(before, "properties");
+  if (properties == nullptr) return;
+  for (const auto& member : *properties) {
+    if (member.value().is_structured()) continue;
+    Json& kept = wanted["properties"];
+    if (!kept.is_object()) kept = JsonObject();
+    if (!kept.get_object().contains(member.key())) kept.get_object().insert(member);
+  }
+}
+
+}  // namespace
+
+Result<Resource> store_anew(State& state, WriteContext& context, const ResourceId& id,
+                            const JsonObject& document) {
+  const ResourceType* type = state.types.find(id.type());
+  MERLON_CHECK(type != nullptr);
+  DocumentWrite write{.type = *type,
+                      .id = id,
+                      .existing = nullptr,
+                      .wanted = TRY(schema::conform(type->shape, without_identity(document))),
+                      .links = LinkCheck::all};
+  keep_own_facts(document, write.wanted);
+  JsonObject shown = with_identity(write);
+  if (type->put) shown = TRY(type->put(context, id, nullptr, std::move(shown)));
+  Resource stored = TRY(state.documents.put(context.tx, id, shown, context.actor));
+  if (type->changed) TRY(type->changed(context, id));
+  return stored;
+}
+
 Result<Resource> write_document(State& state, WriteContext& context, DocumentWrite write) {
   TRY(check_place(state, context, write));
   if (write.type.tracked) {
@@ -139,6 +197,7 @@ Result<Resource> write_document(State& state, WriteContext& context, DocumentWri
   JsonObject shown = with_identity(write);
   if (write.type.put) shown = TRY(write.type.put(context, write.id, write.existing, std::move(shown)));
   Resource stored = TRY(state.documents.put(context.tx, write.id, shown, context.actor));
+  TRY(check_locked_elements(state, context, write));
   if (!write.type.changed) return stored;
   TRY(write.type.changed(context, write.id));
   auto current =

@@ -22,6 +22,11 @@ struct DocumentWrite {
 // what GET shows.
 Result<Resource> write_document(State& state, WriteContext& context, DocumentWrite write);
 
+// A document as a client would send it, stored under an id of its own by the system's hand: shape, the type's
+// hooks, no question about rights. For moves.
+Result<Resource> store_anew(State& state, WriteContext& context, const ResourceId& id,
+                            const JsonObject& document);
+
 // The stored document as a client would send it back: without what the Resource Manager fills in.
 JsonObject without_identity(const JsonObject& shown);
 

@@ -239,6 +239,14 @@ Result<void> Documents::note_change(store::Transaction& tx, const std::string& k
   return tx.put(changes_table(), core_.tenant, {key, to_text(record), {}});
 }
 
+Result<void> Documents::carry_change(store::Transaction& tx, const ResourceId& from,
+                                     const ResourceId& to) const {
+  const auto row = TRY(tx.get(changes_table(), core_.tenant, from.key()));
+  if (!row) return {};
+  TRY(tx.erase(changes_table(), core_.tenant, from.key()));
+  return tx.put(changes_table(), core_.tenant, {to.key(), row->body, {}});
+}
+
 Result<Documents::Change> Documents::change(store::Reader& reader, std::string_view key) const {
   const auto row = TRY(reader.get(changes_table(), core_.tenant, key));
   if (!row) return Change{};

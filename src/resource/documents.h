@@ -43,6 +43,8 @@ class Documents {
     std::string created, created_by, created_by_type, changed, changed_by, changed_by_type;
   };
   Result<Change> change(store::Reader& reader, std::string_view key) const;
+  // A resource that gets another id stays as old as it is.
+  Result<void> carry_change(store::Transaction& tx, const ResourceId& from, const ResourceId& to) const;
 
  private:
   Result<void> decorate_elements(const EmbeddedType& type, const ResourceId& parent, bool show_etag,

@@ -114,7 +114,7 @@ Result<net::Response> delete_element(State& state, const EmbeddedType& type, Wri
                 "'" + call.id.text() + "' is kept by its parent and cannot be deleted by itself.",
                 call.id.text());
   }
-  TRY(state.core.access.forget_scope(context.tx, call.id.text()));
+  TRY(state.forget_scope(context.tx, call.id));
   return empty_response(200);
 }
 
@@ -161,6 +161,11 @@ void add_embedded_routes(State& state, const EmbeddedType& type, const AddRoute&
   Route get = route("GET", "read", "Gets");
   get.read = [&state](const Call& call, store::Reader& reader) { return get_element(state, call, reader); };
   add(std::move(get));
+  Route head = route("HEAD", "read", "Says whether it exists");
+  head.read = [&state](const Call& call, store::Reader& reader) -> Result<net::Response> {
+    return empty_response(TRY(find_place(state, reader, call.id)).element ? 204 : 404);
+  };
+  add(std::move(head));
   Route list = route("GET", "read", "Lists");
   list.path = collection_path(type);
   list.read = [&state, &type](const Call& call, store::Reader& reader) {

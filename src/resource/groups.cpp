@@ -72,7 +72,7 @@ Result<net::Response> delete_group(State& state, WriteContext& context) {
   if (!existing) return group_not_found(context.call.id);
   TRY(remove_group_resources(state, context, existing->id));
   TRY(state.groups.erase(context.tx, existing->id));
-  TRY(state.core.access.forget_scope(context.tx, existing->id.text()));
+  TRY(state.forget_scope(context.tx, existing->id));
   const auto operation = TRY(state.operations.start(context, existing->id, "Succeeded", {}));
   return Operations::accepted_at_subscription(context.call, operation);
 }

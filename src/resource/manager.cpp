@@ -23,12 +23,18 @@ class ResourceManager final : public Manager {
     add_provider_routes(state_, add_route);
     add_operation_routes(state_, add_route);
     add_tag_routes(state_, add_route);
+    add_tag_name_routes(state_, add_route);
     add_activity_log_routes(state_, add_route);
     add_role_routes(state_, add_route);
     add_access_routes(state_, add_route);
     add_elevate_access_route(state_, add_route);
     add_management_group_routes(state_, add_route);
     add_ledger_routes(state_, add_route);
+    add_lock_routes(state_, add_route);
+    add_move_routes(state_, add_route);
+    add_graph_routes(state_, add_route);
+    add_openapi_route(state_, add_route);
+    add_provider_operation_routes(state_, add_route);
   }
 
   void add(Route route) override {
@@ -74,11 +80,14 @@ class ResourceManager final : public Manager {
   }
   Result<void> erase(store::Transaction& tx, const ResourceId& id) override {
     TRY(state_.documents.erase(tx, id));
-    return state_.core.access.forget_scope(tx, id.text());
+    return state_.forget_scope(tx, id);
   }
   Result<bool> may(store::Reader& reader, const Call& call, std::string_view action,
                    std::string_view scope) override {
     return state_.may(reader, call, action, scope);
+  }
+  Result<void> require_unlocked(store::Reader& reader, std::string_view scope, Change change) override {
+    return state_.locks.check(reader, scope, change);
   }
   Result<bool> group_exists(store::Reader& reader, std::string_view group_id) override {
     return state_.groups.exists(reader, group_id);
@@ -135,9 +144,9 @@ class ResourceManager final : public Manager {
 }  // namespace
 
 const std::vector<store::TableSpec>& tables() {
-  static const std::vector<store::TableSpec> specs{Documents::table(),    Documents::changes_table(),
-                                                   Groups::table(),       Operations::table(),
-                                                   registrations_table(), subscription_tags_table()};
+  static const std::vector<store::TableSpec> specs{
+      Documents::table(),    Documents::changes_table(), Groups::table(), Operations::table(),
+      registrations_table(), subscription_tags_table(),  Locks::table(),  tag_names_table()};
   return specs;
 }
 

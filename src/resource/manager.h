@@ -43,6 +43,8 @@ class Manager {  // tidy: allow(banned-name) because Azure calls it the Resource
   // Whether the caller of a filter_items list may see `scope` (always, unless Call::only_permitted).
   virtual Result<bool> may(store::Reader& reader, const Call& call, std::string_view action,
                            std::string_view scope) = 0;
+  // For work that is nobody's request (WriteContext::require_unlocked is for those): 409 ScopeLocked.
+  virtual Result<void> require_unlocked(store::Reader& reader, std::string_view scope, Change change) = 0;
   virtual Result<bool> group_exists(store::Reader& reader, std::string_view group_id) = 0;
   virtual Result<void> ensure_group(WriteContext& context, const ResourceId& group,
                                     const std::string& location) = 0;

@@ -13,6 +13,13 @@ constexpr std::string_view kTokenMark = "m1:";  // tells our tokens, and their f
 constexpr size_t kTopMax = 1000;
 constexpr size_t kTokenBytesMax = 4096;
 
+Result<void> check_belongs(const Page& page, const std::string& prefix) {
+  if (page.after.empty() || page.after.starts_with(prefix)) return {};
+  return fail(ErrorKind::invalid, "InvalidSkipToken",
+              "The query parameter '$skiptoken' belongs to another list. Follow nextLink as it is.",
+              "$skiptoken");
+}
+
 }  // namespace
 
 Result<Page> page_of(const Call& call, size_t top_default) {
@@ -67,12 +74,8 @@ Result<std::string> walk_index(store::Reader& reader, const store::TableSpec& ta
                                const Visit& visit) {
   // Our index values end in the row's key, so the value alone is a position.
   store::Range range{.prefix = prefix, .after = page.after, .after_key = {}, .limit = page.top + 1};
+  TRY(check_belongs(page, prefix));
   if (!page.after.empty()) {
-    if (!page.after.starts_with(prefix)) {
-      return fail(ErrorKind::invalid, "InvalidSkipToken",
-                  "The query parameter '$skiptoken' belongs to another list. Follow nextLink as it is.",
-                  "$skiptoken");
-    }
     range.after_key = page.after.substr(page.after.rfind('\n') + 1);
   }
   size_t taken = 0;
@@ -91,6 +94,7 @@ Result<std::string> walk_index(store::Reader& reader, const store::TableSpec& ta
 Result<std::string> walk_keys(store::Reader& reader, const store::TableSpec& table, const TenantId& tenant,
                               const std::string& prefix, const Page& page, const Visit& visit) {
   store::Range range{.prefix = prefix, .after = page.after, .after_key = {}, .limit = page.top + 1};
+  TRY(check_belongs(page, prefix));
   size_t taken = 0;
   for (;;) {
     const auto rows = TRY(reader.scan(table, tenant, range));

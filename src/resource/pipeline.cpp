@@ -44,6 +44,22 @@ std::string quoted_text(std::string_view text) {
   return out;
 }
 
+// A path may go on after the id that it names: what is deleted then has no id of its own, and what else is in
+// the id's scope is not touched.
+Result<void> check_locks(const State& state, const Call& call, const Router::Match& match,
+                         WriteContext& context) {
+  if (call.request.method != "DELETE") return context.require_unlocked(call.id.text());
+  const bool whole = match.id_segments == call.request.segments.size();
+  if (whole) return context.require_unlocked(call.id.text(), Change::remove);
+  const auto locks = TRY(state.locks.at_and_above(context.tx, call.id.text()));
+  if (locks.empty() || context.passes_locks) return {};
+  return std::unexpected(scope_locked(call.id.text(), Change::remove, locks));
+}
+
+bool is_in_subscription(const net::Request& request) {
+  return !request.segments.empty() && ascii_iequal(request.segments.front(), "subscriptions");
+}
+
 std::string routing_id(const Core& core, Timestamp now, const std::string& request_id) {
   std::string time;  // 20261122T182335Z
   for (const char c : to_rfc3339(std::chrono::floor<std::chrono::seconds>(now))) {
@@ -65,9 +81,15 @@ struct Pipeline::Asked {
   std::string action, scope;  // what the route's permission comes to for this request
   access::Decision decision;
   bool identified = false;
+  std::optional<Throttle::Answer> admission{};
   std::string justification;  // as the handler left them, also when it failed
   JsonObject details;
 };
+
+Pipeline::Pipeline(State& state, const Router& router) : state_(state), router_(router) {
+  if (state.core.rate_limits)
+    throttle_ = std::make_unique<Throttle>(*state.core.rate_limits, state.core.clock);
+}
 
 net::Response Pipeline::handle(const net::Request& request, const std::string& origin) const {
   Asked asked{.call = {.request = request,
@@ -102,6 +124,8 @@ net::Response Pipeline::handle(const net::Request& request, const std::string& o
                                                  "\", error=\"invalid_token\", error_description=\"" +
                                                  quoted_text(answer.error().message) + "\"");
   }
+  if (asked.admission && !asked.admission->admitted)
+    response.headers.set("Retry-After", std::to_string(asked.admission->retry_after_s));
   if (!answer && answer.error().kind == ErrorKind::method_not_allowed) {
     response.headers.set("Allow", join(asked.match.allowed, ", "));
   }
@@ -116,6 +140,10 @@ void Pipeline::finish(const Asked& asked, net::Response& response) const {
   response.headers.set("x-ms-routing-request-id",
                        routing_id(state_.core, asked.call.now, request.request_id));
   response.headers.set("Cache-Control", "no-cache");
+  if (asked.admission) {
+    response.headers.set(remaining_header(kind_of_method(request.method), is_in_subscription(request)),
+                         std::to_string(asked.admission->remaining));
+  }
   const bool wanted = ascii_iequal(request.headers.value_or("x-ms-return-client-request-id", ""), "true");
   if (const std::string* client_id = request.headers.find("x-ms-client-request-id");
       wanted && client_id != nullptr) {
@@ -132,6 +160,7 @@ Result<net::Response> Pipeline::run(Asked& asked) const {
   if (asked.route != nullptr && asked.route->read && !asked.route->gather) return run_read(asked);
   auto may = state_.core.store.read([&](store::Reader& reader) -> Result<void> {
     TRY(identify(asked, reader));
+    TRY(admit(asked));
     if (asked.route == nullptr) return std::unexpected(no_route(asked));
     return authorize(asked, reader);
   });
@@ -188,6 +217,17 @@ Result<void> Pipeline::identify(Asked& asked, store::Reader& reader) const {
   return {};
 }
 
+// Once for each request, and only once it is known whose it is: nobody can empty another's bucket.
+Result<void> Pipeline::admit(Asked& asked) const {
+  if (!throttle_ || asked.admission) return {};
+  const Uuid& principal = asked.call.principal.object_id;
+  const RequestKind kind = kind_of_method(asked.call.request.method);
+  asked.admission = throttle_->admit(principal, kind);
+  if (asked.admission->admitted) return {};
+  return std::unexpected(
+      throttled(state_.core.subscription.text(), principal, kind, asked.admission->retry_after_s));
+}
+
 Result<void> Pipeline::authorize(Asked& asked, store::Reader& reader) const {
   TRY(Result<void>(asked.named));  // only now: who is not known is told nothing but that
   access::Question question{.action = asked.action, .scope = asked.scope};
@@ -233,6 +273,7 @@ Result<net::Response> Pipeline::run_read(Asked& asked) const {
   auto answer = store::read_value<net::Response>(
       state_.core.store, [&](store::Reader& reader) -> Result<net::Response> {
         TRY(identify(asked, reader));
+        TRY(admit(asked));
         TRY(authorize(asked, reader));
         // A POST that only asks has a body too.
         asked.call.body = TRY(parse_body(asked.call.request));
@@ -259,6 +300,8 @@ Result<net::Response> Pipeline::decide(Asked& asked, store::Transaction& tx) con
   asked.call.body = body;  // authorize() may have put the unchecked one there
   WriteContext context(state_.core, asked.call, tx);
   context.reason = asked.decision.assignment_id;
+  context.passes_locks = !asked.route->passes_locks_because.empty();
+  TRY(check_locks(state_, asked.call, asked.match, context));
   auto response = asked.route->write(context);
   asked.justification = context.justification;
   asked.details = context.details;

@@ -3,6 +3,8 @@
 // request, step by step").
 #pragma once
 
+#include <memory>
+
 #include "resource/router.h"
 #include "resource/state.h"
 
@@ -10,7 +12,7 @@ namespace merlon::resource {
 
 class Pipeline {
  public:
-  Pipeline(State& state, const Router& router) : state_(state), router_(router) {}
+  Pipeline(State& state, const Router& router);
   net::Response handle(const net::Request& request, const std::string& origin) const;
 
  private:
@@ -22,6 +24,7 @@ class Pipeline {
   Result<net::Response> decide(Asked& asked, store::Transaction& tx) const;
 
   Result<void> identify(Asked& asked, store::Reader& reader) const;
+  Result<void> admit(Asked& asked) const;
   Result<void> authorize(Asked& asked, store::Reader& reader) const;
   Result<void> name_resource(Asked& asked) const;
   Error no_route(const Asked& asked) const;
@@ -32,6 +35,7 @@ class Pipeline {
 
   State& state_;
   const Router& router_;
+  std::unique_ptr<Throttle> throttle_;  // none: nobody is throttled
 };
 
 }  // namespace merlon::resource

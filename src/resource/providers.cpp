@@ -30,6 +30,7 @@ void add_built_in(Namespaces& all) {
        {"roleAssignments", "roleDefinitions", "denyAssignments", "permissions", "providerOperations"}) {
     all["Microsoft.Authorization"].push_back({type, roles, false});
   }
+  all["Microsoft.Authorization"].push_back({"locks", {"2020-05-01", "2017-04-01", "2016-09-01"}, false});
   all["Microsoft.Insights"].push_back({"eventtypes", {"2015-04-01", "2014-04-01"}, false});
   all["Merlon.Ledger"].push_back({"entries", {"2026-01-01"}, false});
   all["Merlon.Authorization"].push_back({"checkAccess", {"2026-01-01"}, false});

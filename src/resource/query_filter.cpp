@@ -1,4 +1,4 @@
-// A hand-written scanner: one pass, no recursion, bounded by the length of the query string.
+// A hand-written scanner: one pass, bounded by the length of the query string and the depth of parentheses.
 #include "resource/query_filter.h"
 
 #include <array>
@@ -10,6 +10,7 @@ namespace merlon::resource {
 namespace {
 
 constexpr size_t kTermsMax = 32;
+constexpr size_t kDepthMax = 8;
 
 class Scanner {
  public:
@@ -30,6 +31,12 @@ class Scanner {
     if (at_end() || text_[at_] != c) return false;
     ++at_;
     return true;
+  }
+  bool take_keyword(std::string_view keyword) {
+    const size_t before = at_;
+    if (ascii_lower(take_word()) == keyword) return true;
+    at_ = before;
+    return false;
   }
   // Letters, digits and what stands in property paths, numbers, unquoted times and ids.
   std::string take_word() {
@@ -93,7 +100,52 @@ Result<FilterTerm> take_term(Scanner& scanner) {
   return term;
 }
 
+class ConditionParser {
+ public:
+  explicit ConditionParser(std::string_view text) : scanner_(text) {}
+  Result<FilterCondition> run() {
+    scanner_.skip_space();
+    if (scanner_.at_end()) return FilterCondition();
+    FilterCondition whole = TRY(joined(FilterCondition::Kind::any));
+    scanner_.skip_space();
+    if (!scanner_.at_end()) return scanner_.refuse("'and', 'or' or the end");
+    return whole;
+  }
+
+ private:
+  Result<FilterCondition> joined(FilterCondition::Kind kind) {
+    const bool any = kind == FilterCondition::Kind::any;
+    FilterCondition made;
+    made.kind = kind;
+    do {
+      made.children.push_back(any ? TRY(joined(FilterCondition::Kind::all)) : TRY(unit()));
+    } while (scanner_.take_keyword(any ? "or" : "and"));
+    if (made.children.size() > 1) return made;
+    FilterCondition only = std::move(made.children.front());
+    return only;
+  }
+  Result<FilterCondition> unit() {
+    if (scanner_.take('(')) {
+      if (++depth_ > kDepthMax) return scanner_.refuse("at most 8 levels of parentheses");
+      FilterCondition inner = TRY(joined(FilterCondition::Kind::any));
+      if (!scanner_.take(')')) return scanner_.refuse("')'");
+      --depth_;
+      return inner;
+    }
+    if (++terms_ > kTermsMax) return scanner_.refuse("an end after 32 terms");
+    FilterCondition made;
+    made.kind = FilterCondition::Kind::term;
+    made.term = TRY(take_term(scanner_));
+    return made;
+  }
+
+  Scanner scanner_;
+  size_t depth_ = 0, terms_ = 0;
+};
+
 }  // namespace
+
+Result<FilterCondition> parse_query_condition(std::string_view text) { return ConditionParser(text).run(); }
 
 Result<std::vector<FilterTerm>> parse_query_filter(std::string_view text) {
   std::vector<FilterTerm> terms;

@@ -1,5 +1,5 @@
 // The part of OData's $filter that Azure's control plane accepts: comparisons and function calls joined by
-// "and".
+// "and", and for lists of resources by "or" and parentheses too.
 #pragma once
 
 #include <optional>
@@ -22,6 +22,14 @@ struct FilterTerm {
 // Errors are InvalidFilterInQueryString and quote the filter. Names and operators compare without case;
 // operators come out in lower case.
 Result<std::vector<FilterTerm>> parse_query_filter(std::string_view text);
+
+// A whole condition: of terms, of others joined by "and" (all), or by "or" (any), which binds less.
+struct FilterCondition {
+  enum class Kind { term, all, any } kind = Kind::all;
+  FilterTerm term;
+  std::vector<FilterCondition> children;  // of all and any; all of none is true
+};
+Result<FilterCondition> parse_query_condition(std::string_view text);
 
 // A term that the list in question does not know, as an error.
 std::unexpected<Error> unknown_filter_term(const FilterTerm& term, std::string_view known);

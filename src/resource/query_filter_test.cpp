@@ -40,5 +40,29 @@ TEST(QueryFilterTest, RefusesTheRest) {
   EXPECT_FALSE(parse_query_filter(long_filter).has_value());
 }
 
+std::string shown(const FilterCondition& condition) {
+  if (condition.kind == FilterCondition::Kind::term) return condition.term.name;
+  std::string text;
+  const char* joint = condition.kind == FilterCondition::Kind::all ? "&" : "|";
+  for (const FilterCondition& child : condition.children) text += (text.empty() ? "" : joint) + shown(child);
+  return "(" + text + ")";
+}
+
+TEST(QueryFilterTest, AndBindsMoreThanOr) {
+  const auto read = [](const char* text) {
+    const auto condition = parse_query_condition(text);
+    return condition ? shown(*condition) : condition.error().code;
+  };
+  EXPECT_EQ(read(""), "()");
+  EXPECT_EQ(read("a eq 1"), "a");
+  EXPECT_EQ(read("a eq 1 or b eq 1 and c eq 1 OR f(x)"), "(a|(b&c)|f)");
+  EXPECT_EQ(read("(a eq 1 or b eq 1) and (c eq 1)"), "((a|b)&c)");
+  for (const char* text :
+       {"a eq 1 or", "(a eq 1", "a eq 1)", "a eq 1 b eq 1", "()", "or", "a eq 1 xor b eq 1"})
+    EXPECT_EQ(read(text), "InvalidFilterInQueryString") << text;
+  EXPECT_EQ(read((std::string(9, '(') + "a eq 1" + std::string(9, ')')).c_str()),
+            "InvalidFilterInQueryString");
+}
+
 }  // namespace
 }  // namespace merlon::resource

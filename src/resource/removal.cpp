@@ -35,7 +35,7 @@ Result<void> remove_one(State& state, WriteContext& context, const Resource& res
   const ResourceType* type = state.types.find(resource.id.type());
   if (type != nullptr && type->remove) TRY(type->remove(context, resource));
   TRY(state.documents.erase(context.tx, resource.id));
-  return state.core.access.forget_scope(context.tx, resource.id.text());
+  return state.forget_scope(context.tx, resource.id);
 }
 
 Result<void> record_removal(State& state, WriteContext& context, const Resource& resource) {
@@ -116,6 +116,10 @@ std::vector<std::string> ids_at(const JsonObject& body, std::string_view path) {
   return out;
 }
 
+std::vector<size_t> dependents_first(const State& state, const std::vector<Resource>& resources) {
+  return Order(state, resources).dependents_first();
+}
+
 Result<void> remove_resource(State& state, WriteContext& context, const Resource& resource) {
   auto nested = TRY(state.documents.below(context.tx, resource.id.key() + "/"));
   std::ranges::reverse(nested);  // ids are sorted, so backwards is innermost first
@@ -130,7 +134,7 @@ Result<void> remove_resource(State& state, WriteContext& context, const Resource
 
 Result<void> remove_group_resources(State& state, WriteContext& context, const ResourceId& group) {
   const auto resources = TRY(state.documents.in_group(context.tx, group.key()));
-  for (const size_t i : Order(state, resources).dependents_first()) {
+  for (const size_t i : dependents_first(state, resources)) {
     // Read again: an earlier removal may have changed it (back references) or taken it along.
     const auto current = TRY(state.documents.get(context.tx, resources[i].id));
     if (!current) continue;

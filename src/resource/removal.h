@@ -15,6 +15,9 @@ Result<void> remove_resource(State& state, WriteContext& context, const Resource
 // as it was.
 Result<void> remove_group_resources(State& state, WriteContext& context, const ResourceId& group);
 
+// Positions in `resources`, each before those that it points at or is nested in.
+std::vector<size_t> dependents_first(const State& state, const std::vector<Resource>& resources);
+
 // The ids at a link's path: "properties.ipConfigurations[].properties.subnet.id" may have many.
 std::vector<std::string> ids_at(const JsonObject& body, std::string_view path);
 

@@ -278,6 +278,11 @@ class ResourceFixture : public testing::Test {
   int box_puts_ = 0;
   std::vector<std::string> removed_;
 
+  static Result<void> may_move(store::Reader&, const Resource& moving) {
+    if (moving.id.name() != "glued") return {};
+    return fail(ErrorKind::conflict, "BoxIsGlued", "The box is glued to its group.");
+  }
+
  private:
   void declare_types() {
     const auto item = schema::object(
@@ -299,6 +304,7 @@ class ResourceFixture : public testing::Test {
     box.links = {{"properties.lid.id", "Toy.Things/lids/join/action"}};
     box.put = [this](WriteContext& context, const ResourceId& id, const Resource* existing,
                      JsonObject wanted) { return put_box(context, id, existing, std::move(wanted)); };
+    box.may_move = may_move;
     box.remove = [this](WriteContext&, const Resource& gone) -> Result<void> {
       removed_.push_back(gone.id.name());
       return {};
@@ -321,6 +327,7 @@ class ResourceFixture : public testing::Test {
     lid.api_versions = {"2024-01-01"};
     lid.summary = "a lid";
     lid.shape = schema::object({schema::optional("properties", schema::anything())});
+    lid.may_move = may_move;
     lid.remove = [this](WriteContext& context, const Resource& gone) { return remove_lid(context, gone); };
     manager_->add(std::move(lid));
 
@@ -330,6 +337,7 @@ class ResourceFixture : public testing::Test {
     note.tracked = false;
     note.api_versions = {"2024-01-01"};
     note.summary = "a note on a box";
+    note.may_move = may_move;
     note.shape = schema::object({schema::optional("properties", schema::anything())});
     manager_->add(std::move(note));
 

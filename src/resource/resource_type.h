@@ -27,6 +27,10 @@ using RemoveHook = std::function<Result<void>(WriteContext&, const Resource& exi
 // After the document has been stored, same transaction: recompute what depends on it.
 using ChangedHook = std::function<Result<void>(WriteContext&, const ResourceId&)>;
 
+// Whether it may go to another resource group (moves.h): an error names what holds it where it is. The move
+// itself is the type's `remove` for the old id and its `put` and `changed` for the new one.
+using MoveCheck = std::function<Result<void>(store::Reader&, const Resource&)>;
+
 // A reference in the document to another resource and the right that pointing at it takes.
 struct Link {
   std::string
@@ -54,6 +58,7 @@ struct ResourceType {
   PutHook put;
   RemoveHook remove;
   ChangedHook changed;
+  MoveCheck may_move;  // without it: never
 };
 
 // A child that lives inside its parent's document: securityRules in a network security group, subnets in a

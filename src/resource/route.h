@@ -29,6 +29,8 @@ struct Route {
   ReadHandler read;              // exactly one of read and write
   WriteHandler write;
   GatherHandler gather;  // optional
+  // A write that locks do not stop (locks.h), and why: setting locks, and what only takes access away.
+  std::string passes_locks_because;
   // A list: who lacks the permission at the list's own scope sees the items that they may read one by one.
   // The handler must then drop the others: Call::only_permitted, Manager::may().
   bool filter_items = false;

@@ -12,6 +12,11 @@ Result<bool> State::may(store::Reader& reader, const Call& call, std::string_vie
   return TRY(core.access.check(reader, call.principal, question)).allowed;
 }
 
+Result<void> State::forget_scope(store::Transaction& tx, const ResourceId& id) const {
+  TRY(core.access.forget_scope(tx, id.text()));
+  return locks.forget_scope(tx, id.text());
+}
+
 Result<void> State::refuse_if_blind(store::Reader& reader, const Call& call, std::string_view action) const {
   if (!call.only_permitted) return {};
   for (const auto& group : TRY(groups.all(reader))) {

@@ -7,6 +7,7 @@
 
 #include "resource/documents.h"
 #include "resource/groups.h"
+#include "resource/locks.h"
 #include "resource/manager.h"
 #include "resource/operations.h"
 #include "resource/type_registry.h"
@@ -23,9 +24,12 @@ struct State {
   Documents documents{core, types};
   Groups groups{core};
   Operations operations{core};
+  Locks locks{core};
   std::vector<Route> routes;
 
   std::string subscription_path() const { return "/subscriptions/" + core.subscription.text(); }
+  // What is deleted takes its role assignments and locks along, and those of all that is in it.
+  Result<void> forget_scope(store::Transaction& tx, const ResourceId& id) const;
   // Manager::may.
   Result<bool> may(store::Reader& reader, const Call& call, std::string_view action,
                    std::string_view scope) const;
@@ -52,12 +56,18 @@ void add_resource_list_routes(State& state, const AddRoute& add);
 void add_provider_routes(State& state, const AddRoute& add);
 void add_operation_routes(State& state, const AddRoute& add);
 void add_tag_routes(State& state, const AddRoute& add);
+void add_tag_name_routes(State& state, const AddRoute& add);
 void add_activity_log_routes(State& state, const AddRoute& add);
 void add_role_routes(State& state, const AddRoute& add);
 void add_access_routes(State& state, const AddRoute& add);
 void add_elevate_access_route(State& state, const AddRoute& add);
 void add_management_group_routes(State& state, const AddRoute& add);
 void add_ledger_routes(State& state, const AddRoute& add);
+void add_lock_routes(State& state, const AddRoute& add);
+void add_move_routes(State& state, const AddRoute& add);
+void add_graph_routes(State& state, const AddRoute& add);
+void add_openapi_route(State& state, const AddRoute& add);
+void add_provider_operation_routes(State& state, const AddRoute& add);
 
 // The routes of a declared type.
 void add_type_routes(State& state, const ResourceType& type, const AddRoute& add);
@@ -65,5 +75,6 @@ void add_embedded_routes(State& state, const EmbeddedType& type, const AddRoute&
 
 const store::TableSpec& registrations_table();  // providers that were unregistered
 const store::TableSpec& subscription_tags_table();
+const store::TableSpec& tag_names_table();  // names and values that somebody set up before their use
 
 }  // namespace merlon::resource

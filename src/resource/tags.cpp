@@ -1,8 +1,5 @@
 // Tags as things of their own: "{scope}/providers/Microsoft.Resources/tags/default", for those who may tag
-// and nothing else, and the names in use, for `az tag list`. A resource's tags are in its document: they are
-// changed by a write of it.
-#include <map>
-
+// and nothing else. A resource's tags are in its document: they are changed by a write of it.
 #include "base/text.h"
 #include "resource/document_rules.h"
 #include "resource/document_write.h"
@@ -131,36 +128,6 @@ Result<net::Response> change_tags(State& state, WriteContext& context) {
   return json_response(200, tags_json(scope, tags));
 }
 
-Result<net::Response> list_tag_names(const State& state, store::Reader& reader) {
-  std::map<std::string, std::map<std::string, int64_t>> names;
-  const auto count = [&names](const JsonObject& tags) {
-    for (const auto& member : tags) {
-      if (member.value().is_string())
-        ++names[std::string(member.key())][std::string(member.value().get_string())];
-    }
-  };
-  for (const auto& group : TRY(state.groups.all(reader))) count(tags_in(group.body));
-  for (const auto& resource : TRY(state.documents.below(reader, state.subscription_path() + "/")))
-    count(tags_in(resource.body));
-  JsonArray out;
-  for (const auto& [name, values] : names) {
-    const std::string id = state.subscription_path() + "/tagNames/" + name;
-    JsonArray listed;
-    int64_t total = 0;
-    for (const auto& [value, uses] : values) {
-      total += uses;
-      listed.push_back(JsonObject{{"id", id + "/tagValues/" + value},
-                                  {"tagValue", value},
-                                  {"count", {{"type", "Total"}, {"value", uses}}}});
-    }
-    out.push_back(JsonObject{{"id", id},
-                             {"tagName", name},
-                             {"count", {{"type", "Total"}, {"value", total}}},
-                             {"values", std::move(listed)}});
-  }
-  return json_response(200, {{"value", std::move(out)}});
-}
-
 Route tags_route(std::string method, std::string verb, std::string summary) {
   Route route;
   route.method = std::move(method);
@@ -196,13 +163,6 @@ void add_tag_routes(State& state, const AddRoute& add) {
     return empty_response(200);
   };
   add(std::move(remove));
-  Route names;
-  names.method = "GET";
-  names.path = "/subscriptions/{subscriptionId}/tagNames";
-  names.permission = "Microsoft.Resources/subscriptions/tagNames/read";
-  names.summary = "Lists the tag names in use, with their values.";
-  names.read = [&state](const Call&, store::Reader& reader) { return list_tag_names(state, reader); };
-  add(std::move(names));
 }
 
 }  // namespace merlon::resource

@@ -20,7 +20,7 @@ std::string parameter_for(std::string_view type) {
   std::string singular(type);
   if (singular.ends_with("ies")) {
     singular.replace(singular.size() - 3, 3, "y");
-  } else if (singular.ends_with("sses")) {
+  } else if (singular.ends_with("sses") || singular.ends_with("xes")) {
     singular.resize(singular.size() - 2);
   } else if (singular.ends_with('s')) {
     singular.pop_back();

@@ -49,7 +49,8 @@ Result<std::unique_ptr<Assembly>> Assembly::assemble(std::unique_ptr<store::Serv
                                     .random = random,
                                     .tenant = tenant,
                                     .subscription = a->settings_.subscription,
-                                    .domain = a->settings_.domain});
+                                    .domain = a->settings_.domain,
+                                    .rate_limits = parameters.rate_limits});
   a->endpoints_ = std::make_unique<identity::Endpoints>(*a->store_, *a->ledger_, *a->directory_, *a->issuer_,
                                                         clock, random);
   a->manager_ = resource::Manager::make(*a->core_);

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "access/access.h"
@@ -28,6 +29,7 @@ struct AssemblyParameters {
   std::string root_key_path;
   std::string store_url = "sqlite";        // or postgres://…
   bool restoring = false;                  // a backup is being restored into the store: not yet to be served
+  std::optional<resource::RateLimits> rate_limits{};  // none: nobody is throttled
   std::vector<std::string> own_audiences;  // Resource Manager audiences beside the origins asked for
 };
 

@@ -48,6 +48,7 @@ Result<std::unique_ptr<Assembly>> assemble(const Options& options, const std::st
   parameters.domain = options.domain;
   parameters.store_url = options.store_url;
   parameters.root_key_path = options.root_key_path.empty() ? state_dir + "/root.key" : options.root_key_path;
+  parameters.rate_limits = TRY(resource::parse_rate_limits(options.throttle));
   return Assembly::make(parameters, clock, random);
 }
 

@@ -111,6 +111,7 @@ Result<void> Service::enrol(WriteContext& context, machine::Machine& machine) {
 
 Result<void> Service::forget(WriteContext& context, const machine::Machine& machine) {
   const ResourceId id = TRY(ResourceId::parse(machine.resource_id));
+  TRY(context.require_unlocked(id.text(), resource::Change::remove));
   for (const Hook& hook : removed_) TRY(hook(context, id));
   return platform_.resources.erase(context.tx, id);
 }

@@ -79,6 +79,7 @@ Route revoke_route(Service& service) {
   route.permission = kInitiatePermission;
   route.checked_at = std::string(kPolicyPath);
   route.summary = "Close an opening before its time";
+  route.passes_locks_because = "It only takes access away.";
   route.write = [&service](WriteContext& context) -> Result<net::Response> {
     const ResourceId policy = TRY(policy_id(context.call));
     return resource::json_response(200, TRY(service.revoke(context, policy, TRY(opening_id(context.call)))));

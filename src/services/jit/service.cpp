@@ -186,8 +186,13 @@ Result<void> Service::check_rights(WriteContext& context, const Policy& policy,
   TRY(context.require("Microsoft.Security/locations/jitNetworkAccessPolicies/read", policy.id.text()));
   for (const PortRequest& port : request.ports) {
     TRY(context.require("Microsoft.Compute/virtualMachines/read", port.vm.text()));
-    for (const network::VmInterface& interface : TRY(interfaces_of(context.tx, port.vm)))
+    TRY(context.require_unlocked(port.vm.text()));
+    for (const network::VmInterface& interface : TRY(interfaces_of(context.tx, port.vm))) {
       TRY(context.require("Microsoft.Network/networkInterfaces/read", interface.nic.text()));
+      TRY(context.require_unlocked(interface.nic.text()));
+      // What an opening adds is shown in them: ReadOnly on a security group keeps its doors as they are.
+      for (const ResourceId& group : interface.groups) TRY(context.require_unlocked(group.text()));
+    }
   }
   return {};
 }

@@ -185,6 +185,7 @@ Result<void> Service::machine_removed(WriteContext& context, const ResourceId& v
   std::set<std::string> groups;
   std::set<std::string> others;
   for (const NicLink& link : TRY(store::find<NicLink>(context.tx, tenant, "vm", vm.key()))) {
+    TRY(context.require_unlocked(link.nic, resource::Change::remove));
     groups.insert(link.group);
     TRY(store::erase<NicLink>(context.tx, tenant, link.nic));
     others.merge(TRY(leave_groups(context.tx, link.nic)));

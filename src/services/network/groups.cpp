@@ -123,6 +123,16 @@ Result<void> Service::remove_group(WriteContext& context, const resource::Resour
   return store::erase<SecurityGroup>(context.tx, platform_.core.tenant, existing.id.key());
 }
 
+Result<void> Service::may_move_group(store::Reader& reader, const resource::Resource& group) {
+  const SecurityGroup record = TRY(group_record(reader, group.id));
+  if (record.overlay.empty()) return {};
+  return fail(ErrorKind::conflict, "InUseByJustInTimeAccess",
+              "Network security group " + group.id.text() +
+                  " holds rules of just-in-time access. Delete the policies of the machines that it guards "
+                  "first ('merlon jit policy list').",
+              group.id.text());
+}
+
 Result<void> Service::show_group(WriteContext& context, const ResourceId& id, SecurityGroup group) {
   const auto resource = TRY(platform_.resources.get(context.tx, id));
   if (!resource) return {};

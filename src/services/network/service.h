@@ -46,6 +46,7 @@ class Service final : public Network {
   Result<JsonObject> put_application_group(resource::WriteContext& context,
                                            const resource::Resource* existing, JsonObject wanted);
   Result<void> remove_application_group(resource::WriteContext& context, const resource::Resource& existing);
+  Result<void> may_move_group(store::Reader& reader, const resource::Resource& group);
   Result<JsonObject> put_network(resource::WriteContext& context, const resource::ResourceId& id,
                                  const resource::Resource* existing, JsonObject wanted);
   Result<void> network_changed(resource::WriteContext& context, const resource::ResourceId& id);

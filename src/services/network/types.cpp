@@ -49,6 +49,9 @@ ResourceType security_groups(Service& service) {
   type.remove = [&service](WriteContext& context, const Resource& group) {
     return service.remove_group(context, group);
   };
+  type.may_move = [&service](store::Reader& reader, const Resource& group) {
+    return service.may_move_group(reader, group);
+  };
   return type;
 }
 
@@ -69,6 +72,13 @@ ResourceType virtual_networks(Service& service) {
   };
   type.remove = [&service](WriteContext& context, const Resource& network) {
     return service.remove_network(context, network);
+  };
+  type.may_move = [](store::Reader&, const Resource& network) -> Result<void> {
+    const JsonArray* peerings = array_at(network.body, "properties.virtualNetworkPeerings");
+    if (peerings == nullptr || peerings->empty()) return {};
+    return fail(ErrorKind::conflict, "VirtualNetworkHasPeerings",
+                "Virtual network " + network.id.text() + " has peerings. Delete them before the move.",
+                network.id.text());
   };
   return type;
 }
@@ -93,6 +103,8 @@ ResourceType network_interfaces(Service& service) {
   type.remove = [&service](WriteContext& context, const Resource& nic) {
     return service.remove_interface(context, nic);
   };
+  // Its machine refers to it and cannot go along: that is what holds an interface (resource/moves.h).
+  type.may_move = [](store::Reader&, const Resource&) -> Result<void> { return {}; };
   return type;
 }
 
@@ -116,12 +128,13 @@ ResourceType public_ip_addresses() {
                 JsonObject wanted) -> Result<JsonObject> {
     JsonObject& properties = wanted["properties"].is_object() ? wanted["properties"].get_object()
                                                               : wanted["properties"].emplace_object();
-    const auto kept =
-        existing == nullptr ? std::nullopt : string_at(existing->body, "properties.resourceGuid");
+    // Of a new one the shape has dropped it, unless it only changes its group.
+    const auto kept = string_at(existing == nullptr ? wanted : existing->body, "properties.resourceGuid");
     properties["resourceGuid"] = kept.value_or(Uuid::generate(context.core.random).text());
     properties["provisioningState"] = "Succeeded";
     return wanted;
   };
+  type.may_move = [](store::Reader&, const Resource&) -> Result<void> { return {}; };
   return type;
 }
 
