@@ -223,6 +223,43 @@ TEST_F(CommandTest, ExplainNeedsOneSide) {
   EXPECT_THAT(world.out.str(), HasSubstr("audit mode"));
 }
 
+TEST_F(CommandTest, ExplainJudgesBothEndsOfTwoMachines) {
+  server.on("GET /subscriptions/sub/providers/Merlon.Machines/machines",
+            list_of({Server::machine("web", "web-1"), Server::machine("web", "db-1")}));
+  for (const auto& [name, address, access] :
+       {std::tuple("web-1", "10.0.0.4", "Allow"), std::tuple("db-1", "10.0.0.5", "Deny")}) {
+    const std::string nic =
+        kGroup + "/providers/Microsoft.Network/networkInterfaces/" + std::string(name) + "-nic";
+    const JsonArray interfaces = {JsonObject{{"id", nic}}};
+    const JsonArray configurations = {JsonObject{{"properties", JsonObject{{"privateIPAddress", "fd00::9"}}}},
+                                      JsonObject{{"properties", JsonObject{{"privateIPAddress", address}}}}};
+    server.on("GET " + kGroup + "/providers/Microsoft.Compute/virtualMachines/" + name,
+              JsonObject{{"properties",
+                          JsonObject{{"networkProfile", JsonObject{{"networkInterfaces", interfaces}}}}}});
+    server.on("GET " + nic, JsonObject{{"properties", JsonObject{{"ipConfigurations", configurations}}}});
+    server.on(
+        "POST " + kGroup + "/providers/Merlon.Machines/machines/" + name + "/explain",
+        JsonObject{{"access", access}, {"ruleName", std::string("RuleOf-") + name}, {"enforced", true}});
+  }
+  ASSERT_EQ(world.run({"nsg", "explain", "--from", "web-1", "--to", "db-1", "--port", "5432"}), kDone)
+      << world.err.str();
+  EXPECT_THAT(world.out.str(), testing::StartsWith("DENIED"));
+  EXPECT_THAT(world.out.str(), HasSubstr("RuleOf-web-1"));
+  EXPECT_THAT(world.out.str(), HasSubstr("RuleOf-db-1"));
+  const std::string machines = "POST " + kGroup + "/providers/Merlon.Machines/machines/";
+  EXPECT_EQ(sent(machines + "web-1/explain"),
+            R"({"port":5432,"protocol":"Tcp","to":"fd00::9","local":"fd00::9"})");
+  EXPECT_EQ(sent(machines + "db-1/explain"),
+            R"({"port":5432,"protocol":"Tcp","from":"fd00::9","local":"fd00::9"})");
+  ASSERT_EQ(world.run({"nsg", "explain", "--from", "web-1", "--to", "192.0.2.1", "--port", "53", "--protocol",
+                       "udp", "--output", "json"}),
+            kDone)
+      << world.err.str();
+  EXPECT_THAT(world.out.str(), HasSubstr(R"("access": "Allow")"));
+  EXPECT_EQ(world.run({"nsg", "explain", "--from", "192.0.2.2", "--to", "192.0.2.1", "--port", "53"}),
+            kWrongUsage);
+}
+
 TEST_F(CommandTest, APolicyKeepsItsOtherMachinesAndNoticesOthersChanges) {
   const std::string policy =
       kGroup + "/providers/Microsoft.Security/locations/local/jitNetworkAccessPolicies/default";

@@ -1,8 +1,10 @@
 // merlon nsg: network security groups, their rules, and which rule decides.
 #include <algorithm>
 #include <charconv>
+#include <optional>
 #include <ostream>
 
+#include "base/ip.h"
 #include "base/text.h"
 #include "cli/api.h"
 #include "cli/output.h"
@@ -156,35 +158,115 @@ struct ExplainOptions {
   std::string machine, resource_group, from, to, local, port, protocol = "Tcp";
 };
 
+// One end of a connection: an address, or a machine with those that it has.
+struct End {
+  std::optional<MachineName> machine;
+  std::vector<IpAddress> addresses;
+};
+
+Result<std::vector<IpAddress>> addresses_of(Api& api, const MachineName& machine) {
+  const Answer vm = TRY(api.get(machine.vm_id, kComputeVersion));
+  std::vector<IpAddress> addresses;
+  if (const JsonArray* interfaces = array_at(vm.body, "properties.networkProfile.networkInterfaces"))
+    for (const Json& interface : *interfaces) {
+      if (!interface.is_object()) continue;
+      const Answer nic =
+          TRY(api.get(TRY(scope_path(text_at(interface.get_object(), "id"))), kNetworkVersion));
+      if (const JsonArray* configurations = array_at(nic.body, "properties.ipConfigurations"))
+        for (const Json& configuration : *configurations)
+          if (configuration.is_object())
+            if (const auto address =
+                    IpAddress::parse(text_at(configuration.get_object(), "properties.privateIPAddress")))
+              addresses.push_back(*address);
+    }
+  return addresses;
+}
+
+Result<End> end_of(Api& api, const std::string& text, const std::string& resource_group) {
+  if (const auto address = IpAddress::parse(text)) return End{std::nullopt, {*address}};
+  End end{TRY(api.machine(text, resource_group)), {}};
+  end.addresses = TRY(addresses_of(api, *end.machine));
+  return end;
+}
+
+// What the machine at one end says of the connection.
+Result<Answer> ask(Api& api, const ExplainOptions& options, const MachineName& machine, bool inbound,
+                   const std::string& peer, const std::string& local) {
+  JsonObject body = {{"port", std::stoll(options.port)}, {"protocol", options.protocol}};
+  body[inbound ? "from" : "to"] = peer;
+  if (!local.empty()) body["local"] = local;
+  return api.post(machine.machine_id + "/explain", kMerlonVersion, body);
+}
+
+bool is_allowed(const JsonObject& answer) { return ascii_iequal(text_at(answer, "access"), "allow"); }
+
+std::string verdict_text(const JsonObject& answer, bool allowed) {
+  return std::string(allowed ? "ALLOWED" : "DENIED") + ": " +
+         printable(text_at(answer, "source") + " to " + text_at(answer, "destination") + " port " +
+                   text_at(answer, "destinationPort") + "/" + text_at(answer, "protocol")) +
+         "\n";
+}
+
+std::string reasons_text(const JsonObject& answer) {
+  const bool enforced = bool_at(answer, "enforced").value_or(false);
+  return facts_text({{"Rule", text_at(answer, "ruleName")},
+                     {"Security group", text_at(answer, "networkSecurityGroupId")},
+                     {"Interface", text_at(answer, "networkInterfaceId")},
+                     {"Enforced", enforced ? "yes" : "no: the machine is in audit mode or has no agent"},
+                     {"May also be dropped by", joined_at(answer, "blockers")}});
+}
+
+Result<int> explain_both(Context& context, Api& api, const ExplainOptions& options, const End& from,
+                         const End& to) {
+  for (const IpAddress& source : from.addresses)
+    for (const IpAddress& destination : to.addresses) {
+      if (source.family() != destination.family()) continue;
+      const Answer out = TRY(ask(api, options, *from.machine, false, destination.text(), source.text()));
+      const Answer in = TRY(ask(api, options, *to.machine, true, source.text(), destination.text()));
+      const bool allowed = is_allowed(out.body) && is_allowed(in.body);
+      show(context, {{"access", allowed ? "Allow" : "Deny"}, {"outbound", out.body}, {"inbound", in.body}},
+           verdict_text(in.body, allowed) + "Leaving " + printable(from.machine->name) + ": " +
+               (is_allowed(out.body) ? "allowed" : "denied") + "\n" + reasons_text(out.body) + "Reaching " +
+               printable(to.machine->name) + ": " + (is_allowed(in.body) ? "allowed" : "denied") + "\n" +
+               reasons_text(in.body));
+      return kDone;
+    }
+  return fail(
+      ErrorKind::invalid, "NoSuchAddress",
+      "'" + from.machine->name + "' and '" + to.machine->name + "' have no addresses of the same family.");
+}
+
 Result<int> explain(Context& context, const ExplainOptions& options) {
-  if (options.from.empty() == options.to.empty())
-    return wrong_usage(
-        "Give --from, an address that connects to the machine, or --to, one that it connects to.");
   int64_t port = 0;
-  const char* end = options.port.data() + options.port.size();
-  const auto read = std::from_chars(options.port.data(), end, port);
-  if (read.ec != std::errc() || read.ptr != end || port < 0 || port > 65535)
+  const char* last = options.port.data() + options.port.size();
+  const auto read = std::from_chars(options.port.data(), last, port);
+  if (read.ec != std::errc() || read.ptr != last || port < 0 || port > 65535)
     return wrong_usage("The port '" + options.port + "' is not a number from 0 to 65535.");
-  JsonObject body = {{"port", port}, {"protocol", options.protocol}};
-  if (!options.from.empty()) body["from"] = options.from;
-  if (!options.to.empty()) body["to"] = options.to;
-  if (!options.local.empty()) body["local"] = options.local;
+  const int ends = static_cast<int>(!options.machine.empty()) + static_cast<int>(!options.from.empty()) +
+                   static_cast<int>(!options.to.empty());
+  if (ends != 2)
+    return wrong_usage(
+        "Give the two ends: --machine with --from or --to, or --from and --to with at least one machine.");
+  const std::string& from_name = options.from.empty() ? options.machine : options.from;
+  const std::string& to_name = options.to.empty() ? options.machine : options.to;
   Api api = TRY(Api::open(context));
-  const MachineName machine = TRY(api.machine(options.machine, options.resource_group));
-  const Answer answer = TRY(api.post(machine.machine_id + "/explain", kMerlonVersion, body));
-  const bool allowed = ascii_iequal(text_at(answer.body, "access"), "allow");
-  const bool enforced = bool_at(answer.body, "enforced").value_or(false);
-  std::string text =
-      std::string(allowed ? "ALLOWED" : "DENIED") + ": " +
-      printable(text_at(answer.body, "source") + " to " + text_at(answer.body, "destination") + " port " +
-                text_at(answer.body, "destinationPort") + "/" + text_at(answer.body, "protocol")) +
-      "\n";
-  text += facts_text({{"Rule", text_at(answer.body, "ruleName")},
-                      {"Security group", text_at(answer.body, "networkSecurityGroupId")},
-                      {"Interface", text_at(answer.body, "networkInterfaceId")},
-                      {"Enforced", enforced ? "yes" : "no: the machine is in audit mode or has no agent"},
-                      {"May also be dropped by", joined_at(answer.body, "blockers")}});
-  show(context, answer.body, text);
+  if (options.machine.empty() && IpAddress::parse(from_name) && IpAddress::parse(to_name))
+    return wrong_usage("Two addresses have no rules: one end must be a machine.");
+  const auto end = [&](const std::string& text, bool is_machine) -> Result<End> {
+    if (is_machine) return End{TRY(api.machine(text, options.resource_group)), {}};
+    return end_of(api, text, options.resource_group);
+  };
+  End from = TRY(end(from_name, options.from.empty()));
+  End to = TRY(end(to_name, options.to.empty()));
+  if (from.machine && to.machine) {
+    for (End* one : {&from, &to})
+      if (one->addresses.empty()) one->addresses = TRY(addresses_of(api, *one->machine));
+    return explain_both(context, api, options, from, to);
+  }
+  const bool inbound = to.machine.has_value();
+  const Answer answer = TRY(ask(api, options, inbound ? *to.machine : *from.machine, inbound,
+                                (inbound ? from : to).addresses.front().text(), options.local));
+  show(context, answer.body, verdict_text(answer.body, is_allowed(answer.body)) + reasons_text(answer.body));
   return kDone;
 }
 
@@ -235,14 +317,15 @@ std::vector<Command> nsg_commands() {
                      command.text("--name", options.name, "Name of the rule").required();
                    }),
       make_command("nsg explain", "Which rule decides about a connection",
-                   "merlon nsg explain --machine web-1 --from 203.0.113.7 --port 22", explain,
+                   "merlon nsg explain --from web-1 --to db-1 --port 5432", explain,
                    [](Command& command, ExplainOptions& options) {
-                     command.text("--machine", options.machine, "Name of the machine")
-                         .required()
+                     command.text("--machine", options.machine, "The machine, with --from or --to")
                          .text("--resource-group,-g", options.resource_group,
                                "Its resource group, when the name is not unique")
-                         .text("--from", options.from, "Address that connects to the machine")
-                         .text("--to", options.to, "Address that the machine connects to")
+                         .text("--from", options.from, "Who connects: an address or a machine")
+                         .text("--to", options.to,
+                               "Who is connected to: an address or a machine. With two machines both ends "
+                               "are judged")
                          .text("--local", options.local, "The machine's own address, when it has several")
                          .text("--port", options.port, "Destination port")
                          .required()

@@ -22,6 +22,8 @@ test('a virtual machine is created, read, listed, changed and deleted', async ()
   assert.equal(read.networkProfile.networkInterfaces[0].id, made.networkProfile.networkInterfaces[0].id);
   assert.deepEqual((await collect(client.virtualMachines.list('rg'))).map((vm) => vm.name), ['web-1']);
   assert.deepEqual((await collect(client.virtualMachines.listAll())).map((vm) => vm.name), ['web-1']);
+  assert.deepEqual((await collect(client.virtualMachines.listByLocation('local'))).map((vm) => vm.name), ['web-1']);
+  assert.deepEqual(await collect(client.virtualMachines.listByLocation('elsewhere')), []);
   const changed = await client.virtualMachines.beginUpdateAndWait('rg', 'web-1', { tags: { owner: 'ops' } });
   assert.deepEqual(changed.tags, { owner: 'ops' });
   assert.equal(changed.vmId, made.vmId);

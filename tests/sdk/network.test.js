@@ -1,10 +1,12 @@
 // @azure/arm-network: networks, interfaces, public addresses, security groups and their rules.
+import { ComputeManagementClient } from '@azure/arm-compute';
 import { NetworkManagementClient } from '@azure/arm-network';
 import { ResourceManagementClient } from '@azure/arm-resources';
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { describeMachine } from './machine.js';
 import { collect, restError, startServer } from './server.js';
 
 let server, client;
@@ -189,4 +191,31 @@ test('a peering: initiated, connected, disconnected', async () => {
   await assert.rejects(peer('right', 'left'), restError(400, 'RemotePeeringIsDisconnected'));
   await client.virtualNetworks.beginDeleteAndWait('rg', 'left');
   await client.virtualNetworks.beginDeleteAndWait('rg', 'right');
+});
+
+test('what is enforced: effective rules, IP flow verify, the security group view', async () => {
+  const compute = new ComputeManagementClient(server.credential(), server.subscription, server.options());
+  const vm = await describeMachine(server, compute);
+  const watcher = await client.networkWatchers.createOrUpdate('rg', 'nw', { location: 'local' });
+  assert.equal(watcher.provisioningState, 'Succeeded');
+  await client.securityRules.beginCreateOrUpdateAndWait('rg', 'web-1-nsg', 'https', rule('https', 200, '443', { sourceAddressPrefix: 'Internet' }));
+  const { value: [group] } = await client.networkInterfaces.beginListEffectiveNetworkSecurityGroupsAndWait('rg', 'web-1-nic');
+  assert.match(group.association.networkInterface.id, /web-1-nic$/);
+  const https = group.effectiveSecurityRules.find((effective) => effective.name === 'securityRules/https');
+  assert.equal(https.sourceAddressPrefix, 'Internet');
+  assert.ok(https.expandedSourceAddressPrefix.includes('128.0.0.0/3'), https.expandedSourceAddressPrefix.join());
+  assert.deepEqual(group.tagMap.VirtualNetwork, ['10.1.0.0/16', '168.63.129.16/32']);
+  const [{ privateIPAddress }] = (await client.networkInterfaces.get('rg', 'web-1-nic')).ipConfigurations;
+  const verify = (remoteIPAddress, localPort, more = {}) => client.networkWatchers.beginVerifyIPFlowAndWait('rg', 'nw', {
+    targetResourceId: vm.id, direction: 'Inbound', protocol: 'TCP', localPort, remotePort: '*', localIPAddress: privateIPAddress, remoteIPAddress, ...more });
+  assert.deepEqual(await verify('203.0.113.9', '443'), { access: 'Allow', ruleName: 'securityRules/https' });
+  assert.deepEqual(await verify('203.0.113.9', '22'), { access: 'Deny', ruleName: 'defaultSecurityRules/DenyAllInBound' });
+  assert.deepEqual(await verify('10.1.7.7', '22'), { access: 'Allow', ruleName: 'defaultSecurityRules/AllowVnetInBound' });
+  await assert.rejects(verify('203.0.113.9', '22', { localIPAddress: '10.1.9.9' }), restError(400, 'InvalidParameter'));
+  const view = await client.networkWatchers.beginGetVMSecurityRulesAndWait('rg', 'nw', { targetResourceId: vm.id });
+  const { securityRuleAssociations } = view.networkInterfaces[0];
+  assert.deepEqual(securityRuleAssociations.networkInterfaceAssociation.securityRules.map((r) => r.name), ['https']);
+  assert.equal(securityRuleAssociations.defaultSecurityRules.length, 6);
+  assert.deepEqual((await collect(client.networkWatchers.listAll())).map((w) => w.name), ['nw']);
+  await client.networkWatchers.beginDeleteAndWait('rg', 'nw');
 });

@@ -1,4 +1,5 @@
 // What the compute service declares.
+#include "base/text.h"
 #include "services/compute/service.h"
 #include "services/compute/shapes.h"
 
@@ -49,6 +50,27 @@ resource::Route instance_view(Service& service) {
   return route;
 }
 
+resource::Route list_by_location(Platform& platform) {
+  resource::Route route;
+  route.method = "GET";
+  route.path =
+      "/subscriptions/{subscriptionId}/providers/Microsoft.Compute/locations/{location}/virtualMachines";
+  route.permission = "Microsoft.Compute/virtualMachines/read";
+  route.checked_at = "/subscriptions/{subscriptionId}";
+  route.summary = "Lists the machines of a location";
+  route.read = [&platform](const Call& call, store::Reader& reader) -> Result<net::Response> {
+    const std::string scope = "/subscriptions/" + call.parameter("subscriptionId");
+    JsonArray values;
+    for (const resource::Resource& vm :
+         TRY(platform.resources.list(reader, "Microsoft.Compute/virtualMachines", scope))) {
+      if (ascii_iequal(string_at(vm.body, "location").value_or(""), call.parameter("location")))
+        values.push_back(vm.body);
+    }
+    return resource::json_response(200, {{"value", std::move(values)}});
+  };
+  return route;
+}
+
 }  // namespace
 
 const std::vector<store::TableSpec>& tables() {
@@ -60,6 +82,7 @@ std::unique_ptr<Compute> install(Platform& platform) {
   auto service = std::make_unique<Service>(platform);
   platform.resources.add(virtual_machines(*service));
   platform.resources.add(instance_view(*service));
+  platform.resources.add(list_by_location(platform));
   platform.machines.on_enrol([s = service.get()](WriteContext& context, machine::Machine& machine,
                                                  const std::string&) { return s->enrol(context, machine); });
   platform.machines.on_remove([s = service.get()](WriteContext& context, const machine::Machine& machine) {

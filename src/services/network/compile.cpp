@@ -74,6 +74,19 @@ Result<void> check_size(const std::vector<InterfacePolicy>& policies, const std:
 
 }  // namespace
 
+Result<ReadGroup> read_group(const SecurityGroup& group) {
+  ReadGroup read{TRY(render(group)), {}};
+  read.rules = TRY(read_rules(read.shown.rules));
+  return read;
+}
+
+CompiledLayer compile_layer(const ReadGroup& group, const Meanings& meanings) {
+  CompiledLayer layer;
+  layer.inbound = compile_rules(group.shown, group.rules, Direction::inbound, meanings);
+  layer.outbound = compile_rules(group.shown, group.rules, Direction::outbound, meanings);
+  return layer;
+}
+
 InterfacePolicy policy_of(const CompiledInterface& compiled) {
   InterfacePolicy policy;
   policy.nic_id = compiled.link.nic_text;
@@ -92,14 +105,11 @@ Result<std::optional<CompiledLayer>> Service::layer(store::Reader& reader, const
   if (group_key.empty()) return std::optional<CompiledLayer>();
   const auto group = TRY(store::get<SecurityGroup>(reader, platform_.core.tenant, group_key));
   if (!group) return std::optional<CompiledLayer>();
-  const Rendering shown = TRY(render(*group));
-  const auto rules = TRY(read_rules(shown.rules));
-  TRY(learn(reader, rules, meanings));
-  CompiledLayer layer;
+  const ReadGroup read = TRY(read_group(*group));
+  TRY(learn(reader, read.rules, meanings));
+  CompiledLayer layer = compile_layer(read, meanings);
   const auto document = TRY(platform_.resources.get(reader, TRY(ResourceId::parse(group_key))));
   layer.group_id = document ? document->id.text() : group_key;
-  layer.inbound = compile_rules(shown, rules, Direction::inbound, meanings);
-  layer.outbound = compile_rules(shown, rules, Direction::outbound, meanings);
   return std::optional<CompiledLayer>(std::move(layer));
 }
 

@@ -7,7 +7,7 @@
 
 #include "machine/desired_state.h"
 #include "services/network/links.h"
-#include "services/network/security_rule.h"
+#include "services/network/security_group.h"
 
 namespace merlon::network {
 
@@ -33,6 +33,15 @@ struct CompiledInterface {
   std::vector<CompiledLayer> layers;  // the subnet's, then the interface's own
   Meanings meanings;
 };
+
+// A security group with its overlay, as it is shown, and read.
+struct ReadGroup {
+  Rendering shown;
+  std::vector<SecurityRule> rules;  // one for each of `shown.rules`
+};
+Result<ReadGroup> read_group(const SecurityGroup& group);
+// `meanings` has what the rules name. The ids are the caller's to fill in.
+CompiledLayer compile_layer(const ReadGroup& group, const Meanings& meanings);
 
 // Without the openings, each direction's layers in the order in which a packet meets them.
 machine::InterfacePolicy policy_of(const CompiledInterface& compiled);

@@ -7,6 +7,7 @@ namespace merlon::network {
 
 void add_types(resource::Manager& resources, Service& service);
 void add_tag_routes(const Platform& platform, Service& service);
+void add_question_routes(const Platform& platform, Service& service);
 void add_explain_route(resource::Manager& resources, Service& service);
 
 }  // namespace merlon::network

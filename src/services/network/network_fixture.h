@@ -240,6 +240,15 @@ class NetworkFixture : public testing::Test {
 
   // A machine whose agent has enrolled, with one interface; its virtual machine's id.
   resource::ResourceId enrol(const std::string& name, const std::string& address) {
+    return enrol(name, std::vector{address + "/24"});
+  }
+  resource::ResourceId enrol(const std::string& name, const std::vector<std::string>& cidrs) {
+    std::vector<std::pair<IpAddress, unsigned>> addresses;
+    for (const std::string& cidr : cidrs) {
+      const size_t slash = cidr.find('/');
+      addresses.emplace_back(*IpAddress::parse(cidr.substr(0, slash)),
+                             static_cast<unsigned>(std::stoul(cidr.substr(slash + 1))));
+    }
     const Answer token = send_as(owner_, "POST", kGroup + "/providers/Merlon.Machines/enrolmentTokens",
                                  R"({"name":")" + name + R"(","enforce":true})");
     EXPECT_LT(token.status, 300) << token.text;
@@ -250,10 +259,8 @@ class NetworkFixture : public testing::Test {
     wanted.facts.hostname = name;
     wanted.facts.boot_id = Uuid::generate(random_).text();
     wanted.facts.machine_id_hash = std::string(64, 'a');
-    wanted.facts.interfaces = {{.name = "eth0",
-                                .mac = "02:00:00:00:00:01",
-                                .addresses = {{*IpAddress::parse(address), 24}},
-                                .default_route = true}};
+    wanted.facts.interfaces = {
+        {.name = "eth0", .mac = "02:00:00:00:00:01", .addresses = addresses, .default_route = true}};
     net::Request request;
     request.method = "POST";
     request.path = request.target = "/agent/v1/enrol";

@@ -17,6 +17,7 @@ std::unique_ptr<Network> install(Platform& platform, compute::Compute& compute) 
   auto service = std::make_unique<Service>(platform, compute);
   add_types(platform.resources, *service);
   add_tag_routes(platform, *service);
+  add_question_routes(platform, *service);
   add_explain_route(platform.resources, *service);
   Service* s = service.get();
   platform.machines.on_enrol(

@@ -194,6 +194,72 @@ TEST(Merge, RandomRoundTripsKeepTheBase) {
   }
 }
 
+// A person edits what GET showed while the overlay moves under them: the base becomes what they meant, by a
+// reference that knows their rules by name alone.
+TEST(Merge, RandomEditsMeanTheSameWhateverTheOverlayDid) {
+  std::mt19937 generator(20261126);
+  const auto below = [&](unsigned limit) { return static_cast<unsigned>(generator() % limit); };
+  const auto random_overlay = [&] {
+    std::vector<OverlayRule> rules;
+    for (unsigned i = 0; i < below(5); ++i)
+      rules.push_back(overlay(below(2) == 0 ? Access::allow : Access::deny, "O" + std::to_string(below(6)),
+                              {"192.0.2.1"}));
+    std::sort(rules.begin(), rules.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+    rules.erase(std::unique(rules.begin(), rules.end(),
+                            [](const auto& a, const auto& b) { return a.name == b.name; }),
+                rules.end());
+    return rules;
+  };
+  for (int round = 0; round < 1000; ++round) {
+    std::map<std::string, std::pair<int64_t, std::string>> reference;  // name → priority, access
+    JsonArray base;
+    std::set<int64_t> taken;
+    for (unsigned i = 0; i < below(10); ++i) {
+      const int64_t priority = kPriorityMin + below(below(2) == 0 ? 12 : 3900);
+      if (!taken.insert(priority).second) continue;
+      const std::string name = "r" + std::to_string(i);
+      base.push_back(rule(name, priority));
+      reference[name] = {priority, "Allow"};
+    }
+    SecurityGroup group = group_with(base);
+    group.overlay["jit:p"] = random_overlay();
+    show(group, "e1");
+    JsonArray edited;
+    for (const Json& element : render(group)->rules) {
+      JsonObject changed = element.as_object();
+      const std::string name = *string_at(changed, "name");
+      if (reference.contains(name) && below(4) == 0) {
+        reference.erase(name);
+        continue;
+      }
+      if (reference.contains(name) && below(4) == 0) {
+        changed["properties"].as_object()["access"] = "Deny";
+        reference[name].second = "Deny";
+      }
+      edited.push_back(std::move(changed));
+    }
+    if (below(2) == 0) {
+      edited.push_back(rule("new", 4050));
+      reference["new"] = {4050, "Allow"};
+    }
+    const bool moved = below(2) == 0;
+    if (moved) {
+      group.overlay["jit:p"] = random_overlay();
+      show(group, "e2");
+    }
+    const auto merged = merge(group, edited, below(2) == 0 ? "e1" : "");
+    ASSERT_TRUE(merged.has_value()) << merged.error().message;
+    std::map<std::string, std::pair<int64_t, std::string>> got;
+    for (const Json& element : merged->base_rules)
+      got[*string_at(element.as_object(), "name")] = {*int_at(element.as_object(), "properties.priority"),
+                                                      *string_at(element.as_object(), "properties.access")};
+    ASSERT_EQ(got, reference) << "round " << round << " moved " << moved << " sent " << to_text(Json(edited));
+    if (!moved) {
+      EXPECT_TRUE(merged->removed_allows.empty());
+    }
+  }
+}
+
 TEST(SecurityGroupRecord, RoundTrips) {
   SecurityGroup group = group_with({rule("a", 100)});
   group.overlay["jit:p"] = {overlay(Access::allow, "A1", {"198.51.100.7"})};

@@ -16,6 +16,12 @@ namespace merlon::network {
 
 inline constexpr std::string_view kApplicationGroupType = "Microsoft.Network/applicationSecurityGroups";
 
+// What IP flow verify answers.
+struct FlowAnswer {
+  machine::Access access = machine::Access::deny;
+  std::string rule_name;  // as effective rules name it, or what else decided
+};
+
 class Service final : public Network {
  public:
   Service(Platform& platform, compute::Compute& compute) : platform_(platform), compute_(compute) {}
@@ -68,6 +74,11 @@ class Service final : public Network {
   // What guards an interface or a machine now (compile.cpp).
   Result<std::vector<CompiledInterface>> compile(store::Reader& reader, const resource::ResourceId& vm);
   Result<CompiledInterface> compile_interface(store::Reader& reader, const NicLink& link, bool primary);
+
+  // The model's verdict on a flow of a machine, enrolled or not; of one interface when `nic` is given
+  // (watcher_routes.cpp).
+  Result<FlowAnswer> verify_flow(store::Reader& reader, const resource::ResourceId& vm,
+                                 const machine::Flow& flow, std::string_view nic);
 
   // Sets of service tags (tag_sets.cpp).
   struct TagChange {

@@ -106,6 +106,8 @@ Shape peering_shape() {
   return object({required("name", text()), required("properties", peering_properties())});
 }
 
+Shape network_watcher_shape() { return document(object({read_only("provisioningState", text())})); }
+
 Shape security_rule_shape() {
   return object({required("name", text()), required("properties", rule_properties())});
 }

@@ -13,5 +13,6 @@ schema::Shape subnet_shape();
 schema::Shape virtual_network_shape();
 schema::Shape network_interface_shape();
 schema::Shape public_ip_address_shape();
+schema::Shape network_watcher_shape();
 
 }  // namespace merlon::network
