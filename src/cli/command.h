@@ -114,7 +114,9 @@ std::vector<Command> machine_commands();
 std::vector<Command> nsg_commands();
 std::vector<Command> network_commands();
 std::vector<Command> jit_policy_commands();
+std::vector<Command> jit_options_commands();
 std::vector<Command> jit_commands();
+std::vector<Command> jit_approval_commands();
 std::vector<Command> ledger_commands();
 std::vector<Command> status_commands();
 
