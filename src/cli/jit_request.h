@@ -1,10 +1,9 @@
-// One request for access, from asking to closing.
+// merlon jit request: from asking to closing.
 #pragma once
 
 #include <string>
 #include <vector>
 
-#include "cli/api.h"
 #include "cli/command.h"
 
 namespace merlon::cli {
@@ -17,8 +16,5 @@ struct RequestOptions {
 };
 
 Result<int> request_access(Context& context, const RequestOptions& options);
-
-// Closes it now. Answers the opening as it is then.
-Result<Answer> revoke_opening(Api& api, const std::string& opening_id);
 
 }  // namespace merlon::cli

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <csignal>
+#include <memory>
 
 #include "cli/test_world.h"
 
@@ -25,6 +26,8 @@ const std::string kVm = kGroup + "/providers/Microsoft.Compute/virtualMachines/w
 const std::string kPolicy =
     kGroup + "/providers/Microsoft.Security/locations/local/jitNetworkAccessPolicies/default";
 const std::string kId = "11111111-1111-4111-8111-111111111111";
+const std::string kRequest = "22222222-2222-4222-8222-222222222222";
+const std::string kRequestPath = kPolicy + "/providers/Merlon.Jit/requests/" + kRequest;
 const std::string kOpening = kPolicy + "/providers/Merlon.Jit/openings/" + kId;
 
 JsonObject opening(const std::string& state) {
@@ -34,6 +37,8 @@ JsonObject opening(const std::string& state) {
                                  {"sources", JsonArray{"192.0.2.7"}},
                                  {"requestor", "ada@m.example"},
                                  {"endTimeUtc", "2026-01-01T01:00:00Z"},
+                                 {"requestId", kRequest},
+                                 {"remaining", "PT29M10S"},
                                  {"machineState", state}};
   return {{"id", kOpening}, {"name", kId}, {"properties", properties}};
 }
@@ -64,15 +69,44 @@ class JitRequestTest : public testing::Test {
     const JsonObject port = {
         {"number", 22}, {"allowedSourceAddressPrefix", "192.0.2.7"}, {"endTimeUtc", "2026-01-01T01:00:00Z"}};
     const JsonObject vm = {{"id", kVm}, {"ports", JsonArray{port}}};
-    server.on("POST " + kPolicy + "/initiate",
-              [vm](const net::Request&) { return json_answer(202, {{"virtualMachines", JsonArray{vm}}}); });
+    server.on("POST " + kPolicy + "/initiate", [this, vm](const net::Request&) {
+      JsonObject answer = {{"virtualMachines", JsonArray{vm}}, {"id", kRequest}};
+      if (approval_needed) answer["approval"] = waiting("Pending").at("properties");
+      return json_answer(202, answer);
+    });
+    server.on("POST " + kRequestPath + "/cancel", waiting("Canceled"));
     JsonObject other = opening("open");  // somebody else's: not to be touched
     other["id"] = kPolicy + "/providers/Merlon.Jit/openings/other";
-    other["properties"].as_object()["sources"] = JsonArray{"198.51.100.1"};
+    other["properties"].as_object()["requestId"] = "another";
     server.on("GET " + kGroup + "/providers/Merlon.Jit/openings", list_of({other, opening("pending")}));
     says("open");
     server.on("POST " + kOpening + "/revoke", opening("closed"));
   }
+  static JsonObject waiting(const std::string& state) {
+    const JsonObject port = {
+        {"number", 22}, {"duration", "PT30M"}, {"allowedSourceAddressPrefix", "192.0.2.7"}};
+    const JsonObject vm = {{"id", kVm}, {"ports", JsonArray{port}}};
+    const JsonObject denial = {{"name", "bob@m.example"}, {"justification", "not today"}};
+    const JsonObject properties = {{"state", state},
+                                   {"requestor", "ada@m.example"},
+                                   {"justification", "ticket 7"},
+                                   {"approvalsRequired", 2},
+                                   {"approvals", JsonArray{JsonObject{{"name", "cleo"}}}},
+                                   {"waitsUntilUtc", "2026-01-01T08:00:00Z"},
+                                   {"virtualMachines", JsonArray{vm}},
+                                   {"denial", denial}};
+    return {{"id", kRequestPath}, {"name", kRequest}, {"properties", properties}};
+  }
+  // The request is in these states, one look after the other; then in the last.
+  void decided(std::vector<std::string> states) {
+    approval_needed = true;
+    server.on("GET " + kRequestPath,
+              [states, at = std::make_shared<std::atomic<size_t>>(0)](const net::Request&) {
+                const size_t look = std::min(at->fetch_add(1), states.size() - 1);
+                return json_answer(200, waiting(states[look]));
+              });
+  }
+  size_t canceled() const { return server.requests("POST " + kRequestPath + "/cancel").size(); }
   void says(const std::string& state) { server.on("GET " + kOpening, opening(state)); }
   size_t revoked() const { return server.requests("POST " + kOpening + "/revoke").size(); }
   int request(std::vector<std::string> more) {
@@ -81,6 +115,7 @@ class JitRequestTest : public testing::Test {
     return world.run(std::move(arguments));
   }
   JsonObject policies;
+  std::atomic<bool> approval_needed = false;
   World world;
   SignalsForThisThread signals;
   Server server{world};
@@ -123,6 +158,149 @@ TEST_F(JitRequestTest, ABlockerIsNamed) {
   EXPECT_EQ(request({"--wait"}), kFailed);
   EXPECT_THAT(world.err.str(), HasSubstr("inet filter input"));
   EXPECT_EQ(revoked(), 1U);
+}
+
+TEST_F(JitRequestTest, WhatTheMachineRefusesIsSaidAndClosed) {
+  JsonObject refused = opening("refused");
+  refused["properties"].as_object()["machineMessage"] = "The machine refuses it: too wide.";
+  server.on("GET " + kOpening, refused);
+  EXPECT_EQ(request({"--wait"}), kFailed);
+  EXPECT_THAT(world.err.str(), HasSubstr("The machine refuses it: too wide."));
+  EXPECT_EQ(revoked(), 1U);
+}
+
+TEST_F(JitRequestTest, TheMachinesOwnCapIsSaid) {
+  JsonObject capped = opening("open");
+  capped["properties"].as_object()["machineMessage"] = "The machine's own cap is 2h.";
+  server.on("GET " + kOpening, capped);
+  EXPECT_EQ(request({"--wait"}), kDone);
+  EXPECT_THAT(world.out.str(), HasSubstr("The machine's own cap is 2h."));
+}
+
+TEST_F(JitRequestTest, MeIsTheAddressThatTheServerSees) {
+  ASSERT_EQ(request({"--from", "me"}), kDone) << world.err.str();
+  const auto asked = server.requests("POST " + kPolicy + "/initiate");
+  ASSERT_THAT(asked, SizeIs(1));
+  EXPECT_THAT(asked.front().body, testing::Not(HasSubstr("allowedSourceAddressPrefix")));
+  EXPECT_EQ(request({"--from", "me", "--from", "192.0.2.7"}), kWrongUsage);
+}
+
+TEST_F(JitRequestTest, WithoutWaitingItSaysWhoMustAgree) {
+  approval_needed = true;
+  ASSERT_EQ(request({}), kDone) << world.err.str();
+  EXPECT_THAT(world.out.str(), HasSubstr("Nothing is open yet"));
+  EXPECT_THAT(world.out.str(), HasSubstr("merlon jit approve " + kRequest));
+  EXPECT_EQ(canceled(), 0U);
+}
+
+TEST_F(JitRequestTest, WaitsForApprovalAndThenForTheMachine) {
+  decided({"Pending", "Approved"});
+  const std::string mark = world.directory + "/ran";
+  EXPECT_EQ(request({"--", "touch", mark}), kDone) << world.err.str();
+  EXPECT_TRUE(std::filesystem::exists(mark));
+  EXPECT_THAT(world.err.str(), HasSubstr("merlon jit approve " + kRequest));
+  EXPECT_EQ(revoked(), 1U);
+}
+
+TEST_F(JitRequestTest, ANoIsAFailureAndSaysWhose) {
+  decided({"Denied"});
+  const std::string mark = world.directory + "/ran";
+  EXPECT_EQ(request({"--", "touch", mark}), kFailed);
+  EXPECT_THAT(world.err.str(), HasSubstr("denied by bob@m.example (not today)"));
+  EXPECT_FALSE(std::filesystem::exists(mark));
+  for (const char* state : {"Expired", "Canceled"}) {
+    decided({state});
+    EXPECT_EQ(request({"--wait"}), kFailed) << state;
+    EXPECT_THAT(world.err.str(), HasSubstr("nothing was opened")) << state;
+  }
+}
+
+TEST_F(JitRequestTest, ASignalWhileOthersThinkTakesTheRequestBack) {
+  approval_needed = true;
+  server.on("GET " + kRequestPath, [](const net::Request&) {
+    ::kill(::getpid(), SIGTERM);
+    return json_answer(200, waiting("Pending"));
+  });
+  EXPECT_EQ(request({"--wait"}), kFailed);
+  EXPECT_THAT(world.err.str(), HasSubstr("taken back"));
+  EXPECT_EQ(canceled(), 1U);
+}
+
+TEST_F(JitRequestTest, ApprovesDeniesAndCancelsById) {
+  server.on("GET /subscriptions/sub/providers/Merlon.Jit/requests", list_of({waiting("Pending")}));
+  ASSERT_EQ(world.run({"jit", "pending"}), kDone) << world.err.str();
+  for (const char* shown : {"ada@m.example", "web-1 22", "for 30m", "ticket 7", "1 of 2", "192.0.2.7"})
+    EXPECT_THAT(world.out.str(), HasSubstr(shown));
+  server.on("POST " + kRequestPath + "/approve", waiting("Approved"));
+  server.on("POST " + kRequestPath + "/deny", waiting("Denied"));
+  ASSERT_EQ(world.run({"jit", "approve", kRequest, "--justification", "go"}), kDone) << world.err.str();
+  EXPECT_THAT(world.out.str(), HasSubstr("Approved: web-1 22 is open for ada@m.example from 192.0.2.7."));
+  EXPECT_EQ(server.requests("POST " + kRequestPath + "/approve").front().body, R"({"justification":"go"})");
+  server.on("POST " + kRequestPath + "/approve", waiting("Pending"));
+  ASSERT_EQ(world.run({"jit", "approve", kRequest}), kDone);
+  EXPECT_THAT(world.out.str(), HasSubstr("1 of 2 have agreed; nothing is open yet"));
+  ASSERT_EQ(world.run({"jit", "deny", kRequest}), kDone);
+  EXPECT_THAT(world.out.str(), HasSubstr("Denied"));
+  ASSERT_EQ(world.run({"jit", "cancel", kRequest}), kDone);
+  EXPECT_EQ(canceled(), 1U);
+  EXPECT_EQ(world.run({"jit", "approve", "no-id"}), kWrongUsage);
+  EXPECT_EQ(world.run({"jit", "approve", kId}), kFailed);
+  EXPECT_THAT(world.err.str(), HasSubstr("merlon jit pending"));
+}
+
+TEST_F(JitRequestTest, ExtendsByMachineAndById) {
+  const std::string list = "GET /subscriptions/sub/providers/Merlon.Jit/openings";
+  server.on(list, list_of({opening("open")}));
+  server.on("POST " + kOpening + "/extend", opening("open"));
+  ASSERT_EQ(world.run({"jit", "extend", "web-1", "--for", "1h"}), kDone) << world.err.str();
+  EXPECT_EQ(server.requests("POST " + kOpening + "/extend").front().body, R"({"duration":"PT1H"})");
+  EXPECT_THAT(world.out.str(), HasSubstr("Open until 2026-01-01T01:00:00Z"));
+  JsonObject later = opening("open");
+  later["properties"].as_object()["extension"] = waiting("Pending").at("properties");
+  server.on("POST " + kOpening + "/extend", later);
+  ASSERT_EQ(world.run({"jit", "extend", kId}), kDone);
+  EXPECT_THAT(world.out.str(), HasSubstr("waits for the approval of 2"));
+  JsonObject second = opening("open");
+  second["name"] = kRequest;
+  server.on(list, list_of({opening("open"), second}));
+  EXPECT_EQ(world.run({"jit", "extend", "web-1"}), kFailed);
+  EXPECT_EQ(world.run({"jit", "extend", "web-2"}), kFailed);
+  EXPECT_EQ(world.run({"jit", "extend", "web-1", "--for", "soon"}), kWrongUsage);
+}
+
+TEST_F(JitRequestTest, OptionsAreChangedOneByOneAndOthersChangesAreNoticed) {
+  const std::string path = kPolicy + "/providers/Merlon.Jit/options/default";
+  server.on("GET " + path, [](const net::Request&) {
+    net::Response response = json_answer(200, {{"properties", JsonObject{{"cutEstablished", true}}}});
+    response.headers.set("ETag", "W/\"one\"");
+    return response;
+  });
+  server.on("PUT " + path, JsonObject{{"properties", JsonObject{{"approval", JsonObject{{"required", 2}}}}}});
+  ASSERT_EQ(world.run({"jit", "policy", "options", "--machine", "web-1"}), kDone) << world.err.str();
+  EXPECT_THAT(world.out.str(), HasSubstr("established connections are cut"));
+  EXPECT_THAT(server.requests("PUT " + path), SizeIs(0)) << "looking changes nothing";
+  ASSERT_EQ(world.run({"jit", "policy", "options", "--machine", "web-1", "--approvals", "2",
+                       "--approval-waits", "4h", "--own-address", "only", "--widest", "24,64"}),
+            kDone)
+      << world.err.str();
+  const auto sent = server.requests("PUT " + path);
+  ASSERT_THAT(sent, SizeIs(1));
+  EXPECT_EQ(sent.front().headers.value_or("If-Match", ""), "W/\"one\"");
+  EXPECT_EQ(sent.front().body,
+            R"({"properties":{"cutEstablished":true,"approval":{"required":2,"waitsFor":"PT4H"},)"
+            R"("source":{"ownAddressOnly":true,"widestIPv4":24,"widestIPv6":64}}})");
+  for (const auto& wrong : std::vector<std::vector<std::string>>{{"--approvals", "eleven"},
+                                                                 {"--approvals", "11"},
+                                                                 {"--widest", "33"},
+                                                                 {"--widest", "24,64,1"},
+                                                                 {"--approval-waits", "soon"},
+                                                                 {"--established", "maybe"},
+                                                                 {"--port", "22"}}) {
+    std::vector<std::string> arguments = {"jit", "policy", "options", "--machine", "web-1"};
+    arguments.insert(arguments.end(), wrong.begin(), wrong.end());
+    EXPECT_EQ(world.run(arguments), kWrongUsage) << wrong.front() << " " << wrong.back();
+  }
+  EXPECT_THAT(server.requests("PUT " + path), SizeIs(1));
 }
 
 TEST_F(JitRequestTest, RunsTheCommandAndClosesWhenItEnds) {

@@ -10,6 +10,9 @@ namespace merlon::grant {
 namespace {
 
 constexpr Duration kMarkEvery = std::chrono::minutes(1);
+constexpr size_t kDueAtOnce = 64;  // share one commit
+// Ended grants that a subject keeps, to be looked at; the ledger has all of them.
+constexpr size_t kEndedKept = 100;
 
 // The highest server time that was ever acted on, so that a stepped-back clock cannot prolong a grant.
 const store::TableSpec& clock_table() {
@@ -75,8 +78,50 @@ Result<Grant> Grants::open(store::Transaction& tx, Grant grant) {
   grant.state = State::active;
   grant.end_reason.clear();
   grant.ended.reset();
+  TRY(forget_oldest(tx, grant.subject));
   TRY(store::put(tx, core_.tenant, grant));
   TRY(mark(tx, time));
+  return grant;
+}
+
+Result<void> Grants::forget_oldest(store::Transaction& tx, std::string_view subject) {
+  // Not each time: only once twice as many are there.
+  if (TRY(tx.find(Grant::table(), core_.tenant, "subject", subject)).size() <= 2 * kEndedKept) return {};
+  size_t kept = 0;
+  for (const Grant& old : TRY(of_subject(tx, subject)))
+    if (old.state == State::ended && ++kept > kEndedKept)
+      TRY(store::erase<Grant>(tx, core_.tenant, old.key()));
+  return {};
+}
+
+Result<Grant> Grants::require_active(store::Reader& reader, const Uuid& id, Timestamp time) {
+  auto grant = TRY(get(reader, id));
+  if (!grant)
+    return fail(ErrorKind::not_found, "GrantNotFound", "There is no grant with the id " + id.text() + ".");
+  if (grant->state == State::ended || grant->deadline <= time)
+    return fail(ErrorKind::conflict, "GrantEnded",
+                "The grant " + id.text() + " ended at " + to_rfc3339(grant->ended.value_or(grant->deadline)) +
+                    ". Ask for a new one.");
+  return *std::move(grant);
+}
+
+Result<Grant> Grants::extend(store::Transaction& tx, const Uuid& id, Timestamp deadline) {
+  const Timestamp time = now();
+  Grant grant = TRY(require_active(tx, id, time));
+  if (deadline <= grant.deadline)
+    return fail(ErrorKind::invalid, "InvalidDeadline",
+                "The end " + to_rfc3339(deadline) + " is not after the present one, " +
+                    to_rfc3339(grant.deadline) + ". Ask for a later end.");
+  grant.deadline = deadline;
+  TRY(store::put(tx, core_.tenant, grant));
+  TRY(mark(tx, time));
+  return grant;
+}
+
+Result<Grant> Grants::set_data(store::Transaction& tx, const Uuid& id, JsonObject data) {
+  Grant grant = TRY(require_active(tx, id, now()));
+  grant.data = std::move(data);
+  TRY(store::put(tx, core_.tenant, grant));
   return grant;
 }
 
@@ -140,24 +185,17 @@ Result<size_t> Grants::end_all(resource::WriteContext& context, std::string_view
 
 Result<size_t> Grants::expire_due(const Guard& guard) {
   const Timestamp time = now();
-  const auto due = TRY(store::read_value<std::vector<Uuid>>(
-      core_.store, [&](store::Reader& reader) { return due_ids(reader, time); }));
   size_t ended = 0;
-  for (const Uuid& id : due) {
-    const auto done = core_.store.write([&](store::Transaction& tx) -> Result<void> {
-      if (guard) TRY(guard(tx));
-      return manager_.as_system(tx, "the deadline of the grant has passed",
-                                [&](resource::WriteContext& context) { return end(context, id, "Expired"); });
-    });
-    // One grant that cannot be ended must not keep the others open; it is tried again at the next tick.
-    if (done) {
-      ++ended;
-    } else {
-      log_error("a grant that is due could not be ended; it is tried again", done.error(),
-                {{"grant", id.text()}});
-    }
+  bool any = false;
+  store::Range range{.prefix = {}, .after = {}, .after_key = {}, .limit = kDueAtOnce};
+  for (bool last = false; !last;) {
+    const auto page = TRY(store::read_value<DuePage>(
+        core_.store, [&](store::Reader& reader) { return due(reader, time, range); }));
+    any = any || !page.ids.empty();
+    ended += expire(page.ids, time, guard);
+    last = page.last;
   }
-  if (due.empty() && time - last_stored_mark() >= kMarkEvery)
+  if (!any && time - last_stored_mark() >= kMarkEvery)
     TRY(core_.store.write([&](store::Transaction& tx) -> Result<void> {
       if (guard) TRY(guard(tx));
       return mark(tx, time);
@@ -165,16 +203,52 @@ Result<size_t> Grants::expire_due(const Guard& guard) {
   return ended;
 }
 
-Result<std::vector<Uuid>> Grants::due_ids(store::Reader& reader, Timestamp time) {
-  std::vector<Uuid> ids;
-  store::Range range{.prefix = {}, .after = {}, .after_key = {}, .limit = 256};
+// All of them in one commit; and when that fails, each by itself, so that one that cannot be ended does not
+// keep the others open.
+size_t Grants::expire(const std::vector<Uuid>& ids, Timestamp time, const Guard& guard) {
+  if (ids.empty()) return 0;
+  const auto all = core_.store.write([&](store::Transaction& tx) -> Result<void> {
+    if (guard) TRY(guard(tx));
+    for (const Uuid& id : ids) TRY(expire_in(tx, id, time));
+    return {};
+  });
+  if (all) return ids.size();
+  size_t ended = 0;
+  for (const Uuid& id : ids) {
+    const auto done = core_.store.write([&](store::Transaction& tx) -> Result<void> {
+      if (guard) TRY(guard(tx));
+      return expire_in(tx, id, time);
+    });
+    if (done) {
+      ++ended;
+    } else {
+      log_error("a grant that is due could not be ended; it is tried again", done.error(),
+                {{"grant", id.text()}});
+    }
+  }
+  return ended;
+}
+
+Result<void> Grants::expire_in(store::Transaction& tx, const Uuid& id, Timestamp time) {
+  // Its state is judged here, not as it was when the list was read.
+  const auto grant = TRY(get(tx, id));
+  if (!grant || grant->state == State::ended || grant->deadline > time) return {};
+  return manager_.as_system(tx, "the deadline of the grant has passed",
+                            [&](resource::WriteContext& context) { return end(context, id, "Expired"); });
+}
+
+Result<Grants::DuePage> Grants::due(store::Reader& reader, Timestamp time, store::Range& range) {
+  DuePage page;
   const auto rows = TRY(reader.scan_index(Grant::table(), core_.tenant, "active_deadline", range));
   for (const auto& row : rows) {
     const Grant grant = TRY(store::decode<Grant>(row.row));
-    if (grant.deadline > time) break;
-    ids.push_back(grant.id);
+    if (grant.deadline > time) return page;
+    page.ids.push_back(grant.id);
+    range.after = row.value;
+    range.after_key = row.row.key;
   }
-  return ids;
+  page.last = rows.size() < range.limit;
+  return page;
 }
 
 std::optional<Timestamp> Grants::next_deadline(store::Reader& reader) {

@@ -29,7 +29,7 @@ struct Grant {
   JsonObject data;  // the kind's own facts
   Timestamp start, deadline;
   State state = State::active;
-  std::string end_reason;  // "Expired", "UserRequested", "NewerRequestInitiated", "PolicyDeleted", "Restored"
+  std::string end_reason;  // "Expired" when its time was over, else a word of its kind's
   std::optional<Timestamp> ended;
   std::string correlation_id;
   static const store::TableSpec& table();  // indexes: subject, state+deadline
@@ -55,13 +55,19 @@ class Grants {
                      Grant grant);  // id, start and state are set here; deadline must be ahead
   Result<void> end(resource::WriteContext& context, const Uuid& id,
                    std::string_view reason);  // ending twice is fine
+  // A later deadline for a grant that is still going on: one whose time is over cannot be brought back, also
+  // when nobody has ended it yet.
+  Result<Grant> extend(store::Transaction& tx, const Uuid& id, Timestamp deadline);
+  // Replaces the kind's own facts of a grant that has not ended.
+  Result<Grant> set_data(store::Transaction& tx, const Uuid& id, JsonObject data);
   Result<std::optional<Grant>> get(store::Reader& reader, const Uuid& id);
   Result<std::vector<Grant>> active(store::Reader& reader, std::string_view kind);
   Result<std::vector<Grant>> of_subject(store::Reader& reader,
                                         std::string_view subject);  // newest first, ended ones too
   // Ends every grant that is due, overdue ones of a time when nobody ran first. Call at start, before
-  // serving, and often. `guard` runs first in each write: its error keeps that write from happening (another
-  // server does this work now).
+  // serving, and often. Those that cannot be ended are tried again at the next call and hold up no other.
+  // `guard` runs first in each write: its error keeps that write from happening (another server does this
+  // work now).
   using Guard = std::function<Result<void>(store::Transaction&)>;
   Result<size_t> expire_due(const Guard& guard = {});
   // Takes over the mark that another server has stored: time does not run backwards between them either.
@@ -71,8 +77,18 @@ class Grants {
   std::optional<Timestamp> next_deadline(store::Reader& reader);
 
  private:
+  struct DuePage {
+    std::vector<Uuid> ids;
+    bool last = true;
+  };
+
   Result<void> mark(store::Transaction& tx, Timestamp time);
-  Result<std::vector<Uuid>> due_ids(store::Reader& reader, Timestamp time);
+  Result<Grant> require_active(store::Reader& reader, const Uuid& id, Timestamp time);
+  // Those that are due after `range.after`, which moves on.
+  Result<DuePage> due(store::Reader& reader, Timestamp time, store::Range& range);
+  size_t expire(const std::vector<Uuid>& ids, Timestamp time, const Guard& guard);
+  Result<void> expire_in(store::Transaction& tx, const Uuid& id, Timestamp time);
+  Result<void> forget_oldest(store::Transaction& tx, std::string_view subject);
   Timestamp last_stored_mark() const;
 
   const resource::Core& core_;

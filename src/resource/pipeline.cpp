@@ -314,7 +314,8 @@ ledger::Entry Pipeline::entry_for(const Asked& asked, ledger::Decision decision)
   ledger::Entry entry;
   entry.time = asked.call.now;
   entry.actor = asked.call.principal.actor();
-  entry.action = asked.action;
+  entry.action =
+      asked.route != nullptr && !asked.route->entered_as.empty() ? asked.route->entered_as : asked.action;
   entry.resource = asked.call.id.text();
   entry.decision = decision;
   entry.reason = asked.decision.assignment_id;

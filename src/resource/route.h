@@ -22,6 +22,8 @@ struct Route {
   // action segment (POST). A list at a group or subscription is checked there, and its items are filtered by
   // read permission when the caller lacks it (`filter_items`), as Azure does.
   std::string checked_at;
+  // The name that the ledger gives the action when it is not the permission: several acts may take one right.
+  std::string entered_as{};
   std::string public_because;  // only without a permission: why anybody may call it
   std::string summary;         // one line for OpenAPI, docs and --help
   std::optional<schema::Shape> body;

@@ -2,6 +2,7 @@
 import { ComputeManagementClient } from '@azure/arm-compute';
 import { SecurityCenter } from '@azure/arm-security';
 import assert from 'node:assert/strict';
+import { request as httpsRequest } from 'node:https';
 import { after, before, test } from 'node:test';
 import { describeMachine } from './machine.js';
 import { collect, restError, startServer } from './server.js';
@@ -81,6 +82,52 @@ test('what goes too far is refused', async () => {
     restError(403, 'AuthorizationFailed'));
   const { requests } = await client.jitNetworkAccessPolicies.get('rg', 'local', 'default');
   assert.equal(requests.length, 2);
+});
+
+// What Azure has no client for: a policy's options, and somebody's yes.
+async function merlonRequest(method, part, body, credential = server.credential()) {
+  const { token } = await credential.getToken(`${server.endpoint}/.default`);
+  const path = `/subscriptions/${server.subscription}/resourceGroups/rg/providers/Microsoft.Security/locations/local`
+    + `/jitNetworkAccessPolicies/default${part && `/providers/Merlon.Jit/${part}`}?api-version=2026-11-01`;
+  return new Promise((resolve, reject) => {
+    const sent = httpsRequest(`${server.endpoint}${path}`, {
+      method, ca: server.ca, headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' },
+    }, (answer) => {
+      let text = '';
+      answer.on('data', (chunk) => { text += chunk; });
+      answer.on('end', () => resolve({ status: answer.statusCode, body: text ? JSON.parse(text) : {} }));
+    });
+    sent.on('error', reject);
+    sent.end(body && JSON.stringify(body));
+  });
+}
+
+test('while others must agree, an unmodified client is told that it is on its way', async () => {
+  const options = { properties: { approval: { required: 1 } } };
+  assert.equal((await merlonRequest('PUT', 'options/default', options)).status, 200);
+  // What the client writes back knows nothing of options, and loosens nothing.
+  const policy = await client.jitNetworkAccessPolicies.get('rg', 'local', 'default');
+  await client.jitNetworkAccessPolicies.createOrUpdate('rg', 'local', 'default', policy);
+  const asked = await client.jitNetworkAccessPolicies.initiate('rg', 'local', 'default', request(22, 10, '192.0.2.77'));
+  assert.equal(asked.virtualMachines[0].ports[0].status, 'Initiating');
+  const newest = async () => (await client.jitNetworkAccessPolicies.get('rg', 'local', 'default')).requests.at(-1);
+  assert.equal((await newest()).virtualMachines[0].ports[0].status, 'Initiating');
+  const { body } = await merlonRequest('GET', 'options/default');
+  assert.equal(body.properties.approval.required, 1);
+  const app = server.application('second', '--secret');
+  server.merlon('role', 'assign', '--role', 'Contributor', '--assignee', app.objectId, '--resource-group', 'rg');
+  // The client's model leaves out the request's id, which the document has.
+  const { body: document } = await merlonRequest('GET', '');
+  const { id } = document.properties.requests.at(-1);
+  assert.equal((await merlonRequest('GET', `requests/${id}`)).body.properties.state, 'Pending');
+  const own = await merlonRequest('POST', `requests/${id}/approve`, {});
+  assert.equal(own.body.error.code, 'JitApproverIsRequester');
+  const approved = await merlonRequest('POST', `requests/${id}/approve`, { justification: 'sdk' },
+    server.credential(app.clientId, app.clientSecret));
+  assert.equal(approved.body.properties.state, 'Approved');
+  const { ports: [port] } = (await newest()).virtualMachines[0];
+  assert.equal(port.status, 'Initiated');
+  assert.equal(port.allowedSourceAddressPrefix, '192.0.2.77');
 });
 
 test('a policy is deleted', async () => {

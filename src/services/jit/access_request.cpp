@@ -141,6 +141,7 @@ Result<AccessRequest> read_request(const Policy& policy, const JsonObject& body,
       wanted.protocol = port->protocol;
       wanted.sources = TRY(read_sources(port_json, *port, port_target, peer));
       wanted.end = TRY(read_end(port_json, *port, port_target, now));
+      wanted.fixed_end = port_json.contains("endTimeUtc");
       request.ports.push_back(std::move(wanted));
     }
   }

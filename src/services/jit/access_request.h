@@ -14,6 +14,7 @@ struct PortRequest {
   machine::Protocol protocol = machine::Protocol::tcp;
   std::vector<std::string> sources;  // as they will be shown: "198.51.100.7", "203.0.113.0/24", "*"
   Timestamp end;
+  bool fixed_end = false;  // a time was given, not a duration
 };
 
 struct AccessRequest {

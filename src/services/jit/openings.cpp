@@ -1,4 +1,7 @@
-// What is open now, seen and ended one by one: Merlon.Jit/openings, an extension of the policy.
+// What is open now, and what the machine itself says about it: Merlon.Jit/openings, an extension of the
+// policy.
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "base/text.h"
@@ -9,50 +12,124 @@ namespace merlon::jit {
 namespace {
 
 using grant::Grant;
+using machine::Machine;
 using resource::ResourceId;
 using resource::WriteContext;
 
-std::unexpected<Error> no_such_opening(const ResourceId& policy, const Uuid& id) {
-  return fail(ErrorKind::not_found, "ResourceNotFound",
-              "The policy '" + policy.name() + "' has no opening " + id.text() +
-                  ". 'merlon jit list' shows what is open.");
+constexpr auto kSilentAfter = std::chrono::seconds(90);  // as the list of machines has it
+constexpr size_t kReportTextMax = 300;
+
+bool is_held(const std::optional<Machine>& machine, const Grant& grant) {
+  return machine && std::any_of(machine->applied.open.begin(), machine->applied.open.end(),
+                                [&](const std::string& id) { return id.starts_with(grant.id.text() + "/"); });
 }
 
-// What the machine itself says: a grant is open only where the kernel holds it.
-std::string machine_state(const std::optional<machine::Machine>& machine, const Grant& grant) {
+struct Said {
+  std::string state, message;
+};
+
+// A grant is open only where the kernel holds it.
+Said machine_says(const std::optional<Machine>& machine, const Grant& grant, const PortGrant& port,
+                  Timestamp now) {
+  const bool held = is_held(machine, grant);
   if (grant.state == grant::State::ended) {
-    const bool still_held =
-        machine && std::any_of(machine->applied.open.begin(), machine->applied.open.end(),
-                               [&](const std::string& id) { return id.starts_with(grant.id.text() + "/"); });
-    return still_held ? "pending" : "closed";
+    if (held) return {"closing", "The machine has not said yet that it is closed."};
+    return {"closed", {}};
   }
-  if (!machine) return "no agent";
-  const bool held = std::any_of(machine->applied.open.begin(), machine->applied.open.end(),
-                                [&](const std::string& id) { return id.starts_with(grant.id.text() + "/"); });
-  if (!held) return "pending";
-  if (!machine->applied.blockers.empty()) return "blocked by " + machine->applied.blockers.front();
-  return "open";
+  if (!machine || machine->removed)
+    return {"no agent", "No agent is enrolled for this machine, so nothing opens there."};
+  if (!port.machine.refused.empty())
+    return {"refused", "The machine refuses it: " + port.machine.refused + "."};
+  if (held) {
+    std::string message;
+    if (!port.machine.cap.empty())
+      message = fmt::format("The machine's own cap is {}{}.", port.machine.cap,
+                            port.machine.end ? ": it closes there at " + to_rfc3339(*port.machine.end) : "");
+    if (!machine->applied.blockers.empty())
+      return {"blocked by " + machine->applied.blockers.front(), std::move(message)};
+    return {"open", std::move(message)};
+  }
+  const bool silent = !machine->last_seen || now - *machine->last_seen > kSilentAfter;
+  if (!silent && !port.machine.closed.empty())
+    return {"closed by the machine",
+            port.machine.cap.empty()
+                ? "The machine closed it itself: " + port.machine.closed + "."
+                : fmt::format("The machine's own cap is {}, and that is over.", port.machine.cap)};
+  if (silent)
+    return {"not reachable", machine->last_seen
+                                 ? "The machine was last heard at " + to_rfc3339(*machine->last_seen) + "."
+                                 : "The machine's agent has never been heard."};
+  return {"pending", "The machine has been told and has not answered yet."};
+}
+
+bool same_machine(const PortGrant& port, const Machine& machine) {
+  return ascii_iequal(port.vm_id, machine.resource_id);
+}
+
+MachineReport report_of(const machine::Observation& observation, MachineReport report, Timestamp now) {
+  const std::string reason = string_at(observation.facts, "reason").value_or("").substr(0, kReportTextMax);
+  if (observation.kind == "refused") report = {.refused = reason, .cap = {}, .end = {}, .closed = {}};
+  if (observation.kind == "closed") report.closed = reason.empty() ? "closed" : reason;
+  if (observation.kind != "opened") return report;
+  report = {};
+  const auto cap = from_iso8601_duration(string_at(observation.facts, "clippedTo").value_or(""));
+  if (!cap) return report;
+  report.cap = to_human_duration(*cap);
+  if (const auto left = int_at(observation.facts, "remainingMs");
+      left && *left >= 0 && *left <= kDurationMax / Duration(1))
+    report.end = now - observation.age + Duration(*left);
+  return report;
 }
 
 }  // namespace
 
+// What an agent reports counts for its own machine alone (trust.md, Machines).
+Result<void> Service::observed(WriteContext& context, const Machine& machine,
+                               const machine::Observation& observation) {
+  if (observation.kind != "opened" && observation.kind != "refused" && observation.kind != "closed")
+    return {};
+  const std::string opening = string_at(observation.facts, "id").value_or("");
+  const auto id = Uuid::parse(opening.substr(0, opening.find('/')));
+  if (!id) return {};
+  const auto grant = TRY(platform_.grants.get(context.tx, *id));
+  if (!grant || grant->kind != kOpeningKind) return {};
+  PortGrant port = TRY(PortGrant::from_json(grant->data));
+  if (!same_machine(port, machine)) return {};
+  const MachineReport report = report_of(observation, port.machine, platform_.grants.now());
+  if (report == port.machine) return {};
+  port.machine = report;
+  const auto kept = platform_.grants.set_data(context.tx, *id, port.to_json());
+  // Its time may be over by now; that is no reason to refuse the machine's report.
+  if (!kept && kept.error().kind != ErrorKind::conflict) return std::unexpected(kept.error());
+  return {};
+}
+
 Result<JsonObject> Service::view(store::Reader& reader, const Grant& grant) {
   const PortGrant port = TRY(PortGrant::from_json(grant.data));
   const auto machine = TRY(platform_.machines.by_resource(reader, port.vm_id));
-  JsonArray sources;
-  for (const std::string& source : port.sources) sources.emplace_back(source);
+  const Timestamp now = platform_.grants.now();
+  Said said = machine_says(machine, grant, port, now);
   JsonObject properties = {{"virtualMachineId", port.vm_id},
                            {"port", port.number},
                            {"protocol", machine::protocol_text(port.protocol)},
-                           {"sources", std::move(sources)},
+                           {"sources", texts_json(port.sources)},
                            {"requestor", grant.holder_name},
+                           {"requestorId", grant.holder},
                            {"justification", grant.justification},
                            {"startTimeUtc", to_rfc3339(grant.start)},
                            {"endTimeUtc", to_rfc3339(grant.deadline)},
                            {"status", grant.state == grant::State::active ? "Initiated" : "Revoked"},
                            {"statusReason", grant.end_reason},
-                           {"machineState", machine_state(machine, grant)},
+                           {"machineState", std::move(said.state)},
+                           {"machineMessage", std::move(said.message)},
+                           {"cutEstablished", port.cut_established},
+                           {"liveServer", port.live_server},
+                           {"approvedBy", texts_json(port.approved_by)},
                            {"requestId", port.request_id}};
+  if (grant.state == grant::State::active)
+    properties["remaining"] = to_iso8601_duration(
+        std::chrono::floor<std::chrono::seconds>(std::max(Duration(0), grant.deadline - now)));
+  if (port.machine.end) properties["machineEndTimeUtc"] = to_rfc3339(*port.machine.end);
   if (grant.ended) properties["endedTimeUtc"] = to_rfc3339(*grant.ended);
   return JsonObject{{"id", port.policy_id + "/providers/Merlon.Jit/openings/" + grant.id.text()},
                     {"name", grant.id.text()},
@@ -60,27 +137,22 @@ Result<JsonObject> Service::view(store::Reader& reader, const Grant& grant) {
                     {"properties", std::move(properties)}};
 }
 
-Result<JsonArray> Service::openings(store::Reader& reader, std::string_view scope) {
+// Of the policies that the caller may read, and their own.
+Result<JsonArray> Service::openings(const resource::Call& call, store::Reader& reader,
+                                    std::string_view scope) {
   JsonArray value;
-  for (const Grant& grant : TRY(platform_.grants.active(reader, kGrantKind))) {
-    const PortGrant port = TRY(PortGrant::from_json(grant.data));
-    if (TRY(ResourceId::parse(port.policy_id)).is_within(scope)) value.push_back(TRY(view(reader, grant)));
+  for (const Grant& grant : TRY(platform_.grants.active(reader, kOpeningKind))) {
+    const ResourceId policy = TRY(ResourceId::parse(TRY(PortGrant::from_json(grant.data)).policy_id));
+    if (!policy.is_within(scope)) continue;
+    const bool own = grant.holder == call.principal.object_id.text();
+    if (own || TRY(platform_.resources.may(reader, call, kReadPermission, policy.text())))
+      value.push_back(TRY(view(reader, grant)));
   }
   return value;
 }
 
 Result<JsonObject> Service::opening(store::Reader& reader, const ResourceId& policy, const Uuid& id) {
-  const auto grant = TRY(platform_.grants.get(reader, id));
-  if (!grant || grant->kind != kGrantKind) return no_such_opening(policy, id);
-  const PortGrant port = TRY(PortGrant::from_json(grant->data));
-  if (TRY(ResourceId::parse(port.policy_id)) != policy) return no_such_opening(policy, id);
-  return view(reader, *grant);
-}
-
-Result<JsonObject> Service::revoke(WriteContext& context, const ResourceId& policy, const Uuid& id) {
-  TRY(opening(context.tx, policy, id));
-  TRY(platform_.grants.end(context, id, "UserRequested"));
-  return opening(context.tx, policy, id);
+  return view(reader, TRY(opening_grant(reader, policy, id)));
 }
 
 }  // namespace merlon::jit

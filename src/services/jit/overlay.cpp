@@ -15,6 +15,8 @@ using network::VmInterface;
 using resource::ResourceId;
 using resource::WriteContext;
 
+constexpr size_t kOpeningsMax = 4096;  // on one machine
+
 // Azure's names carry a signed integer and 32 hex digits; ours come from what the rule is about, so that the
 // same rule has the same name at every rendering.
 std::string rule_name(Access access, const std::string& subject) {
@@ -82,7 +84,7 @@ Result<void> Service::add_deny_rules(store::Reader& reader, const Policy& policy
 }
 
 Result<void> Service::add_allow_rules(store::Reader& reader, const ResourceId& policy_id, GroupRules& rules) {
-  for (const Grant& grant : TRY(platform_.grants.active(reader, kGrantKind))) {
+  for (const Grant& grant : TRY(platform_.grants.active(reader, kOpeningKind))) {
     const PortGrant port = TRY(PortGrant::from_json(grant.data));
     if (TRY(ResourceId::parse(port.policy_id)) != policy_id) continue;
     const ResourceId vm = TRY(ResourceId::parse(port.vm_id));
@@ -124,7 +126,7 @@ Result<void> Service::sync_openings(WriteContext& context, const ResourceId& vm)
   if (!machine) return {};
   const auto addresses = TRY(addresses_of(context.tx, vm));
   std::vector<machine::Opening> openings;
-  for (const Grant& grant : TRY(platform_.grants.active(context.tx, kGrantKind))) {
+  for (const Grant& grant : TRY(platform_.grants.active(context.tx, kOpeningKind))) {
     const PortGrant port = TRY(PortGrant::from_json(grant.data));
     if (TRY(ResourceId::parse(port.vm_id)) != vm) continue;
     size_t position = 0;
@@ -137,9 +139,18 @@ Result<void> Service::sync_openings(WriteContext& context, const ResourceId& vm)
                               .source = prefix,
                               .destination = address,
                               .port = port.number,
-                              .deadline = grant.deadline});
+                              .deadline = grant.deadline,
+                              .cut_established = port.cut_established,
+                              .live_server = port.live_server});
         }
   }
+  // What the machine would refuse as a whole (desired_state.cpp) must not reach it.
+  if (openings.size() > kOpeningsMax)
+    return fail(
+        ErrorKind::conflict, "JitTooManyOpenings",
+        fmt::format("'{}' would have {} openings, one for each source and address; it takes {}. Revoke "
+                    "some, or ask for a prefix instead of single addresses.",
+                    vm.name(), openings.size(), kOpeningsMax));
   return platform_.machines.set_openings(context.tx, machine->id, std::move(openings));
 }
 

@@ -1,12 +1,13 @@
-// Policies written, requests granted, openings ended.
+// Policies and their options: written, removed, and what the world around them does to them.
 #include "services/jit/service.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "base/text.h"
-#include "base/time_text.h"
+#include "base/bytes.h"
+#include "crypto/digest.h"
+#include "resource/preconditions.h"
 
 namespace merlon::jit {
 namespace {
@@ -15,85 +16,23 @@ using grant::Grant;
 using resource::ResourceId;
 using resource::WriteContext;
 
-constexpr size_t kRequestsKeptMax = 100;
-
-JsonArray texts_json(const std::vector<std::string>& texts) {
-  JsonArray array;
-  for (const std::string& text : texts) array.emplace_back(text);
-  return array;
+bool same_policy(std::string_view text, const ResourceId& policy) {
+  const auto id = ResourceId::parse(text);
+  return id && *id == policy;
 }
 
-// Azure shows one source in the singular member and several in the plural one.
-void put_sources(JsonObject& json, const std::vector<std::string>& sources) {
-  if (sources.size() == 1) {
-    json["allowedSourceAddressPrefix"] = sources.front();
-  } else {
-    json["allowedSourceAddressPrefixes"] = texts_json(sources);
-  }
-}
-
-JsonObject port_json(const Grant& grant, const PortGrant& port, std::string_view reason) {
-  JsonObject json = {{"number", port.number}};
-  put_sources(json, port.sources);
-  json["endTimeUtc"] = to_rfc3339(grant.deadline);
-  json["status"] = grant.state == grant::State::active ? "Initiated" : "Revoked";
-  json["statusReason"] = reason;
-  return json;
-}
-
-JsonObject request_json(const AccessRequest& request, const std::vector<std::pair<Grant, PortGrant>>& opened,
-                        const std::string& requestor) {
-  JsonArray machines;
-  for (const auto& [grant, port] : opened) {
-    const auto same =
-        std::find_if(machines.begin(), machines.end(), [&, &vm = port.vm_id](const Json& machine) {
-          return machine.as_object().at("id").as_string() == vm;
-        });
-    JsonObject json = port_json(grant, port, "UserRequested");
-    if (same != machines.end()) {
-      same->as_object()["ports"].as_array().push_back(std::move(json));
-    } else {
-      machines.push_back(JsonObject{{"id", port.vm_id}, {"ports", JsonArray{std::move(json)}}});
-    }
-  }
-  return {{"virtualMachines", std::move(machines)},
-          {"startTimeUtc", to_rfc3339(opened.front().first.start)},
-          {"requestor", requestor},
-          {"justification", request.justification}};
-}
-
-// Azure's reasons (jitNetworkAccessPolicies.json, StatusReason); ours beyond them are shown as what they come
-// closest to.
-std::string_view azure_reason(std::string_view reason) {
-  if (reason == "Expired" || reason == "NewerRequestInitiated") return reason;
-  return "UserRequested";
+bool any_port(const JsonObject& body, const std::function<bool(std::string_view vm, int64_t number)>& which) {
+  const JsonArray* machines = array_at(body, "virtualMachines");
+  if (machines == nullptr) return false;
+  for (const Json& machine : *machines)
+    for (const Json& port : *array_at(machine.as_object(), "ports"))
+      if (which(string_at(machine.as_object(), "id").value_or(""),
+                int_at(port.as_object(), "number").value_or(0)))
+        return true;
+  return false;
 }
 
 }  // namespace
-
-JsonObject PortGrant::to_json() const {
-  return {{"policyId", policy_id},
-          {"vmId", vm_id},
-          {"number", number},
-          {"protocol", machine::protocol_text(protocol)},
-          {"sources", texts_json(sources)},
-          {"requestId", request_id}};
-}
-
-Result<PortGrant> PortGrant::from_json(const JsonObject& json) {
-  PortGrant port;
-  port.policy_id = TRY(require_string(json, "policyId"));
-  port.vm_id = TRY(require_string(json, "vmId"));
-  port.number = static_cast<uint16_t>(TRY(require_int(json, "number")));
-  const std::string protocol = TRY(require_string(json, "protocol"));
-  for (const auto known : {machine::Protocol::any, machine::Protocol::tcp, machine::Protocol::udp})
-    if (machine::protocol_text(known) == protocol) port.protocol = known;
-  port.request_id = TRY(require_string(json, "requestId"));
-  if (const JsonArray* sources = array_at(json, "sources"))
-    for (const Json& source : *sources)
-      if (source.is_string()) port.sources.emplace_back(source.get_string());
-  return port;
-}
 
 Result<Policy> Service::policy_of(store::Reader& reader, const ResourceId& id) {
   const auto resource = TRY(platform_.resources.get(reader, id));
@@ -147,10 +86,15 @@ Result<JsonObject> Service::put_policy(WriteContext& context, const ResourceId& 
   if (existing != nullptr) {
     if (const JsonArray* requests = array_at(existing->body, "properties.requests"))
       properties["requests"] = *requests;
-    TRY(end_grants(context, id, "PolicyChanged", [&](const PortGrant& port) {
-      const auto vm = ResourceId::parse(port.vm_id);
+    const auto is_left_out = [&](std::string_view vm_id, int64_t number) {
+      const auto vm = ResourceId::parse(vm_id);
       const MachinePolicy* machine = vm ? policy.machine(*vm) : nullptr;
-      return machine == nullptr || machine->port(port.number) == nullptr;
+      return machine == nullptr || machine->port(number) == nullptr;
+    };
+    TRY(end_openings(context, id, "PolicyChanged",
+                     [&](const PortGrant& port) { return is_left_out(port.vm_id, port.number); }));
+    TRY(end_requests(context, "PolicyChanged", [&](const WaitingRequest& waiting) {
+      return same_policy(waiting.policy_id, id) && any_port(waiting.body, is_left_out);
     }));
     if (const auto now_there = TRY(platform_.resources.get(context.tx, id)))
       if (const JsonArray* requests = array_at(now_there->body, "properties.requests"))
@@ -164,135 +108,19 @@ Result<void> Service::policy_changed(WriteContext& context, const ResourceId& id
 }
 
 Result<void> Service::remove_policy(WriteContext& context, const resource::Resource& existing) {
-  TRY(end_grants(context, existing.id, "PolicyDeleted", [](const PortGrant&) { return true; }));
+  // Who may delete a policy must not by that shake off what it asks of them.
+  if (TRY(store::get<StoredOptions>(context.tx, platform_.core.tenant, existing.id.key()))) {
+    TRY(context.require(kOptionsDeletePermission, existing.id.text()));
+    TRY(store::erase<StoredOptions>(context.tx, platform_.core.tenant, existing.id.key()));
+  }
+  TRY(end_requests(context, "PolicyDeleted", [&](const WaitingRequest& waiting) {
+    return same_policy(waiting.policy_id, existing.id);
+  }));
+  TRY(end_openings(context, existing.id, "PolicyDeleted", [](const PortGrant&) { return true; }));
   const std::string owner = overlay_owner(existing.id);
   for (const ResourceId& group : TRY(network_.groups_with_overlay(context.tx, owner)))
     TRY(network_.set_overlay(context, group, owner, {}));
   return {};
-}
-
-Result<void> Service::end_grants(WriteContext& context, const ResourceId& policy, std::string_view reason,
-                                 const std::function<bool(const PortGrant&)>& which) {
-  for (const Grant& grant : TRY(platform_.grants.active(context.tx, kGrantKind))) {
-    const PortGrant port = TRY(PortGrant::from_json(grant.data));
-    if (TRY(ResourceId::parse(port.policy_id)) == policy && which(port))
-      TRY(platform_.grants.end(context, grant.id, reason));
-  }
-  return {};
-}
-
-Result<void> Service::check_rights(WriteContext& context, const Policy& policy,
-                                   const AccessRequest& request) {
-  TRY(context.require("Microsoft.Security/locations/jitNetworkAccessPolicies/read", policy.id.text()));
-  for (const PortRequest& port : request.ports) {
-    TRY(context.require("Microsoft.Compute/virtualMachines/read", port.vm.text()));
-    TRY(context.require_unlocked(port.vm.text()));
-    for (const network::VmInterface& interface : TRY(interfaces_of(context.tx, port.vm))) {
-      TRY(context.require("Microsoft.Network/networkInterfaces/read", interface.nic.text()));
-      TRY(context.require_unlocked(interface.nic.text()));
-      // What an opening adds is shown in them: ReadOnly on a security group keeps its doors as they are.
-      for (const ResourceId& group : interface.groups) TRY(context.require_unlocked(group.text()));
-    }
-  }
-  return {};
-}
-
-Result<Grant> Service::open_port(WriteContext& context, const Policy& policy, const AccessRequest& request,
-                                 const PortRequest& port, const std::string& request_id) {
-  TRY(end_grants(context, policy.id, "NewerRequestInitiated", [&](const PortGrant& older) {
-    const auto vm = ResourceId::parse(older.vm_id);
-    return vm && *vm == port.vm && older.number == port.number && older.sources == port.sources;
-  }));
-  PortGrant data;
-  data.policy_id = policy.id.text();
-  data.vm_id = port.vm.text();
-  data.number = port.number;
-  data.protocol = port.protocol;
-  data.sources = port.sources;
-  data.request_id = request_id;
-  Grant grant;
-  grant.kind = kGrantKind;
-  grant.subject = port.vm.key();
-  grant.holder = context.call.principal.object_id.text();
-  grant.holder_name = context.call.principal.name;
-  grant.justification = request.justification;
-  grant.data = data.to_json();
-  grant.deadline = port.end;
-  grant.correlation_id = context.call.correlation_id;
-  grant = TRY(platform_.grants.open(context.tx, std::move(grant)));
-  TRY(context.record("Merlon.Jit/openings/open/action", port.vm.text(),
-                     {{"opening", grant.id.text()},
-                      {"policy", policy.id.text()},
-                      {"port", port.number},
-                      {"sources", texts_json(port.sources)},
-                      {"until", to_rfc3339(grant.deadline)}}));
-  return grant;
-}
-
-Result<JsonObject> Service::initiate(WriteContext& context, const ResourceId& policy_id) {
-  const Policy policy = TRY(policy_of(context.tx, policy_id));
-  const AccessRequest request =
-      TRY(read_request(policy, context.call.body, context.call.principal.address, platform_.grants.now()));
-  TRY(check_rights(context, policy, request));
-  const std::string request_id = Uuid::generate(context.core.random).text();
-  std::vector<std::pair<Grant, PortGrant>> opened;
-  std::set<std::string> vms;
-  for (const PortRequest& port : request.ports) {
-    Grant grant = TRY(open_port(context, policy, request, port, request_id));
-    PortGrant data = TRY(PortGrant::from_json(grant.data));
-    vms.insert(port.vm.text());
-    opened.emplace_back(std::move(grant), std::move(data));
-  }
-  TRY(sync_overlay(context, policy.id));
-  for (const std::string& vm : vms) TRY(sync_openings(context, TRY(ResourceId::parse(vm))));
-  context.justification = request.justification;
-  JsonObject answer = request_json(request, opened, context.call.principal.name);
-  JsonObject kept = answer;
-  kept["id"] = request_id;
-  TRY(remember_request(context, policy.id, std::move(kept)));
-  return answer;
-}
-
-Result<void> Service::remember_request(WriteContext& context, const ResourceId& policy_id,
-                                       JsonObject request) {
-  const auto resource = TRY(platform_.resources.get(context.tx, policy_id));
-  MERLON_CHECK(resource.has_value());
-  JsonObject body = resource->body;
-  Json& requests = body["properties"].as_object()["requests"];
-  if (!requests.is_array()) requests = JsonArray();
-  JsonArray& array = requests.get_array();
-  array.push_back(std::move(request));
-  while (array.size() > kRequestsKeptMax) array.erase(array.begin());
-  TRY(platform_.resources.render(context.tx, resource->id, std::move(body)));
-  return {};
-}
-
-Result<void> Service::ended(WriteContext& context, const Grant& grant) {
-  const PortGrant port = TRY(PortGrant::from_json(grant.data));
-  const ResourceId policy_id = TRY(ResourceId::parse(port.policy_id));
-  const ResourceId vm = TRY(ResourceId::parse(port.vm_id));
-  TRY(sync_overlay(context, policy_id));
-  TRY(sync_openings(context, vm));
-  if (const auto resource = TRY(platform_.resources.get(context.tx, policy_id))) {
-    JsonObject body = resource->body;
-    if (Json* requests = body["properties"].as_object().if_contains("requests");
-        requests != nullptr && requests->is_array())
-      for (Json& request : requests->get_array())
-        if (string_at(request.as_object(), "id") == port.request_id)
-          for (Json& machine : request.as_object()["virtualMachines"].as_array())
-            if (ascii_iequal(string_at(machine.as_object(), "id").value_or(""), port.vm_id))
-              for (Json& shown : machine.as_object()["ports"].as_array())
-                if (int_at(shown.as_object(), "number") == port.number)
-                  shown = port_json(grant, port, azure_reason(grant.end_reason));
-    TRY(platform_.resources.render(context.tx, resource->id, std::move(body)));
-  }
-  return context.record("Merlon.Jit/openings/close/action", port.vm_id,
-                        {{"opening", grant.id.text()},
-                         {"policy", port.policy_id},
-                         {"port", port.number},
-                         {"sources", texts_json(port.sources)},
-                         {"reason", grant.end_reason},
-                         {"holder", grant.holder_name}});
 }
 
 Result<void> Service::allow_removed(WriteContext& context, const network::OverlayRule& rule) {
@@ -306,10 +134,88 @@ Result<void> Service::layout_changed(WriteContext& context, const ResourceId& vm
        TRY(platform_.resources.list(context.tx, kPolicyType, "/subscriptions/" + vm.subscription())))
     if (TRY(read_policy(resource.id, resource.body)).machine(vm) != nullptr)
       TRY(sync_overlay(context, resource.id));
-  if (TRY(addresses_of(context.tx, vm)).empty())
+  if (TRY(addresses_of(context.tx, vm)).empty()) {
     for (const Grant& grant : TRY(platform_.grants.of_subject(context.tx, vm.key())))
       TRY(platform_.grants.end(context, grant.id, "MachineRemoved"));
+    TRY(end_requests(context, "MachineRemoved", [&](const WaitingRequest& waiting) {
+      return any_port(waiting.body, [&](std::string_view vm_id, int64_t) {
+        const auto id = ResourceId::parse(vm_id);
+        return id && *id == vm;
+      });
+    }));
+  }
   return sync_openings(context, vm);
+}
+
+Result<Options> Service::options_of(store::Reader& reader, const ResourceId& policy) {
+  const auto stored = TRY(store::get<StoredOptions>(reader, platform_.core.tenant, policy.key()));
+  if (!stored) return Options();
+  return read_options(stored->document);
+}
+
+Result<JsonObject> Service::options(store::Reader& reader, const ResourceId& policy) {
+  const ResourceId id = TRY(policy_of(reader, policy)).id;
+  const auto stored = TRY(store::get<StoredOptions>(reader, platform_.core.tenant, id.key()));
+  JsonObject properties;
+  if (stored) properties = *object_at(stored->document, "properties");
+  return JsonObject{{"id", id.text() + std::string(kOptionsPart)},
+                    {"name", "default"},
+                    {"type", "Merlon.Jit/options"},
+                    {"properties", std::move(properties)}};
+}
+
+// A name in a list that nobody has is a mistake, which would shut everybody out.
+Result<void> Service::check_principals(store::Reader& reader, const Options& options) {
+  std::vector<std::pair<Uuid, std::string>> named;
+  for (const Uuid& id : options.approvers) named.emplace_back(id, "properties.approval.approvers");
+  for (const Uuid& id : options.requesters) named.emplace_back(id, "properties.requesters");
+  for (const PortRequesters& port : options.ports)
+    for (const Uuid& id : port.requesters)
+      named.emplace_back(id, fmt::format("properties.ports[{}].requesters", port.number));
+  for (const auto& [id, target] : named)
+    if (!TRY(platform_.core.directory.find_object(reader, id)))
+      return fail(ErrorKind::invalid, "PrincipalNotFound",
+                  "No user, group or service principal has the object id '" + id.text() +
+                      "'. 'merlon user list' and 'merlon group list' show them.",
+                  target);
+  return {};
+}
+
+Result<JsonObject> Service::put_options(WriteContext& context, const ResourceId& policy_id) {
+  const Policy policy = TRY(policy_of(context.tx, policy_id));
+  const auto existing = TRY(store::get<StoredOptions>(context.tx, platform_.core.tenant, policy.id.key()));
+  std::vector<std::string> tags;
+  if (existing) tags.push_back(options_etag(*object_at(existing->document, "properties")));
+  TRY(resource::check_preconditions(context.call.request, tags,
+                                    policy.id.text() + std::string(kOptionsPart)));
+  const Options options = TRY(read_options(context.call.body));
+  TRY(check_principals(context.tx, options));
+  for (const PortRequesters& port : options.ports)
+    if (port.vm && policy.machine(*port.vm) == nullptr)
+      return fail(ErrorKind::invalid, "InvalidRequestContent",
+                  "The virtual machine '" + port.vm->text() + "' is not in the policy.",
+                  fmt::format("properties.ports[{}].virtualMachineId", port.number));
+  TRY(store::put(context.tx, platform_.core.tenant,
+                 StoredOptions{.policy = policy.id.key(), .document = context.call.body}));
+  context.details = {{"options", context.call.body}};
+  return this->options(context.tx, policy.id);
+}
+
+Result<bool> Service::remove_options(WriteContext& context, const ResourceId& policy_id) {
+  const Policy policy = TRY(policy_of(context.tx, policy_id));
+  const auto existing = TRY(store::get<StoredOptions>(context.tx, platform_.core.tenant, policy.id.key()));
+  std::vector<std::string> tags;
+  if (existing) tags.push_back(options_etag(*object_at(existing->document, "properties")));
+  TRY(resource::check_preconditions(context.call.request, tags,
+                                    policy.id.text() + std::string(kOptionsPart)));
+  if (!existing) return false;
+  TRY(store::erase<StoredOptions>(context.tx, platform_.core.tenant, policy.id.key()));
+  return true;
+}
+
+std::string options_etag(const JsonObject& properties) {
+  const auto digest = crypto::sha256(as_bytes(to_canonical_text(properties)));
+  return to_hex(ByteView(digest).first(16));
 }
 
 }  // namespace merlon::jit
