@@ -27,7 +27,8 @@ std::string origin_of(const net::Request& request) { return "https://" + request
 Result<std::unique_ptr<Assembly>> Assembly::make(const AssemblyParameters& parameters, const Clock& clock,
                                                  Random& random) {
   std::unique_ptr<Assembly> a(new Assembly());
-  a->store_ = TRY(store::open_sqlite(parameters.state_dir, schema()));
+  a->store_ = TRY(parameters.open_store ? parameters.open_store(schema())
+                                        : store::open_sqlite(parameters.state_dir, schema()));
   a->seal_ = TRY(seal::Seal::open(*a->store_, parameters.root_key_path, random));
   a->settings_ = TRY(open_settings(*a->store_, *a->seal_, clock, random, parameters.domain));
   const TenantId& tenant = a->settings_.tenant;

@@ -2,6 +2,7 @@
 // thing with a clock of their own.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -23,6 +24,9 @@ struct AssemblyParameters {
   std::string domain;
   std::string root_key_path;
   std::vector<std::string> own_audiences;  // Resource Manager audiences beside the origins asked for
+  // Opens another store than the embedded one of `state_dir`: the simulator's, which fails when it is told
+  // to.
+  std::function<Result<std::unique_ptr<store::Store>>(const store::Schema&)> open_store{};
 };
 
 class Assembly {
