@@ -40,7 +40,7 @@ std::vector<Command> all_commands() {
   std::vector<Command> all;
   for (auto* group : {login_commands, status_commands, machine_commands, jit_commands, jit_policy_commands,
                       nsg_commands, role_commands, user_commands, group_commands, app_commands,
-                      admin_commands, ledger_commands, server_commands, agent_commands})
+                      admin_commands, ledger_commands, server_commands, agent_commands, simulate_commands})
     for (Command& command : group()) all.push_back(std::move(command));
   return all;
 }

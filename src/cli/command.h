@@ -116,5 +116,6 @@ std::vector<Command> jit_policy_commands();
 std::vector<Command> jit_commands();
 std::vector<Command> ledger_commands();
 std::vector<Command> status_commands();
+std::vector<Command> simulate_commands();
 
 }  // namespace merlon::cli
