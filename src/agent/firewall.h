@@ -24,6 +24,9 @@ struct WouldDrop {
 class Firewall {
  public:
   static Result<Firewall> open(const Clock& clock);
+  // On a kernel that the caller brings; `clock` must be the one that its timers count by.
+  Firewall(const Clock& clock, Nft nft, FirewallMonitor monitor)
+      : clock_(clock), nft_(std::move(nft)), monitor_(std::move(monitor)) {}
 
   // Makes the table anew with exactly these rules and openings, whatever was there: at the agent's start.
   Result<void> begin(const machine::DesiredState& state, const Platform& platform,
@@ -62,8 +65,6 @@ class Firewall {
   Result<WouldDrop> would_drop();
 
  private:
-  Firewall(const Clock& clock, Nft nft, FirewallMonitor monitor)
-      : clock_(clock), nft_(std::move(nft)), monitor_(std::move(monitor)) {}
   Result<void> recreate();
   // Runs a transaction of ours; the events of it are taken out of the monitor, those of others are kept.
   Result<void> commit(const std::string& commands);

@@ -17,9 +17,44 @@ bool says_missing(std::string_view text) {
   return text.find("No such file or directory") != std::string_view::npos;
 }
 
-}  // namespace
+struct Free {
+  void operator()(nft_ctx* context) const { nft_ctx_free(context); }
+};
 
-void Nft::Free::operator()(nft_ctx* context) const { nft_ctx_free(context); }
+unsigned flags_of(NftForm form) {
+  switch (form) {
+    case NftForm::text:
+      return NFT_CTX_OUTPUT_TERSE;
+    case NftForm::json_terse:
+      return NFT_CTX_OUTPUT_JSON | NFT_CTX_OUTPUT_TERSE;
+    case NftForm::json:
+      return NFT_CTX_OUTPUT_JSON;
+  }
+  return 0;
+}
+
+class LibNftables final : public NftBackend {
+ public:
+  explicit LibNftables(std::unique_ptr<nft_ctx, Free> context) : context_(std::move(context)) {}
+
+  Result<std::string> run(const std::string& commands, NftForm form) override {
+    nft_ctx_output_set_flags(context_.get(), flags_of(form) | NFT_CTX_OUTPUT_NUMERIC_PROTO);
+    const int outcome = nft_run_cmd_from_buffer(context_.get(), commands.c_str());
+    const char* output = nft_ctx_get_output_buffer(context_.get());
+    const char* error = nft_ctx_get_error_buffer(context_.get());
+    if (outcome == 0) return std::string(output == nullptr ? "" : output);
+    const std::string said = std::string(error == nullptr ? "" : error).substr(0, kErrorTextMax);
+    if (says_missing(said)) return fail(ErrorKind::not_found, "FirewallObjectMissing", said);
+    return fail(ErrorKind::internal, "FirewallRefused",
+                "The kernel's firewall refused a change and kept what it had: " + said +
+                    " Check that the agent has CAP_NET_ADMIN and the kernel nf_tables.");
+  }
+
+ private:
+  std::unique_ptr<nft_ctx, Free> context_;
+};
+
+}  // namespace
 
 Result<Nft> Nft::open() {
   std::unique_ptr<nft_ctx, Free> context(nft_ctx_new(NFT_CTX_DEFAULT));
@@ -28,40 +63,29 @@ Result<Nft> Nft::open() {
         ErrorKind::internal, "FirewallUnavailable",
         "The kernel's firewall could not be opened. Run the agent as root (CAP_NET_ADMIN) on a kernel with "
         "nf_tables.");
-  return Nft(std::move(context));
-}
-
-Result<std::string> Nft::run_for_text(const std::string& commands, unsigned output_flags) {
-  nft_ctx_output_set_flags(context_.get(), output_flags | NFT_CTX_OUTPUT_NUMERIC_PROTO);
-  const int outcome = nft_run_cmd_from_buffer(context_.get(), commands.c_str());
-  const char* output = nft_ctx_get_output_buffer(context_.get());
-  const char* error = nft_ctx_get_error_buffer(context_.get());
-  if (outcome == 0) return std::string(output == nullptr ? "" : output);
-  const std::string said = std::string(error == nullptr ? "" : error).substr(0, kErrorTextMax);
-  if (says_missing(said)) return fail(ErrorKind::not_found, "FirewallObjectMissing", said);
-  return fail(ErrorKind::internal, "FirewallRefused",
-              "The kernel's firewall refused a change and kept what it had: " + said +
-                  " Check that the agent has CAP_NET_ADMIN and the kernel nf_tables.");
+  return Nft(std::make_unique<LibNftables>(std::move(context)));
 }
 
 Result<void> Nft::run(const std::string& commands) {
-  TRY(run_for_text(commands, 0));
+  TRY(backend_->run(commands, NftForm::text));
   return {};
 }
 
-Result<JsonArray> Nft::list_as(const std::string& command, unsigned output_flags) {
-  const std::string text = TRY(run_for_text(command, output_flags | NFT_CTX_OUTPUT_JSON));
+Result<JsonArray> Nft::list_as(const std::string& command, NftForm form) {
+  const std::string text = TRY(backend_->run(command, form));
   const JsonObject object = TRY(parse_json_object(text, kListingLimits));
   const JsonArray* listing = array_at(object, "nftables");
   if (listing == nullptr) return internal_error("nftables answered '" + command + "' without a listing");
   return *listing;
 }
 
-Result<JsonArray> Nft::list(const std::string& command) { return list_as(command, NFT_CTX_OUTPUT_TERSE); }
-Result<JsonArray> Nft::list_with_elements(const std::string& command) { return list_as(command, 0); }
+Result<JsonArray> Nft::list(const std::string& command) { return list_as(command, NftForm::json_terse); }
+Result<JsonArray> Nft::list_with_elements(const std::string& command) {
+  return list_as(command, NftForm::json);
+}
 
 Result<bool> Nft::exists(const std::string& get_command) {
-  const auto answer = run_for_text(get_command, NFT_CTX_OUTPUT_TERSE);
+  const auto answer = backend_->run(get_command, NftForm::text);
   if (answer) return true;
   if (answer.error().kind == ErrorKind::not_found) return false;
   return std::unexpected(answer.error());

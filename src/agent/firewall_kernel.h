@@ -1,4 +1,5 @@
-// libnftables: one buffer of commands is one transaction, carried out whole or not at all.
+// nftables commands: one buffer of them is one transaction, carried out whole or not at all. libnftables does
+// it in the product; the simulator has a model of the kernel do it.
 #pragma once
 
 #include <memory>
@@ -7,13 +8,23 @@
 
 #include "base/json.h"
 
-struct nft_ctx;
-
 namespace merlon::agent {
+
+enum class NftForm { text, json_terse, json };  // terse: sets without their elements
+
+// Whoever carries the commands out.
+class NftBackend {
+ public:
+  virtual ~NftBackend() = default;
+  // What nftables prints. Errors: FirewallObjectMissing (not_found) when something that is named is not
+  // there, else FirewallRefused; either way nothing is changed.
+  virtual Result<std::string> run(const std::string& commands, NftForm form) = 0;
+};
 
 class Nft {
  public:
-  static Result<Nft> open();
+  static Result<Nft> open();  // libnftables, on the network namespace that this process is in
+  explicit Nft(std::unique_ptr<NftBackend> backend) : backend_(std::move(backend)) {}
   // Nothing is changed when it fails; the error carries nftables' own words.
   Result<void> run(const std::string& commands);
   // The "nftables" array of an answer in JSON, without its first object about the library. Sets are listed
@@ -24,13 +35,8 @@ class Nft {
   Result<bool> exists(const std::string& get_command);
 
  private:
-  struct Free {
-    void operator()(nft_ctx* context) const;
-  };
-  explicit Nft(std::unique_ptr<nft_ctx, Free> context) : context_(std::move(context)) {}
-  Result<std::string> run_for_text(const std::string& commands, unsigned output_flags);
-  Result<JsonArray> list_as(const std::string& command, unsigned output_flags);
-  std::unique_ptr<nft_ctx, Free> context_;
+  Result<JsonArray> list_as(const std::string& command, NftForm form);
+  std::unique_ptr<NftBackend> backend_;
 };
 
 // The objects named `kind` ("chain", "rule", "counter") of a listing.

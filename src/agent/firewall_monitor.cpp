@@ -55,29 +55,24 @@ int on_message(const nlmsghdr* message, void* data) {
   return MNL_CB_OK;
 }
 
-}  // namespace
+struct Close {
+  void operator()(mnl_socket* socket) const { mnl_socket_close(socket); }
+};
 
-void FirewallMonitor::Close::operator()(mnl_socket* socket) const { mnl_socket_close(socket); }
-int FirewallMonitor::fd() const { return mnl_socket_get_fd(socket_.get()); }
+class NetlinkEvents final : public FirewallEvents {
+ public:
+  explicit NetlinkEvents(std::unique_ptr<mnl_socket, Close> socket) : socket_(std::move(socket)) {}
+  int fd() const override { return mnl_socket_get_fd(socket_.get()); }
+  Result<FirewallNews> drain() override;
 
-Result<FirewallMonitor> FirewallMonitor::open() {
-  std::unique_ptr<mnl_socket, Close> socket(
-      mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  int group = NFNLGRP_NFTABLES;
-  if (!socket || mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) != 0 ||
-      mnl_socket_setsockopt(socket.get(), NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0)
-    return fail(ErrorKind::internal, "FirewallEventsUnavailable",
-                std::string("The kernel's firewall events could not be opened: ") + std::strerror(errno) +
-                    ". Run the agent as root (CAP_NET_ADMIN).");
-  const int bytes = kReceiveBufferBytes;
-  // More than the system's limit takes CAP_NET_ADMIN; without it an overflow is noticed and answered.
-  if (setsockopt(mnl_socket_get_fd(socket.get()), SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes) != 0)
-    setsockopt(mnl_socket_get_fd(socket.get()), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
-  return FirewallMonitor(std::move(socket));
-}
+ private:
+  std::unique_ptr<mnl_socket, Close> socket_;
+  // A transaction's messages end with one of a new generation, perhaps in a later datagram.
+  bool batch_is_ours_ = false;
+};
 
-Result<FirewallMonitor::News> FirewallMonitor::drain() {
-  News news;
+Result<FirewallNews> NetlinkEvents::drain() {
+  FirewallNews news;
   Reading reading{&news, &batch_is_ours_};
   alignas(nlmsghdr) std::array<char, 64 * 1024> buffer{};
   while (true) {
@@ -97,6 +92,24 @@ Result<FirewallMonitor::News> FirewallMonitor::drain() {
     if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return news;
     return internal_error(std::string("reading firewall events: ") + std::strerror(errno));
   }
+}
+
+}  // namespace
+
+Result<FirewallMonitor> FirewallMonitor::open() {
+  std::unique_ptr<mnl_socket, Close> socket(
+      mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  int group = NFNLGRP_NFTABLES;
+  if (!socket || mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) != 0 ||
+      mnl_socket_setsockopt(socket.get(), NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0)
+    return fail(ErrorKind::internal, "FirewallEventsUnavailable",
+                std::string("The kernel's firewall events could not be opened: ") + std::strerror(errno) +
+                    ". Run the agent as root (CAP_NET_ADMIN).");
+  const int bytes = kReceiveBufferBytes;
+  // More than the system's limit takes CAP_NET_ADMIN; without it an overflow is noticed and answered.
+  if (setsockopt(mnl_socket_get_fd(socket.get()), SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes) != 0)
+    setsockopt(mnl_socket_get_fd(socket.get()), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+  return FirewallMonitor(std::make_unique<NetlinkEvents>(std::move(socket)));
 }
 
 }  // namespace merlon::agent

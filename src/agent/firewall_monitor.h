@@ -7,32 +7,34 @@
 
 #include "base/result.h"
 
-struct mnl_socket;
-
 namespace merlon::agent {
+
+struct FirewallNews {
+  bool table_removed = false;  // ours is gone, or was for a moment
+  unsigned our_commits = 0;    // transactions that touched our table
+  unsigned other_commits = 0;  // transactions that touched only others
+  bool missed = false;         // the kernel dropped messages: look for yourself
+};
+
+// Whoever hears: the kernel's netlink socket, or the simulator's model of it.
+class FirewallEvents {
+ public:
+  virtual ~FirewallEvents() = default;
+  virtual int fd() const = 0;
+  virtual Result<FirewallNews> drain() = 0;
+};
 
 class FirewallMonitor {
  public:
+  using News = FirewallNews;
   static Result<FirewallMonitor> open();
-  int fd() const;
-
-  struct News {
-    bool table_removed = false;  // ours is gone, or was for a moment
-    unsigned our_commits = 0;    // transactions that touched our table
-    unsigned other_commits = 0;  // transactions that touched only others
-    bool missed = false;         // the kernel dropped messages: look for yourself
-  };
+  explicit FirewallMonitor(std::unique_ptr<FirewallEvents> events) : events_(std::move(events)) {}
+  int fd() const { return events_->fd(); }
   // All that has come since, without waiting.
-  Result<News> drain();
+  Result<News> drain() { return events_->drain(); }
 
  private:
-  struct Close {
-    void operator()(mnl_socket* socket) const;
-  };
-  explicit FirewallMonitor(std::unique_ptr<mnl_socket, Close> socket) : socket_(std::move(socket)) {}
-  std::unique_ptr<mnl_socket, Close> socket_;
-  // A transaction's messages end with one of a new generation, perhaps in a later datagram.
-  bool batch_is_ours_ = false;
+  std::unique_ptr<FirewallEvents> events_;
 };
 
 }  // namespace merlon::agent

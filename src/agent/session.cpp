@@ -143,10 +143,20 @@ Session::Step Session::after_failure(const Error& error) {
 }
 
 Result<Session::Step> Session::step() {
+  const Asked asked = TRY(ask());
+  return hear(asked, exchange_.sync(asked.request));
+}
+
+Result<Session::Asked> Session::ask() {
   TRY(renew_when_due(false));
-  const SyncRequest request = TRY(next_request());
-  const Duration sent = clock_.boottime();
-  const auto answer = exchange_.sync(request);
+  Asked asked;
+  asked.request = TRY(next_request());
+  asked.sent = clock_.boottime();
+  return asked;
+}
+
+Result<Session::Step> Session::hear(const Asked& asked, const Result<SyncAnswer>& answer) {
+  const SyncRequest& request = asked.request;
   const Duration received = clock_.boottime();
   if (!answer) {
     if (answer.error().code == "CertificateExpired") TRY(renew_when_due(true));
@@ -161,7 +171,7 @@ Result<Session::Step> Session::step() {
   seen_ = sending_;
   own_.erase(own_.begin(), own_.begin() + static_cast<ptrdiff_t>(std::min(own_sending_, own_.size())));
   if (new_facts_) interfaces_ = interfaces_key(*std::exchange(new_facts_, std::nullopt));
-  server_time_.heard(answer->server_time, sent, received);
+  server_time_.heard(answer->server_time, asked.sent, received);
   if (answer->released) {
     TRY(tell("remove", {}));
     return Step{.removed = true};
@@ -174,7 +184,7 @@ Result<Session::Step> Session::step() {
   const auto needs_it = [](const machine::Opening& opening) { return opening.live_server; };
   if (needs_live_server() || (answer->state && std::any_of(answer->state->openings.begin(),
                                                            answer->state->openings.end(), needs_it)))
-    TRY(tell("heard", {{"sentMs", sent.count()}}));
+    TRY(tell("heard", {{"sentMs", asked.sent.count()}}));
   if (answer->state) {
     TRY(take_state(*answer->state));
   } else if (openings_ && ordered_by_ && *server_time_.at_most(Duration(0)) > *ordered_by_ + kBoundMoved) {

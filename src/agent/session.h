@@ -47,6 +47,15 @@ class Session {
   // One exchange. Fails only when the privileged half is gone.
   Result<Step> step();
 
+  // The two halves of a step, for whoever carries messages by itself: what to send now, and what follows from
+  // the answer, or from there being none.
+  struct Asked {
+    machine::SyncRequest request;
+    Duration sent{};
+  };
+  Result<Asked> ask();
+  Result<Step> hear(const Asked& asked, const Result<machine::SyncAnswer>& answer);
+
  private:
   Result<machine::SyncRequest> next_request();
   Result<void> take_state(const machine::DesiredState& state);

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "agent/facts.h"
 #include "agent/firewall_connections.h"
 #include "base/log.h"
 #include "base/time_text.h"
@@ -66,9 +65,14 @@ Result<ReleaseMark> ReleaseMark::from_json(const JsonObject& json) {
 }
 
 Result<std::unique_ptr<Warden>> Warden::start(StateFiles files, const Clock& clock, WardenSettings settings) {
-  Firewall firewall = TRY(Firewall::open(clock));
+  return start(std::move(files), clock, std::move(settings), TRY(Firewall::open(clock)),
+               std::make_unique<LinuxSurroundings>());
+}
+
+Result<std::unique_ptr<Warden>> Warden::start(StateFiles files, const Clock& clock, WardenSettings settings,
+                                              Firewall firewall, std::unique_ptr<Surroundings> surroundings) {
   std::unique_ptr<Warden> warden(
-      new Warden(std::move(files), clock, std::move(settings), std::move(firewall)));
+      new Warden(std::move(files), clock, std::move(settings), std::move(firewall), std::move(surroundings)));
   TRY(warden->load());
   return warden;
 }
@@ -110,6 +114,8 @@ Result<void> Warden::load() {
   if (released_) return {};
   const bool was_there = TRY(firewall_.table_exists());
   platform_ = platform();
+  // Before the kernel's timers are set: what is slept from here on is taken off them at the next tick.
+  slept_ = clock_.boottime() - surroundings_->running();
   TRY(firewall_.begin(rules_, platform_, book_.live()));
   end_expired();
   if (ran_in_this_boot && !was_there) note("table-lost", {{"whileStopped", true}});
@@ -120,10 +126,10 @@ Platform Warden::platform() const {
   Platform made;
   made.internal_interfaces = settings_.cap.internal_interfaces;
   made.uplinks = uplinks_;
-  for (const std::string& name : uplinks(policy_addresses(rules_)))
+  for (const std::string& name : surroundings_->uplinks(policy_addresses(rules_)))
     if (std::find(made.uplinks.begin(), made.uplinks.end(), name) == made.uplinks.end())
       made.uplinks.push_back(name);
-  made.resolvers = configured_resolvers();
+  made.resolvers = surroundings_->resolvers();
   made.contact = {server_addresses_, settings_.server_port, settings_.agent_uid};
   made.mark_mask = book_.mark_mask();
   return made;
@@ -267,9 +273,7 @@ void Warden::look_around() {
 
 // Kernel timers stop in suspend and CLOCK_BOOTTIME goes on: openings are shortened by what was slept.
 void Warden::notice_suspension() {
-  const auto running =
-      std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch());
-  const Duration slept = clock_.boottime() - running;
+  const Duration slept = clock_.boottime() - surroundings_->running();
   const bool resumed = slept_ && slept - *slept_ > kSuspendedAtLeast;
   slept_ = slept;
   if (!resumed || released_) return;

@@ -3,7 +3,6 @@
 // version order or the end of an opening forbid, whoever asks.
 #pragma once
 
-#include <chrono>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -13,6 +12,7 @@
 #include "agent/firewall.h"
 #include "agent/openings_book.h"
 #include "agent/state_files.h"
+#include "agent/surroundings.h"
 
 namespace merlon::agent {
 
@@ -51,6 +51,9 @@ class Warden {
  public:
   // Puts the kept rules and the openings of this boot into the kernel, unless the machine is released.
   static Result<std::unique_ptr<Warden>> start(StateFiles files, const Clock& clock, WardenSettings settings);
+  // On a kernel and a machine that the caller brings.
+  static Result<std::unique_ptr<Warden>> start(StateFiles files, const Clock& clock, WardenSettings settings,
+                                               Firewall firewall, std::unique_ptr<Surroundings> surroundings);
 
   // {"ask": name, ...} → {"answer": {...}} or {"error": {...}}; never fails.
   JsonObject answer(const JsonObject& request);
@@ -70,11 +73,13 @@ class Warden {
     machine::Version version;
     Duration until{};
   };
-  Warden(StateFiles files, const Clock& clock, WardenSettings settings, Firewall firewall)
+  Warden(StateFiles files, const Clock& clock, WardenSettings settings, Firewall firewall,
+         std::unique_ptr<Surroundings> surroundings)
       : files_(std::move(files)),
         clock_(clock),
         settings_(std::move(settings)),
-        firewall_(std::move(firewall)) {}
+        firewall_(std::move(firewall)),
+        surroundings_(std::move(surroundings)) {}
   Result<void> load();
 
   // The request table.
@@ -108,6 +113,7 @@ class Warden {
   const Clock& clock_;
   const WardenSettings settings_;
   Firewall firewall_;
+  std::unique_ptr<Surroundings> surroundings_;
   OpeningsBook book_;
   machine::DesiredState rules_;      // in the kernel, without openings
   machine::DesiredState confirmed_;  // the last that stays

@@ -121,5 +121,6 @@ std::vector<Command> jit_approval_commands();
 std::vector<Command> ledger_commands();
 std::vector<Command> state_commands();
 std::vector<Command> status_commands();
+std::vector<Command> simulate_commands();
 
 }  // namespace merlon::cli

@@ -27,8 +27,8 @@ struct AssemblyParameters {
   std::string state_dir;
   std::string domain;
   std::string root_key_path;
-  std::string store_url = "sqlite";        // or postgres://…
-  bool restoring = false;                  // a backup is being restored into the store: not yet to be served
+  std::string store_url = "sqlite";  // or postgres://…
+  bool restoring = false;            // a backup is being restored into the store: not yet to be served
   std::optional<resource::RateLimits> rate_limits{};  // none: nobody is throttled
   std::vector<std::string> own_audiences;  // Resource Manager audiences beside the origins asked for
 };
@@ -37,6 +37,10 @@ class Assembly {
  public:
   static Result<std::unique_ptr<Assembly>> make(const AssemblyParameters& parameters, const Clock& clock,
                                                 Random& random);
+  // The same over a store that the caller brings: the simulator's, which fails when it is told to.
+  static Result<std::unique_ptr<Assembly>> assemble(std::unique_ptr<store::ServerStore> store,
+                                                    const AssemblyParameters& parameters, const Clock& clock,
+                                                    Random& random);
   ~Assembly();
 
   // Any request of either plane that has passed the edge. Blocks on the store: runs on a worker.
@@ -58,9 +62,6 @@ class Assembly {
 
  private:
   Assembly() = default;
-  static Result<std::unique_ptr<Assembly>> assemble(std::unique_ptr<store::ServerStore> store,
-                                                    const AssemblyParameters& parameters, const Clock& clock,
-                                                    Random& random);
   void end_what_is_due();
 
   Settings settings_;

@@ -1,0 +1,31 @@
+// What the privileged half reads of the machine around it, beside the firewall: passed in, so that the
+// simulator can play the machine.
+#pragma once
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/ip.h"
+
+namespace merlon::agent {
+
+class Surroundings {
+ public:
+  virtual ~Surroundings() = default;
+  virtual std::vector<IpAddress> resolvers() const = 0;  // name servers that the machine is configured with
+  // Interfaces that carry a default route, or one of these addresses.
+  virtual std::set<std::string> uplinks(const std::vector<IpAddress>& addresses) const = 0;
+  virtual Duration running() const = 0;  // CLOCK_MONOTONIC: stands still in suspend, as kernel timers do
+};
+
+// This machine.
+class LinuxSurroundings final : public Surroundings {
+ public:
+  std::vector<IpAddress> resolvers() const override;
+  std::set<std::string> uplinks(const std::vector<IpAddress>& addresses) const override;
+  Duration running() const override;
+};
+
+}  // namespace merlon::agent

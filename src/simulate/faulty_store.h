@@ -1,0 +1,24 @@
+// The real store, which fails when the simulator says so: the server is killed before or after a commit, the
+// disk is full, a write is lost.
+#pragma once
+
+#include <memory>
+
+#include "store/server_store.h"
+
+namespace merlon::simulate {
+
+// Thrown through the server to whoever plays the process: it is dead from here on.
+struct ServerKilled {};
+
+struct StoreFaults {
+  bool dead = false;       // the process is gone; what still unwinds writes nothing
+  bool disk_full = false;  // as sqlite_writer.cpp has it: only urgent writes are taken
+  int kill_in = 0;  // counts down at each write before and after its commit; at 1 the process is killed
+  bool loses_writes = false;  // a bug, for the test that the simulator notices: acknowledged and not written
+};
+
+std::unique_ptr<store::ServerStore> make_faulty(std::unique_ptr<store::ServerStore> inner,
+                                                StoreFaults& faults);
+
+}  // namespace merlon::simulate

@@ -1,0 +1,182 @@
+// Many short histories; that a seed replays exactly; that the simulator can fail; and that the real nftables
+// does what its model does.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <iostream>
+
+#include "agent/test_packets.h"
+#include "base/log.h"
+#include "simulate/history.h"
+
+namespace merlon::simulate {
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+
+class SimulateTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    set_log_level(static_cast<LogLevel>(static_cast<int>(LogLevel::error) + 1));
+    auto made = ScratchDirectory::make();
+    ASSERT_TRUE(made) << made.error().message;
+    scratch = *std::move(made);
+    auto made_setting = make_setting(scratch->path() + "/setting");
+    ASSERT_TRUE(made_setting) << made_setting.error().message << made_setting.error().cause;
+    setting = std::make_unique<Setting>(*std::move(made_setting));
+  }
+  static void TearDownTestSuite() {
+    setting.reset();
+    scratch.reset();
+    set_log_level(LogLevel::info);
+  }
+  static constexpr unsigned kSteps = 40;
+  // Where to begin; another number looks at other histories: MERLON_SEED=5000 build/debug/simulate_test.
+  static uint64_t first_seed() {
+    const char* given = std::getenv("MERLON_SEED");
+    return given == nullptr ? 1000 : std::strtoull(given, nullptr, 10);
+  }
+  static bool is_long() { return std::getenv("MERLON_LONG") != nullptr; }
+
+  // The first history from `seed` in which an invariant breaks, of at most `most`.
+  std::optional<Outcome> first_failure(const Bugs& bugs, uint64_t seed, unsigned most) {
+    for (uint64_t i = seed; i < seed + most; ++i) {
+      Outcome outcome = player.play({.seed = i, .bugs = bugs}, 50);
+      if (outcome.violation) return outcome;
+    }
+    return std::nullopt;
+  }
+
+  static std::unique_ptr<ScratchDirectory> scratch;
+  static std::unique_ptr<Setting> setting;
+  Player player{*setting, scratch->path() + "/play"};
+};
+
+std::unique_ptr<ScratchDirectory> SimulateTest::scratch;
+std::unique_ptr<Setting> SimulateTest::setting;
+
+TEST_F(SimulateTest, EveryInvariantHoldsInEveryHistory) {
+  const unsigned most = is_long() ? 20'000 : 300;
+  const auto end = SteadyClock::now() + std::chrono::seconds(is_long() ? 240 : 8);
+  unsigned played = 0;
+  for (; played < most && SteadyClock::now() < end; ++played) {
+    const uint64_t seed = first_seed() + played;
+    const Outcome outcome = player.play({.seed = seed}, kSteps);
+    ASSERT_FALSE(outcome.violation) << text_of(outcome, kSteps);
+  }
+  RecordProperty("histories", static_cast<int>(played));
+  std::cout << played << " histories\n";
+  EXPECT_GE(played, 1U);
+}
+
+// Another process makes another setting: other keys, the same history.
+uint64_t hash_elsewhere(uint64_t seed, unsigned steps) {
+  std::array<int, 2> ends{};
+  EXPECT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    uint64_t hash = 0;
+    {
+      const auto scratch = ScratchDirectory::make();
+      const auto setting = scratch ? make_setting((*scratch)->path() + "/setting")
+                                   : Result<Setting>(std::unexpected(scratch.error()));
+      if (setting) hash = Player(*setting, (*scratch)->path() + "/play").play({.seed = seed}, steps).hash;
+    }
+    [[maybe_unused]] const ssize_t told = ::write(ends[1], &hash, sizeof hash);
+    ::_exit(0);
+  }
+  ::close(ends[1]);
+  uint64_t hash = 0;
+  EXPECT_EQ(::read(ends[0], &hash, sizeof hash), static_cast<ssize_t>(sizeof hash));
+  ::close(ends[0]);
+  int status = 0;
+  EXPECT_EQ(::waitpid(child, &status, 0), child);
+  return hash;
+}
+
+TEST_F(SimulateTest, ASeedReplaysExactlyHereAndInAnotherProcess) {
+  const uint64_t once = player.play({.seed = 3}, 25).hash;
+  EXPECT_EQ(player.play({.seed = 3}, 25).hash, once);
+  EXPECT_EQ(hash_elsewhere(3, 25), once);
+  EXPECT_NE(player.play({.seed = 4}, 1).hash, player.play({.seed = 5}, 1).hash);
+}
+
+TEST_F(SimulateTest, AKernelThatForgetsTimeoutsIsNoticed) {
+  const auto failure = first_failure({.kernel = KernelBug::forgets_timeouts}, 1, 60);
+  ASSERT_TRUE(failure);
+  EXPECT_TRUE(failure->violation->invariant.starts_with("1:")) << failure->violation->invariant;
+  EXPECT_FALSE(failure->last.empty());
+}
+
+TEST_F(SimulateTest, AKernelThatKeepsWhatIsTakenOutIsNoticed) {
+  const auto failure = first_failure({.kernel = KernelBug::keeps_elements}, 1, 60);
+  ASSERT_TRUE(failure);
+  EXPECT_TRUE(failure->violation->invariant.starts_with("1:")) << failure->violation->invariant;
+}
+
+TEST_F(SimulateTest, AStoreThatLosesAcknowledgedWritesIsNoticed) {
+  const auto failure = first_failure({.kernel = KernelBug::none, .store_loses_writes = true}, 1, 10);
+  ASSERT_TRUE(failure);
+}
+
+// ---- The same history on the real nftables, in real time, with real packets.
+
+class NamespaceKernel final : public RealKernel {
+ public:
+  NamespaceKernel() : nft_(agent::Nft::open().value()), cable_(peer_), began_(SteadyClock::now()) {}
+
+  Result<void> run(const std::string& commands) override { return nft_.run(commands); }
+
+  bool passes(const Packet& packet) override {
+    machine::Flow flow;
+    flow.protocol = packet.protocol == 6 ? machine::Protocol::tcp : machine::Protocol::udp;
+    flow.source = packet.source;
+    flow.destination = packet.destination;
+    flow.source_port = static_cast<uint16_t>(20'000 + sent_ % 40'000);  // a new flow each time
+    flow.destination_port = packet.destination_port;
+    // Sent behind it, and never dropped: once it is there, the other one is or never will be.
+    machine::Flow dhcp;
+    dhcp.protocol = machine::Protocol::udp;
+    dhcp.source = IpAddress::parse("10.1.0.254").value();
+    dhcp.destination = IpAddress::parse("10.1.0.4").value();
+    dhcp.source_port = 67;
+    dhcp.destination_port = 68;
+    const uint32_t mark = agent::testing::kFirstMark + static_cast<uint32_t>(++sent_);
+    const uint32_t last = agent::testing::kFirstMark + static_cast<uint32_t>(++sent_);
+    cable_.send(flow, mark);
+    cable_.send(dhcp, last);
+    const auto arrived = cable_.arrived({last}, 5000);
+    EXPECT_TRUE(arrived.inbound.contains(last));
+    return arrived.inbound.contains(mark);
+  }
+
+  Duration wait_until(Duration since_beginning) override {
+    const auto passed = [&] { return std::chrono::duration_cast<Duration>(SteadyClock::now() - began_); };
+    while (passed() < since_beginning) ::usleep(1000);
+    return passed() - since_beginning;
+  }
+
+ private:
+  agent::testing::Peer peer_;
+  agent::Nft nft_;
+  agent::testing::Cable cable_;
+  SteadyClock::time_point began_;
+  size_t sent_ = 0;
+};
+
+TEST_F(SimulateTest, TheRealNftablesDoesWhatItsModelDoes) {
+  const unsigned histories = is_long() ? 10 : 1;
+  for (unsigned i = 0; i < histories; ++i)
+    agent::testing::in_fresh_namespace([&] {
+      NamespaceKernel real;
+      const Outcome outcome = player.play({.seed = 500 + i, .machines = 1, .gentle = true}, 50, &real);
+      EXPECT_FALSE(outcome.violation) << text_of(outcome, 50);
+      EXPECT_GT(outcome.packets, 100U);
+    });
+}
+
+}  // namespace
+}  // namespace merlon::simulate

@@ -1,0 +1,199 @@
+// One history: a server, machines, clients, and whatever happens to them, on one true time. Everything that
+// is left to chance comes from the seed.
+#pragma once
+
+#include <algorithm>
+#include <queue>
+#include <set>
+
+#include "agent/http_exchange.h"
+#include "simulate/documents.h"
+#include "simulate/setting.h"
+#include "simulate/trace.h"
+
+namespace merlon::simulate {
+
+// An invariant that does not hold. Thrown to whoever runs the history.
+struct Violation {
+  std::string invariant;
+  std::string what;
+};
+
+// Wrong on purpose, for the test that the simulator notices.
+struct Bugs {
+  KernelBug kernel = KernelBug::none;
+  bool store_loses_writes = false;
+};
+
+struct WorldOptions {
+  uint64_t seed = 0;
+  size_t machines = 2;
+  bool gentle = false;  // nothing that a real kernel in real time could not follow: no suspend, short times
+  Bugs bugs{};
+  std::ostream* trace = nullptr;
+};
+
+// Hears of a replay on the real nftables.
+class RealKernel {
+ public:
+  virtual ~RealKernel() = default;
+  virtual Result<void> run(const std::string& commands) = 0;
+  virtual bool passes(const Packet& packet) = 0;
+  // Lets real time pass until it is at least as late as the history's; by how much it is later.
+  virtual Duration wait_until(Duration since_beginning) = 0;
+};
+
+class World {
+ public:
+  World(const Setting& setting, RuleCache& rules, std::string directory, const WorldOptions& options,
+        RealKernel* real = nullptr);
+  ~World();
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
+
+  void begin();  // copies the setting and starts everything
+  void step();   // one thing happens, and every invariant is checked
+  void end();    // everything is mended and given time: now it must agree
+  Trace& trace() { return trace_; }
+  unsigned requests() const { return requests_; }
+  unsigned packets() const { return packets_; }
+
+ private:
+  struct Event {
+    Timestamp at;
+    uint64_t order = 0;
+    std::function<void()> run;
+    bool operator>(const Event& other) const {
+      return std::pair(at, order) > std::pair(other.at, other.order);
+    }
+  };
+  struct Flight {  // a request of an agent that is on its way
+    agent::Session::Asked asked;
+    uint64_t id = 0;
+    Timestamp until;  // the server lets it wait until then
+    bool at_server = false;
+  };
+  // A client's copy of a security group.
+  struct Copy {
+    size_t machine = 0;
+    JsonObject document;
+    std::string etag;
+    std::vector<BaseRule> base;  // as it was then
+    std::set<GrantKey> grants;
+  };
+
+  // world_time.cpp
+  void advance(Duration by);
+  bool run_next(Timestamp end);
+  void follow_real_time();
+  void at(Duration from_now, std::function<void()> run);
+  Timestamp server_due();
+  void tick_server();
+  void tick_machine(size_t i);
+  void guard_agent(size_t i, const std::function<void()>& work);
+  void guard_server(const std::function<void()>& work);
+  void server_died();
+  void start_server();
+  void start_agent(size_t i);
+  void agent_died(size_t i);
+
+  // world_network.cpp
+  void send_sync(size_t i);
+  void reach_server(size_t i, uint64_t flight, bool again);
+  void answer_sync(size_t i, uint64_t flight, const net::Response& response, Timestamp answered);
+  void hear(size_t i, uint64_t flight, const Result<machine::SyncAnswer>& answer, Timestamp answered);
+  void fail_sync(size_t i, uint64_t flight, const std::string& code, Duration after);
+  Result<std::string> renew(size_t i);
+
+  // world_clients.cpp
+  void client_acts();
+  void initiate();
+  void revoke();
+  void put_policy();
+  void delete_policy();
+  void put_rule();
+  void delete_rule();
+  void copy_group();
+  void put_copy();
+  void set_mode();
+  void turn_role();
+  void remove_machine();
+  void enrol();
+  const Client& somebody();
+  bool may_write(const Client& client) const;
+  struct Expected {
+    std::vector<int> statuses;
+    std::function<void(Documents&)> effect;
+  };
+  // Carries a request out and holds its answer against what was to be expected. False when it was not done.
+  bool request(const Client& client, const std::string& method, const std::string& path,
+               const JsonObject& body, const std::string& what, const Expected& expected,
+               const std::string& if_match = {});
+
+  // world_faults.cpp
+  void fault();
+  void server_fault();
+  void machine_fault(size_t i);
+  void clock_fault();
+
+  // world_checks.cpp
+  void check();
+  void check_documents();
+  void check_desired(size_t i, const machine::Machine& machine);
+  void check_machine(size_t i, unsigned packets);
+  void check_packet(size_t i, const Packet& packet);
+  void check_real(size_t i, const Packet& packet, bool passes);
+  void check_ledger(bool whole);
+  void check_converged();
+  bool has_converged();
+  Packet random_packet(size_t i);
+  [[noreturn]] void violated(const std::string& invariant, const std::string& what);
+
+  void note(const std::string& what);
+  std::string clock_text() const;
+  SimMachine& machine(size_t i) { return *machines_[i]; }
+  bool awake(size_t i) { return !machine(i).clock().asleep(); }
+
+  const Setting& setting_;
+  const std::string directory_;
+  const WorldOptions options_;
+  RealKernel* real_;
+  Duration real_lag_{};  // the most so far
+  Timestamp now_ = kBeginning;
+  SeededRandom chance_, product_;
+  Trace trace_;
+  SimServer server_;
+  std::vector<std::unique_ptr<SimMachine>> machines_;
+  std::vector<std::unique_ptr<agent::Exchange>> channels_;
+  std::vector<std::string> names_;
+
+  std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
+  uint64_t order_ = 0;
+  uint64_t flights_ = 0;
+  Timestamp server_ticked_ = kBeginning;
+  bool server_wake_ = false;
+  std::vector<std::optional<Flight>> flight_;
+  std::vector<std::optional<Timestamp>> ask_at_, tick_at_;
+  std::vector<std::vector<std::function<void()>>> on_waking_;
+  std::vector<std::string> old_answer_;
+  Duration stride_{};  // in a long time: how far apart polls and ticks are played; zero = each
+  bool calm_ = false;  // at the end: no more faults
+
+  Documents documents_;
+  std::optional<Documents> instead_;  // what may be there after a kill, too
+  std::map<GrantKey, std::string> grant_ids_;
+  std::map<std::string, Timestamp> truly_until_;  // by grant: the true time at which it ends at the latest
+  std::vector<std::string> past_grants_;
+  std::map<std::string, std::pair<machine::Version, std::string>> desired_;  // by machine id
+  Timestamp server_time_seen_{};
+  bool clock_stepped_back_ = false, clock_stepped_ = false;
+  std::vector<Copy> copies_;
+  std::optional<uint64_t> checked_commits_;  // of this server process, at the last look at its documents
+  std::set<std::string> acknowledged_;       // request ids of writes
+  std::vector<ledger::SignedHead> heads_;
+  std::string ledger_key_;
+  std::vector<std::string> secrets_;
+  unsigned steps_ = 0, requests_ = 0, packets_ = 0;
+};
+
+}  // namespace merlon::simulate

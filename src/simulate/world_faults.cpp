@@ -1,0 +1,177 @@
+// What goes wrong: processes die, machines sleep and start, clocks are set, somebody flushes the rules, disks
+// fill.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/time_text.h"
+#include "simulate/world.h"
+
+namespace merlon::simulate {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+}  // namespace
+
+void World::server_fault() {
+  if (!server_.is_up()) return;
+  switch (chance_.below(4)) {
+    case 0:
+      server_.faults().kill_in = static_cast<int>(1 + chance_.below(8));
+      return note("the server is going to die at a write");
+    case 1:
+      return server_died();
+    case 2:
+      server_.stop();
+      note("the server stops");
+      return at(chance_.between(seconds(1), seconds(30)), [this] { start_server(); });
+    default:
+      server_.faults().disk_full = !server_.faults().disk_full;
+      return note(server_.faults().disk_full ? "the server's disk is full" : "the server's disk has room");
+  }
+}
+
+void World::clock_fault() {
+  const std::vector<Duration> steps = {Duration(700), seconds(30), minutes(10), hours(1), hours(24)};
+  const Duration by = chance_.pick(steps);
+  const bool back = chance_.chance(500);
+  if (chance_.chance(300)) {
+    SimMachine& m = machine(chance_.below(machines_.size()));
+    m.clock().step_wall(back ? -by : by);
+    return note(fmt::format("{}: its wall clock steps {} {}", m.name(), back ? "back" : "ahead",
+                            to_human_duration(by)));
+  }
+  clock_stepped_ = true;
+  if (server_.clock().wrong_by() != Duration(0) && chance_.chance(500)) {
+    clock_stepped_back_ |= server_.clock().wrong_by() > Duration(0);
+    server_.clock().set_right();
+    return note("the server's clock is set right");
+  }
+  clock_stepped_back_ |= back;
+  server_.clock().step_wall(back ? -by : by);
+  note(fmt::format("the server's clock steps {} {}", back ? "back" : "ahead", to_human_duration(by)));
+}
+
+void World::machine_fault(size_t i) {
+  SimMachine& m = machine(i);
+  switch (chance_.below(options_.gentle ? 5 : 8)) {
+    case 0:
+      m.cut = !m.cut;
+      return note(m.name() + (m.cut ? " is cut off" : " is connected again"));
+    case 1:
+      if (m.agent_runs()) m.kill_in(static_cast<int>(1 + chance_.below(12)));
+      return note(m.name() + ": the agent is going to die at a change of the kernel");
+    case 2:
+      if (m.agent_runs()) agent_died(i);
+      return;
+    case 3:
+      m.flush_ruleset();
+      note(m.name() + ": somebody flushes the ruleset");
+      // The kernel tells the agent, which runs at once.
+      if (m.agent_runs() && awake(i)) tick_machine(i);
+      return;
+    case 4:
+      if (!m.enrolled || !awake(i)) return;
+      if (m.released) {
+        m.protect_again();
+      } else if (chance_.chance(300)) {
+        m.release();
+      }
+      note(m.name() + (m.released ? ": is released by its administrator" : ": is protected"));
+      if (m.agent_runs()) tick_machine(i);
+      return;
+    case 5:
+      if (!m.enrolled || m.clock().asleep()) return;
+      m.kill_agent();
+      flight_[i].reset();
+      ask_at_[i].reset();
+      tick_at_[i].reset();
+      m.reboot();
+      note(m.name() + ": starts anew");
+      return at(chance_.between(seconds(20), minutes(2)), [this, i] { start_agent(i); });
+    default: {
+      if (m.clock().asleep()) return;
+      m.suspend();
+      const Duration sleeps =
+          chance_.between(seconds(1), chance_.chance(300) ? Duration(hours(5)) : minutes(10));
+      note(fmt::format("{}: sleeps for {}", m.name(), to_human_duration(sleeps)));
+      return at(sleeps, [this, i] {
+        machine(i).resume();
+        note(names_[i] + ": wakes");
+        if (machine(i).agent_runs()) tick_machine(i);
+        for (const auto& late : std::exchange(on_waking_[i], {})) late();
+      });
+    }
+  }
+}
+
+void World::fault() {
+  const size_t roll = chance_.below(10);
+  if (roll < 3) return server_fault();
+  if (roll < 4 && !options_.gentle) return clock_fault();
+  machine_fault(chance_.below(machines_.size()));
+}
+
+void World::step() {
+  ++steps_;
+  const size_t roll = chance_.below(100);
+  if (roll < 50) {
+    client_acts();
+  } else if (roll < 60) {
+    fault();
+  } else if (options_.gentle) {
+    advance(chance_.between(Duration(1), Duration(700)));
+  } else if (roll < 70) {
+    // To one side or the other of a deadline: the most likely place for a mistake of one.
+    Duration to_deadline = seconds(1);
+    if (server_.is_up() && !documents_.grants.empty())
+      to_deadline = documents_.grants.begin()->second - server_.time();
+    to_deadline += chance_.pick(
+        std::vector<Duration>{Duration(-51), Duration(-1), Duration(0), Duration(1), Duration(40)});
+    advance(std::clamp(to_deadline, Duration(1), Duration(hours(3))));
+  } else if (roll < 90) {
+    advance(chance_.between(Duration(1), seconds(20)));
+  } else if (roll < 97) {
+    advance(chance_.between(seconds(1), minutes(5)));
+  } else if (roll < 99) {
+    advance(chance_.between(minutes(1), hours(4)));
+  } else {
+    advance(chance_.between(hours(1), hours(24 * 20)));
+  }
+  advance(Duration(static_cast<int64_t>(chance_.below(30))));
+  check();
+}
+
+void World::end() {
+  calm_ = true;
+  note("everything is mended");
+  server_.faults().disk_full = false;
+  server_.faults().kill_in = 0;
+  for (size_t i = 0; i < machines_.size(); ++i) {
+    machine(i).cut = false;
+    machine(i).kill_in(0);
+    if (machine(i).clock().asleep()) {
+      machine(i).resume();
+      if (machine(i).agent_runs()) tick_machine(i);
+      for (const auto& late : std::exchange(on_waking_[i], {})) late();
+    }
+  }
+  start_server();
+  server_.faults().kill_in = 0;
+  for (size_t i = 0; i < machines_.size(); ++i) start_agent(i);
+  advance(minutes(options_.gentle ? 0 : 2) + seconds(options_.gentle ? 3 : 0));
+  if (!has_converged()) {  // something ran out just now, or a certificate that could not be renewed: ten
+                           // minutes
+    advance(minutes(15));
+    advance(minutes(1));
+  }
+  for (int i = 0; i < 3 && !has_converged(); ++i) advance(seconds(2));
+  check();
+  check_converged();
+  check_ledger(true);
+}
+
+}  // namespace merlon::simulate

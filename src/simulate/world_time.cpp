@@ -1,0 +1,276 @@
+// Time passes: what is due happens, in order; processes die and start.
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "crypto/x509.h"
+#include "simulate/world.h"
+
+namespace merlon::simulate {
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::hours;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+constexpr Duration kFine = seconds(40);  // beyond this not every poll and tick is played
+constexpr int kStrides = 6;
+constexpr Duration kServerTick{200};
+constexpr Duration kMarkEvery = minutes(1);
+constexpr Timestamp kNever = Timestamp::max();
+
+class RenewOnly final : public agent::Exchange {
+ public:
+  explicit RenewOnly(std::function<Result<std::string>()> renew, std::function<std::string()> certificate)
+      : renew_(std::move(renew)), certificate_(std::move(certificate)) {}
+  Result<machine::SyncAnswer> sync(const machine::SyncRequest&) override {
+    return fail(ErrorKind::internal, "NotUsed", "The simulated network carries these by itself.");
+  }
+  Result<std::string> renew() override { return renew_(); }
+  Timestamp renew_after() const override {
+    const auto facts = crypto::read_certificate(certificate_());
+    if (!facts) return Timestamp::max();
+    return facts->not_before + (facts->not_after - facts->not_before) / 2;
+  }
+
+ private:
+  std::function<Result<std::string>()> renew_;
+  std::function<std::string()> certificate_;
+};
+
+}  // namespace
+
+World::World(const Setting& setting, RuleCache& rules, std::string directory, const WorldOptions& options,
+             RealKernel* real)
+    : setting_(setting),
+      directory_(std::move(directory)),
+      options_(options),
+      real_(real),
+      chance_(options.seed),
+      product_(options.seed ^ 0x5eedU),
+      trace_(options.trace),
+      server_(directory_ + "/server", now_, product_) {
+  for (size_t i = 0; i < options.machines; ++i) {
+    SimMachine::Place place = setting.machines[i];
+    place.directory = directory_ + "/" + place.name;
+    names_.push_back(place.name);
+    machines_.push_back(std::make_unique<SimMachine>(place, now_, product_, rules));
+    machines_[i]->kernel().have(options.bugs.kernel);
+    machines_[i]->certificate = setting.certificates[i];
+    machines_[i]->enrolled = true;
+    channels_.push_back(std::make_unique<RenewOnly>([this, i] { return renew(i); },
+                                                    [this, i] { return machine(i).certificate; }));
+    if (real != nullptr)
+      machines_[i]->mirror([this](const std::string& commands, bool accepted) {
+        const auto done = real_->run(commands);
+        if (done.has_value() != accepted)
+          violated("the model of the kernel", "nftables " + std::string(done ? "took" : "refused") +
+                                                  " what the model did not: " + commands +
+                                                  (done ? "" : done.error().message + done.error().cause));
+      });
+  }
+  flight_.resize(options.machines);
+  ask_at_.resize(options.machines);
+  tick_at_.resize(options.machines);
+  on_waking_.resize(options.machines);
+  old_answer_.resize(options.machines);
+}
+
+World::~World() = default;
+
+void World::begin() {
+  fs::create_directories(directory_ + "/server");
+  fs::permissions(directory_ + "/server", fs::perms::owner_all);
+  for (const auto& entry : fs::directory_iterator(setting_.directory + "/server")) {
+    const std::string name = entry.path().filename().string();
+    if (name == "reserve") {
+      fs::create_hard_link(entry.path(), directory_ + "/server/" + name);
+    } else if (name != "lock") {
+      fs::copy_file(entry.path(), directory_ + "/server/" + name);
+    }
+  }
+  for (const std::string& name : names_) {
+    fs::copy(setting_.directory + "/" + name, directory_ + "/" + name);
+    fs::permissions(directory_ + "/" + name, fs::perms::owner_all);
+  }
+  secrets_ = {setting_.owner.secret, setting_.op.secret, setting_.stranger.secret};
+  start_server();
+  const auto seen = observe(server_, names_, setting_.group, setting_.op.object_id);
+  if (!seen) violated("the set-up", seen.error().message + seen.error().cause);
+  documents_ = seen->documents;
+  ledger_key_ = server_.assembly().core().ledger.public_key_pem();
+  server_.faults().loses_writes = options_.bugs.store_loses_writes;
+  for (size_t i = 0; i < machines_.size(); ++i) start_agent(i);
+  advance(seconds(2));
+  check();
+}
+
+std::string World::clock_text() const {
+  const Duration since = now_ - kBeginning;
+  const auto ms = since.count();
+  return fmt::format("{:02}:{:02}:{:02}.{:03}", ms / 3'600'000, ms / 60'000 % 60, ms / 1000 % 60, ms % 1000);
+}
+
+void World::note(const std::string& what) {
+  trace_.line(fmt::format("{} {} {}", steps_, clock_text(), what));
+}
+
+void World::at(Duration from_now, std::function<void()> run) {
+  events_.push({now_ + from_now, ++order_, std::move(run)});
+}
+
+// ---- Processes.
+
+void World::guard_server(const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const ServerKilled&) {
+    server_died();
+  }
+}
+
+void World::server_died() {
+  server_.kill();
+  note("the server is killed");
+  for (size_t i = 0; i < machines_.size(); ++i)
+    if (flight_[i] && flight_[i]->at_server) fail_sync(i, flight_[i]->id, "ConnectionLost", Duration(5));
+  at(chance_.between(Duration(500), chance_.chance(200) ? Duration(hours(2)) : Duration(seconds(40))),
+     [this] { start_server(); });
+}
+
+void World::start_server() {
+  if (server_.is_up()) return;
+  if (const auto started = server_.start(); !started)
+    violated("4: the server starts after whatever happened to it",
+             started.error().message + started.error().cause);
+  server_.assembly().machines().on_wake([this] { server_wake_ = true; });
+  server_.faults().loses_writes = options_.bugs.store_loses_writes && steps_ > 0;
+  server_ticked_ = now_;
+  checked_commits_.reset();
+  documents_.expire(server_.time());
+  if (instead_) instead_->expire(server_.time());
+  note("the server serves");
+  if (!documents_.machines.empty()) check_documents();  // nobody has asked for anything before the beginning
+}
+
+void World::guard_agent(size_t i, const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const AgentKilled&) {
+    agent_died(i);
+  }
+}
+
+void World::agent_died(size_t i) {
+  machine(i).kill_agent();
+  flight_[i].reset();
+  ask_at_[i].reset();
+  tick_at_[i].reset();
+  note(names_[i] + ": the agent is killed");
+  at(chance_.between(seconds(1), chance_.chance(200) ? Duration(hours(2)) : Duration(minutes(1))),
+     [this, i] { start_agent(i); });
+}
+
+void World::start_agent(size_t i) {
+  SimMachine& m = machine(i);
+  if (m.agent_runs() || !m.enrolled) return;
+  if (!awake(i)) {
+    on_waking_[i].push_back([this, i] { start_agent(i); });
+    return;
+  }
+  guard_agent(i, [&] {
+    if (const auto started = m.start_agent(*channels_[i]); !started)
+      violated("7: the agent starts after whatever happened to it",
+               started.error().message + started.error().cause);
+    note(names_[i] + ": the agent runs");
+    tick_at_[i] = now_;
+    ask_at_[i] = now_ + Duration(1);
+  });
+  check_machine(i, 4);
+}
+
+// ---- What is due.
+
+Timestamp World::server_due() {
+  if (!server_.is_up()) return kNever;
+  if (server_wake_) return now_;
+  Timestamp due = server_ticked_ + std::max(kMarkEvery, stride_);
+  const Duration ahead = server_.time() - now_;
+  for (const auto& [key, deadline] : documents_.grants) due = std::min(due, deadline - ahead);
+  for (const auto& flight : flight_)
+    if (flight && flight->at_server && flight->asked.request.wait_ms > 0) due = std::min(due, flight->until);
+  return std::max(due, server_ticked_ + kServerTick);
+}
+
+void World::tick_server() {
+  server_wake_ = false;
+  server_ticked_ = now_;
+  guard_server([&] {
+    server_.tick();
+    documents_.expire(server_.time());
+    if (instead_) instead_->expire(server_.time());
+  });
+}
+
+void World::tick_machine(size_t i) {
+  SimMachine& m = machine(i);
+  guard_agent(i, [&] {
+    m.tick();
+    tick_at_[i] = now_ + std::max({stride_, Duration(1), m.until_tick()});
+  });
+  if (m.is_overdue())
+    violated("8: changes are confirmed by contact or taken back", names_[i] + " keeps an unconfirmed change");
+  check_machine(i, 1);
+}
+
+bool World::run_next(Timestamp end) {
+  Timestamp next = server_due();
+  int who = -1;  // the server; then machines' ticks, machines' questions, events
+  const auto consider = [&](Timestamp due, int candidate) {
+    if (due < next) {
+      next = due;
+      who = candidate;
+    }
+  };
+  const int count = static_cast<int>(machines_.size());
+  for (int i = 0; i < count; ++i) {
+    if (!machine(i).agent_runs() || !awake(i)) continue;
+    if (tick_at_[i]) consider(*tick_at_[i], i);
+    if (ask_at_[i] && !flight_[i]) consider(*ask_at_[i], count + i);
+  }
+  if (!events_.empty()) consider(events_.top().at, 2 * count);
+  if (next > end) return false;
+  now_ = std::max(now_, next);
+  if (who < 0) {
+    tick_server();
+  } else if (who < count) {
+    tick_machine(static_cast<size_t>(who));
+  } else if (who < 2 * count) {
+    send_sync(static_cast<size_t>(who - count));
+  } else {
+    const auto run = events_.top().run;
+    events_.pop();
+    run();
+  }
+  return true;
+}
+
+void World::advance(Duration by) {
+  const Timestamp end = now_ + by;
+  const Timestamp fine_until = now_ + kFine;
+  const Duration stride = std::max(Duration(minutes(1)), by / kStrides);
+  do {
+    stride_ = now_ > fine_until ? stride : Duration(0);
+    follow_real_time();
+  } while (run_next(end));
+  stride_ = {};
+  now_ = end;
+  follow_real_time();
+}
+
+void World::follow_real_time() {
+  if (real_ != nullptr) real_lag_ = std::max(real_lag_, real_->wait_until(now_ - kBeginning));
+}
+
+}  // namespace merlon::simulate
