@@ -95,7 +95,7 @@ class NetworkFixture : public testing::Test {
     ledger_ = must(ledger::Ledger::open(*store_, *seal_, clock_, random_, tenant_));
     directory_ = std::make_unique<identity::Directory>(tenant_, clock_, random_);
     issuer_ = must(identity::Issuer::open(*store_, *seal_, clock_, random_, issuer_parameters()));
-    access_ = std::make_unique<access::Access>(*directory_, clock_);
+    access_ = std::make_unique<access::Access>(*directory_, clock_, random_);
     core_.reset(new resource::Core{.store = *store_,
                                    .seal = *seal_,
                                    .ledger = *ledger_,
