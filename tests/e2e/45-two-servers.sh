@@ -7,6 +7,7 @@
 . "$(dirname "$0")/postgres.sh"
 start_postgres
 make_network
+busy=${MERLON_PATIENCE:-1} # an opening must outlive its own beginning on a busy machine too
 declare -A port_of=([a]=8443 [b]=8444) pid_of=()
 mkdir -p "$state"
 
@@ -102,7 +103,7 @@ for round in 1 2 3; do
   merlon jit revoke "$opening" >/dev/null
   wait_for 5 "and closes" not can_connect alice
 done
-((slowest <= 1000 * ${MERLON_PATIENCE:-1})) || fail "the agent at b heard of it after $slowest ms"
+((slowest <= 1000 * busy)) || fail "the agent at b heard of it after $slowest ms"
 ok "the agent at b hears of what is done at a: $slowest ms at the most"
 
 # -- both write at once
@@ -128,8 +129,8 @@ wait_for 60 "b has written" enough b 20
 
 # -- one is killed in the middle of it; an opening runs out meanwhile
 version=2020-01-01
-initiate 10 "${address4[alice]}"
-is_status "an opening of 10 s" 202
+initiate $((10 * busy)) "${address4[alice]}"
+is_status "a short opening" 202
 wait_for 5 "it is open" can_connect alice
 kill_dead "${pid_of[a]}"
 wait "$writer_a" 2>/dev/null || true
@@ -147,8 +148,8 @@ ok "what was due was ended by b"
 launch a
 wait_for 60 "a is back" answers a
 version=2020-01-01
-initiate 15 "${address4[alice]}"
-is_status "an opening of 15 s, at a" 202
+initiate $((15 * busy)) "${address4[alice]}"
+is_status "a short opening, at a" 202
 wait_for 5 "it is open" can_connect alice
 
 # -- and the other way round
