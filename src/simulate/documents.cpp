@@ -81,7 +81,7 @@ Result<void> observe_policy(SimServer& server, store::Reader& reader, const std:
 
 Result<void> observe_grants(SimServer& server, store::Reader& reader, const std::vector<std::string>& names,
                             Observed& seen) {
-  for (const grant::Grant& grant : TRY(server.assembly().grants().active(reader, jit::kGrantKind))) {
+  for (const grant::Grant& grant : TRY(server.assembly().grants().active(reader, jit::kOpeningKind))) {
     const jit::PortGrant port = TRY(jit::PortGrant::from_json(grant.data));
     const auto vm = TRY(resource::ResourceId::parse(port.vm_id));
     for (size_t i = 0; i < names.size(); ++i)
