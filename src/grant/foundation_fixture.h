@@ -52,7 +52,7 @@ class Foundation {
     ledger_ = must(ledger::Ledger::open(*store_, *seal_, clock_, random, tenant()));
     directory_ = std::make_unique<identity::Directory>(tenant(), clock_, random);
     issuer_ = must(identity::Issuer::open(*store_, *seal_, clock_, random, issuer_parameters()));
-    access_ = std::make_unique<access::Access>(*directory_, clock_);
+    access_ = std::make_unique<access::Access>(*directory_, clock_, random);
     core_.reset(new resource::Core{.store = *store_,
                                    .seal = *seal_,
                                    .ledger = *ledger_,
