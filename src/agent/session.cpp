@@ -148,6 +148,10 @@ Result<Session::Step> Session::step() {
   const Duration sent = clock_.boottime();
   const auto answer = exchange_.sync(request);
   const Duration received = clock_.boottime();
+  if (!answer && answer.error().code == "RequestStopped") {
+    contact_due_ = true;  // something has happened here
+    return Step{};
+  }
   if (!answer) {
     if (answer.error().code == "CertificateExpired") TRY(renew_when_due(true));
     return after_failure(answer.error());
