@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <fstream>
 #include <map>
 #include <memory>
@@ -196,6 +197,17 @@ std::vector<IpAddress> resolvers_of(std::string_view resolv_conf) {
 }
 
 std::vector<IpAddress> configured_resolvers() { return resolvers_of(content_of("/etc/resolv.conf")); }
+
+std::pair<int64_t, int64_t> tracked_connections() {
+  const auto number = [](const char* path) {
+    const std::string text = first_line(path);
+    int64_t value = 0;
+    std::from_chars(text.data(), text.data() + text.size(), value);
+    return value;
+  };
+  return {number("/proc/sys/net/netfilter/nf_conntrack_count"),
+          number("/proc/sys/net/netfilter/nf_conntrack_max")};
+}
 
 std::set<std::string> uplinks(const std::vector<IpAddress>& addresses) {
   std::set<std::string> names = default_route_interfaces();

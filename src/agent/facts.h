@@ -4,6 +4,7 @@
 
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "machine/messages.h"
@@ -15,6 +16,8 @@ machine::MachineFacts collect_facts();
 // The name servers of a resolv.conf(5), zones of link-local addresses cut off.
 std::vector<IpAddress> resolvers_of(std::string_view resolv_conf);
 std::vector<IpAddress> configured_resolvers();
+// How many connections the kernel tracks, and how many it can; zeros where it tracks none.
+std::pair<int64_t, int64_t> tracked_connections();
 // Interfaces that carry a default route, or one of these addresses: outside whatever their names say.
 std::set<std::string> uplinks(const std::vector<IpAddress>& addresses);
 

@@ -151,6 +151,7 @@ void Firewall::forget() {
   state_.reset();
   openings_.clear();
   in_kernel_ = {};
+  known_.clear();
   sets_.clear();
 }
 
@@ -170,7 +171,8 @@ Result<void> Firewall::recreate() {
   pending_ = {};
   // Taking away what is left first also takes away what somebody added: elements that we did not open.
   const auto done = commit(fmt::format("add table {0}\ndelete table {0}\n", kTable) + base_text() +
-                           rules_text(*state_, platform_, sets, {}) + door_changes_text({}, live));
+                           rules_text(*state_, platform_, sets, {}) + door_changes_text({}, live) +
+                           known_sessions_text(known_, known_until_ - begun - kCommitMargin));
   if (!done) {
     pending_.table_removed = true;  // still to be repaired
     return done;

@@ -11,6 +11,7 @@
 #include "agent/firewall_compile.h"
 #include "agent/firewall_kernel.h"
 #include "agent/firewall_monitor.h"
+#include "agent/firewall_sockets.h"
 #include "base/clock.h"
 
 namespace merlon::agent {
@@ -41,6 +42,9 @@ class Firewall {
   // Takes elements out that the kernel should have, and reasserts the others from their deadlines: after a
   // suspend, which stops the kernel's timers.
   Result<void> reassert_openings();
+  // Sessions that go on although nobody has seen them begin: for as long as a silent one may stay silent, or
+  // less when there are too many. Answers how many it took.
+  Result<size_t> keep_sessions(std::vector<ConnectedSocket> sessions);
   // Takes the table away: the machine is as open as without Merlon.
   Result<void> remove();
   // The table is not ours to keep any more: nothing is repaired or opened until begin().
@@ -63,6 +67,10 @@ class Firewall {
   // Other base chains that may drop what we accept: "inet filter input (policy drop)".
   Result<std::vector<std::string>> blockers();
   Result<WouldDrop> would_drop();
+  // Base chains of others that may take packets out of connection tracking: "ip raw PREROUTING".
+  Result<std::vector<std::string>> untracked_by();
+  // Packets, in audit mode, with a connection mark in our bits that we have not set.
+  Result<int64_t> foreign_marks();
 
  private:
   Result<void> recreate();
@@ -91,10 +99,14 @@ class Firewall {
   Doors in_kernel_;
   Duration slack_{};           // beyond kCommitMargin: transactions of late have taken that long
   std::set<OpeningSet> sets_;  // created in the table; they stay until the table is made anew
+  std::vector<ConnectedSocket> known_;
+  Duration known_until_{};
   FirewallMonitor::News pending_;
   WouldDrop counted_;
   std::map<std::string, int64_t> counted_flows_;
 };
+
+std::string known_sessions_text(const std::vector<ConnectedSocket>& sessions, Duration remaining);
 
 // Which of the base chains in a `list chains` may stop a packet that we let through.
 struct OtherChain {

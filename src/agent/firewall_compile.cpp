@@ -139,6 +139,14 @@ void add_platform(Text& text, const Side& side, const Platform& platform) {
     text.rule(side.base, "ip6 saddr fe80::/10 udp sport 546 udp dport 547 accept");
     add_own_traffic(text, platform);
   }
+  // Sessions that are older than enforcement; where tracking is not loose they stay "invalid".
+  for (const int family : {4, 6})
+    text.rule(
+        side.base,
+        fmt::format("ct state new,invalid tcp flags & (syn | rst) == 0 {0} {1} . tcp {3} . {0} {2} . tcp "
+                    "{4} @known{5} accept",
+                    family == 4 ? "ip" : "ip6", side.local, side.peer, side.inbound ? "dport" : "sport",
+                    side.inbound ? "sport" : "dport", family));
   // Loose tracking takes a segment from the middle of a forgotten or cut connection for a new flow, and the
   // session would live on. A new flow begins with a bare SYN.
   text.rule(side.base,
@@ -214,9 +222,14 @@ std::string base_text() {
   Text text;
   text.append(fmt::format("add table {}\n", kTable));
   for (const std::string_view name :
-       {"dropped_in", "dropped_out", "would_in", "would_out", "cut_in", "cut_out"})
+       {"dropped_in", "dropped_out", "would_in", "would_out", "cut_in", "cut_out", "foreign_marks"})
     text.line("add counter", name);
   text.line("add set", "live { type mark; flags timeout; timeout 1s; }");
+  for (const int family : {4, 6})
+    text.line("add set",
+              fmt::format("known{0} {{ type ipv{0}_addr . inet_service . ipv{0}_addr . inet_service; "
+                          "flags timeout; timeout 1s; }}",
+                          family));
   for (const std::string_view word : {"in", "out"})
     for (const int family : {4, 6})
       // Bounded: a port scan from many addresses fills it and no more.
@@ -250,6 +263,9 @@ std::string rules_text(const DesiredState& state, const Platform& platform,
   for (const std::string& chain : stale) text.line("delete chain", chain);
   for (const std::string& chain : chain_names(state)) text.line("add chain", chain);
   for (const Side& side : {kInbound, kOutbound}) {
+    if (side.inbound && state.mode == Mode::audit && platform.mark_mask == 0 && platform.reserved_marks != 0)
+      text.rule(side.base,
+                fmt::format("ct mark & {:#010x} != 0 counter name foreign_marks", platform.reserved_marks));
     add_platform(text, side, platform);
     if (side.inbound) text.rule(side.base, "jump openings");
     add_selection(text, side, state);

@@ -33,6 +33,7 @@ struct Platform {
   Contact contact;
   // The bits of connection marks that are ours; 0 = no opening of this boot has given one.
   uint32_t mark_mask = 0;
+  uint32_t reserved_marks = 0;  // the bits that are to be ours: audit mode looks whether others use them
   bool operator==(const Platform&) const = default;
 };
 

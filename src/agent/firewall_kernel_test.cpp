@@ -203,6 +203,27 @@ TEST(FirewallKernel, PrefixesAndHostsMayOverlap) {
   });
 }
 
+TEST(FirewallKernel, TenThousandOpeningsAreThereInSeconds) {
+  in_fresh_namespace([] {
+    Machine machine;
+    must(machine.firewall.begin(web_machine(), {}, {}));
+    std::vector<LiveOpening> many;
+    const Duration start = machine.now();
+    for (unsigned i = 0; i < 10'000; ++i) {
+      LiveOpening one = opening("192.0.2.7", start + seconds(600));
+      one.source = IpPrefix(IpAddress::from_v4(0x0a090000U + i));
+      many.push_back(std::move(one));
+    }
+    must(machine.firewall.set_openings(many));
+    // With sanitizers and a busy machine; unloaded it is well under a second.
+    EXPECT_LT(machine.now() - start, seconds(60));
+    RecordProperty("milliseconds", std::to_string((machine.now() - start).count()));
+    EXPECT_TRUE(machine.passes(tcp("10.9.0.1", "10.1.0.4", 22)));
+    EXPECT_TRUE(machine.passes(tcp("10.9.39.15", "10.1.0.4", 22)));
+    EXPECT_FALSE(machine.passes(tcp("10.9.39.16", "10.1.0.4", 22)));
+  });
+}
+
 TEST(FirewallKernel, AChangeOfRulesLeavesOpeningsAsTheyAre) {
   in_fresh_namespace([] {
     Machine machine;

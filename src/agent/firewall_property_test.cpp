@@ -22,6 +22,7 @@ using machine::PortRange;
 
 constexpr int kRuleSets = 250;
 constexpr int kFlowsEach = 48;
+constexpr uint32_t kMarks = 0xff00ff00;
 
 IpAddress address(std::string_view text) { return IpAddress::parse(text).value(); }
 IpPrefix prefix(std::string_view text) { return IpPrefix::parse(text).value(); }
@@ -147,6 +148,7 @@ class Maker {
     made.destination = address(v4 ? pick<const char*>({"10.1.0.4", "10.1.0.5", "10.1.0.6"})
                                   : pick<const char*>({"fd00:1::4", "fd00:1::5"}));
     made.port = pick<uint16_t>({22, 80, 443, 3389});
+    made.cut_established = one_in(2);
     return made;
   }
   std::mt19937 random_;
@@ -186,7 +188,8 @@ std::vector<LiveOpening> live(const DesiredState& state, Duration deadline) {
   std::vector<LiveOpening> openings;
   for (const Opening& opening : state.openings)
     openings.push_back(
-        {opening.id, opening.protocol, opening.source, opening.destination, opening.port, deadline});
+        {opening.id, opening.protocol, opening.source, opening.destination, opening.port, deadline,
+         opening.cut_established ? mark_at(static_cast<uint32_t>(openings.size()) + 1, kMarks).value() : 0});
   return openings;
 }
 
@@ -196,6 +199,7 @@ class Property {
     platform_.resolvers = {address("9.9.9.9"), address("2620:fe::fe")};
     // The tests send as root.
     platform_.contact = {{address("192.0.2.99")}, 8443, 0};
+    platform_.mark_mask = kMarks;
   }
 
   void check(unsigned seed) {

@@ -68,8 +68,8 @@ Result<machine::SyncAnswer> read_sync_answer(std::string_view body) {
   return machine::SyncAnswer::from_json(TRY(parse_json_object(body, {.bytes_max = kAnswerBytesMax})));
 }
 
-Result<std::unique_ptr<HttpExchange>> HttpExchange::make(Identity identity, Resolved resolved) {
-  std::unique_ptr<HttpExchange> exchange(new HttpExchange(std::move(identity), std::move(resolved)));
+Result<std::unique_ptr<HttpExchange>> HttpExchange::make(Identity identity, Resolved resolved, int wake_fd) {
+  std::unique_ptr<HttpExchange> exchange(new HttpExchange(std::move(identity), std::move(resolved), wake_fd));
   TRY(exchange->use_certificate(exchange->identity_.certificate_pem));
   return exchange;
 }
@@ -91,7 +91,8 @@ Result<void> HttpExchange::use_certificate(const std::string& pem) {
   return {};
 }
 
-Result<JsonObject> HttpExchange::post(std::string_view path, const JsonObject& body, Duration timeout) {
+Result<JsonObject> HttpExchange::post(std::string_view path, const JsonObject& body, Duration timeout,
+                                      int stop_fd) {
   if (!connected_ && !IpAddress::parse(identity_.enrolment.host))
     if (const auto addresses = resolve(identity_.enrolment.host); !addresses.empty()) resolved_(addresses);
   net::ClientRequest request;
@@ -100,6 +101,7 @@ Result<JsonObject> HttpExchange::post(std::string_view path, const JsonObject& b
   request.headers.set("Content-Type", "application/json");
   request.body = to_text(body);
   request.timeout = timeout;
+  request.stop_fd = stop_fd;
   const auto response = client_->send(request);
   connected_ = response.has_value();
   if (!response) return std::unexpected(response.error());
@@ -107,8 +109,10 @@ Result<JsonObject> HttpExchange::post(std::string_view path, const JsonObject& b
 }
 
 Result<machine::SyncAnswer> HttpExchange::sync(const machine::SyncRequest& request) {
+  // Only a request that waits carries no observation: giving it up makes none come twice.
   const auto answer = machine::SyncAnswer::from_json(
-      TRY(post("/agent/v1/sync", request.to_json(), Duration(request.wait_ms) + kAnswerWithin)));
+      TRY(post("/agent/v1/sync", request.to_json(), Duration(request.wait_ms) + kAnswerWithin,
+               request.wait_ms > 0 ? wake_fd_ : -1)));
   if (!answer) client_->close();
   return answer;
 }

@@ -26,20 +26,22 @@ class HttpExchange final : public Exchange {
   // `resolved` hears the addresses of the server's name before each connection, so that the firewall lets us
   // go there.
   using Resolved = std::function<void(const std::vector<IpAddress>&)>;
-  static Result<std::unique_ptr<HttpExchange>> make(Identity identity, Resolved resolved);
+  // A wait for news from the server ends early, with the code RequestStopped, when `wake_fd` can be read.
+  static Result<std::unique_ptr<HttpExchange>> make(Identity identity, Resolved resolved, int wake_fd);
 
   Result<machine::SyncAnswer> sync(const machine::SyncRequest& request) override;
   Result<std::string> renew() override;
   Timestamp renew_after() const override { return renew_after_; }
 
  private:
-  HttpExchange(Identity identity, Resolved resolved)
-      : identity_(std::move(identity)), resolved_(std::move(resolved)) {}
+  HttpExchange(Identity identity, Resolved resolved, int wake_fd)
+      : identity_(std::move(identity)), resolved_(std::move(resolved)), wake_fd_(wake_fd) {}
   Result<void> use_certificate(const std::string& pem);
-  Result<JsonObject> post(std::string_view path, const JsonObject& body, Duration timeout);
+  Result<JsonObject> post(std::string_view path, const JsonObject& body, Duration timeout, int stop_fd = -1);
 
   Identity identity_;
   const Resolved resolved_;
+  const int wake_fd_;
   std::unique_ptr<net::Client> client_;
   bool connected_ = false;
   Timestamp renew_after_;

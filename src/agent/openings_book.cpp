@@ -103,7 +103,9 @@ void OpeningsBook::set_one(const Version& version, const OpeningOrder& order, co
   const bool was_open = known != entries_.end() && known->second.open;
   Entry entry{.opening = wanted, .version = version, .opened = was_open ? known->second.opened : now};
   entry.deadline = now + order.remaining;
-  if (was_open && !newer) entry.deadline = std::min(entry.deadline, known->second.deadline);
+  // More may remain by a server's clock that was set back; the end that was known stands.
+  if (was_open && wanted.deadline <= known->second.opening.deadline)
+    entry.deadline = std::min(entry.deadline, known->second.deadline);
   const Duration capped = entry.opened + cap.longest_grant;
   const bool clipped = entry.deadline > capped;
   entry.deadline = std::min(entry.deadline, capped);
@@ -214,6 +216,14 @@ std::optional<Duration> OpeningsBook::next_lapse() const {
   });
   if (!any) return std::nullopt;
   return lease_;
+}
+
+bool OpeningsBook::has_cut(const IpAddress& peer, const IpAddress& local, uint16_t port) const {
+  return std::any_of(entries_.begin(), entries_.end(), [&](const auto& entry) {
+    const Opening& opening = entry.second.opening;
+    return opening.cut_established && opening.destination == local && opening.port == port &&
+           opening.source.contains(peer);
+  });
 }
 
 std::vector<LiveOpening> OpeningsBook::take_expired(Duration now) {

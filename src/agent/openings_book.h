@@ -48,6 +48,8 @@ class OpeningsBook {
   const machine::Version& version() const { return version_; }
   // The bits that marks of this boot are made of; 0 while none has been given.
   uint32_t mark_mask() const { return last_mark_ == 0 ? 0 : mark_mask_; }
+  // Has an opening that cuts, in this boot or kept from it, let this peer in there?
+  bool has_cut(const IpAddress& peer, const IpAddress& local, uint16_t port) const;
   // Marks given since the last call: no connection may have them yet.
   std::vector<uint32_t> take_fresh_marks() { return std::exchange(fresh_marks_, {}); }
 

@@ -87,6 +87,16 @@ TEST_F(BookTest, TheSameVersionMayShorten) {
   EXPECT_EQ(book.next_deadline(), Duration(seconds(6)));
 }
 
+TEST_F(BookTest, ADeadlineThatDidNotChangeGetsNoLaterWhateverTheServersClockDoes) {
+  set({1, 1}, {order("a", minutes(10))}, seconds(0));
+  set({1, 2}, {order("a", hours(24))}, seconds(10));
+  EXPECT_EQ(book.next_deadline(), Duration(minutes(10)));
+  set({1, 3}, {order("a", hours(24), kNoon - minutes(1))}, seconds(20));
+  EXPECT_EQ(book.next_deadline(), Duration(minutes(10)));
+  set({1, 4}, {order("a", hours(1), kNoon + minutes(50))}, seconds(30));
+  EXPECT_EQ(book.next_deadline(), Duration(hours(1) + seconds(30))) << "a later one does";
+}
+
 TEST_F(BookTest, AnOlderVersionIsRefusedAndAnotherEpochIsNewer) {
   set({1, 5}, {order("a", minutes(10))}, seconds(0));
   EXPECT_THAT(set({1, 4}, {order("z", minutes(10))}, seconds(0)), ElementsAre("OlderVersion"));

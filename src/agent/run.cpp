@@ -1,6 +1,7 @@
 // merlon agent run: two processes. The parent keeps the firewall with one capability, the child speaks to the
 // server with none. Either's end is the other's; the kernel's rules stay whatever happens.
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -27,6 +28,8 @@ namespace merlon::agent {
 namespace {
 
 constexpr int kChildGraceMs = 500;
+// News are told within a second, and a storm of them in few exchanges.
+constexpr Duration kWakeEvery{500};
 
 // What the child needs; read as root, before it is not.
 struct Start {
@@ -57,7 +60,19 @@ bool parent_ended_within(int fd, Duration pause) {
   return ::poll(&wait, 1, static_cast<int>(pause.count())) > 0;
 }
 
-Result<void> speak(int fd, Start start) {
+// How the parent says that it has news: readable, and nothing more.
+Result<store::FileDescriptor> make_bell() {
+  store::FileDescriptor bell(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (bell.get() < 0) return internal_error(std::string("eventfd: ") + std::strerror(errno));
+  return bell;
+}
+
+void quieten(int bell) {
+  eventfd_t count = 0;
+  std::ignore = ::eventfd_read(bell, &count);
+}
+
+Result<void> speak(int fd, int bell, Start start) {
   const SystemClock clock;
   crypto::SystemRandom random;
   FrameWarden warden(fd);
@@ -67,9 +82,10 @@ Result<void> speak(int fd, Start start) {
     if (const auto told = warden.ask("contact", {{"addresses", std::move(texts)}}); !told)
       log_error("the server's addresses were not taken", told.error());
   };
-  const auto exchange = TRY(HttpExchange::make(std::move(start.identity), tell_addresses));
+  const auto exchange = TRY(HttpExchange::make(std::move(start.identity), tell_addresses, bell));
   Session session(clock, random, *exchange, warden, collect_facts, std::move(start.head));
   while (true) {
+    quieten(bell);  // before asking what there is: what comes later rings again
     const Session::Step step = TRY(session.step());
     if (step.removed) return {};
     if (step.pause > Duration(0) && parent_ended_within(fd, step.pause))
@@ -77,7 +93,7 @@ Result<void> speak(int fd, Start start) {
   }
 }
 
-[[noreturn]] void child_main(int fd, Start start, const Account& account, pid_t parent,
+[[noreturn]] void child_main(int fd, int bell, Start start, const Account& account, pid_t parent,
                              const sigset_t& signals) {
   // Ctrl-C reaches both; the parent's end is ours.
   std::signal(SIGINT, SIG_IGN);
@@ -93,7 +109,7 @@ Result<void> speak(int fd, Start start) {
     while (::poll(&wait, 1, -1) < 0 && errno == EINTR) continue;
     ::_exit(1);
   });
-  if (ended) ended = speak(fd, std::move(start));
+  if (ended) ended = speak(fd, bell, std::move(start));
   if (!ended) log_error("the agent's unprivileged process ends", ended.error());
   ::_exit(ended ? 0 : 1);
 }
@@ -145,8 +161,11 @@ Result<void> child_ended(pid_t child, int status, const BlockedSignals& signals)
                   "service does).");
 }
 
-Result<void> guard(Warden& warden, int fd, pid_t child, const BlockedSignals& signals) {
+Result<void> guard(Warden& warden, int fd, int bell, pid_t child, const BlockedSignals& signals) {
   FrameReader reader(fd);
+  const SystemClock clock;
+  Duration next_ring{};
+  bool ring = false;
   std::array<pollfd, 3> wait{};
   wait[0] = {.fd = fd, .events = POLLIN, .revents = 0};
   wait[1] = {.fd = warden.monitor_fd(), .events = POLLIN, .revents = 0};
@@ -165,6 +184,12 @@ Result<void> guard(Warden& warden, int fd, pid_t child, const BlockedSignals& si
       }
     } else if (wait[0].revents != 0) {
       wait[0].fd = -1;
+    }
+    ring |= warden.take_news();
+    if (ring && clock.boottime() >= next_ring) {
+      std::ignore = ::eventfd_write(bell, 1);
+      next_ring = clock.boottime() + kWakeEvery;
+      ring = false;
     }
     int status = 0;
     if (::waitpid(child, &status, WNOHANG) == child) return child_ended(child, status, signals);
@@ -207,6 +232,7 @@ Result<void> run(const RunOptions& options) {
   settings.public_key_hash =
       crypto::spki_hash_hex(TRY(crypto::PrivateKey::from_pem(start.identity.key_pem)).public_key());
   auto [ours, theirs] = TRY(make_frame_pipe());
+  const store::FileDescriptor bell = TRY(make_bell());
   const BlockedSignals signals;
   const pid_t parent = ::getpid();
   const pid_t child = ::fork();
@@ -214,7 +240,7 @@ Result<void> run(const RunOptions& options) {
   if (child == 0) {
     ours = store::FileDescriptor();
     files.drop_lock();
-    child_main(theirs.get(), std::move(start), account, parent, signals.before());
+    child_main(theirs.get(), bell.get(), std::move(start), account, parent, signals.before());
   }
   theirs = store::FileDescriptor();
   start = {};  // the key is the child's alone from here on
@@ -222,7 +248,7 @@ Result<void> run(const RunOptions& options) {
   const SystemClock clock;
   const auto warden = TRY(Warden::start(std::move(files), clock, std::move(settings)));
   log(LogLevel::info, "agent running", {{"state", options.state_dir}});
-  return guard(*warden, ours.get(), child, signals);
+  return guard(*warden, ours.get(), bell.get(), child, signals);
 }
 
 }  // namespace merlon::agent

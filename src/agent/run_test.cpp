@@ -102,6 +102,13 @@ TEST(Agent, RepairsItsTableReleasesRestoresAndTakesItselfDown) {
         [](const SyncRequest& said) { return said.applied.confirmed && said.applied.version.number == 1; }));
     ASSERT_EQ(run_command("nft flush ruleset"), 0);
     EXPECT_TRUE(room.becomes(false, seconds(2)));
+    EXPECT_TRUE(room.plane.hears(
+        [](const SyncRequest& said) {
+          return std::ranges::any_of(said.observations,
+                                     [](const auto& seen) { return seen.kind == "table-lost"; });
+        },
+        seconds(8)))
+        << "told at once, although the agent waits for the server for 25 s";
 
     ASSERT_TRUE(agent::release(room.state_dir()));
     EXPECT_TRUE(room.ssh_passes());

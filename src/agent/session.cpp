@@ -158,6 +158,10 @@ Result<Session::Asked> Session::ask() {
 Result<Session::Step> Session::hear(const Asked& asked, const Result<SyncAnswer>& answer) {
   const SyncRequest& request = asked.request;
   const Duration received = clock_.boottime();
+  if (!answer && answer.error().code == "RequestStopped") {
+    contact_due_ = true;  // something has happened here
+    return Step{};
+  }
   if (!answer) {
     if (answer.error().code == "CertificateExpired") TRY(renew_when_due(true));
     return after_failure(answer.error());

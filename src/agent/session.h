@@ -16,6 +16,7 @@ namespace merlon::agent {
 class Exchange {
  public:
   virtual ~Exchange() = default;
+  // May give a wait up with the code RequestStopped, when the privileged half has news.
   virtual Result<machine::SyncAnswer> sync(const machine::SyncRequest& request) = 0;
   virtual Result<std::string> renew() = 0;    // the new certificate, PEM; used from then on
   virtual Timestamp renew_after() const = 0;  // half of the certificate's life

@@ -15,7 +15,6 @@ using machine::DesiredState;
 
 constexpr size_t kEventsMax = 512;
 constexpr Duration kLookEvery{5'000};
-constexpr Duration kWouldDropEvery{60'000};
 constexpr Duration kTickAtMost{1'000};
 constexpr Duration kRepairRetry{100};
 // Less than this is two clocks read one after the other.
@@ -132,6 +131,7 @@ Platform Warden::platform() const {
   made.resolvers = surroundings_->resolvers();
   made.contact = {server_addresses_, settings_.server_port, settings_.agent_uid};
   made.mark_mask = book_.mark_mask();
+  made.reserved_marks = settings_.cap.mark_mask;
   return made;
 }
 
@@ -166,7 +166,9 @@ Result<void> Warden::keep_book() {
 }
 
 void Warden::note(std::string kind, JsonObject facts) {
-  log(LogLevel::info, "machine event", {{"kind", kind}, {"facts", to_text(facts)}});
+  // A report a minute would be most of the log.
+  if (kind != "traffic") log(LogLevel::info, "machine event", {{"kind", kind}, {"facts", to_text(facts)}});
+  news_ = true;
   events_.push_back({++last_event_, std::move(kind), clock_.boottime(), std::move(facts)});
   if (events_.size() > kEventsMax) events_.pop_front();
 }
@@ -264,11 +266,6 @@ void Warden::look_around() {
       if (const auto kept = keep_rules(); !kept) log_error("keeping the rules", kept.error());
     }
   }
-  if (rules_.mode != machine::Mode::audit || clock_.boottime() < next_would_drop_) return;
-  next_would_drop_ = clock_.boottime() + kWouldDropEvery;
-  const auto since = firewall_.would_drop();
-  if (since && since->inbound + since->outbound > 0)
-    note("would-drop", {{"inbound", since->inbound}, {"outbound", since->outbound}, {"flows", since->flows}});
 }
 
 // Kernel timers stop in suspend and CLOCK_BOOTTIME goes on: openings are shortened by what was slept.
@@ -292,6 +289,7 @@ void Warden::tick() {
     next_look_ = clock_.boottime() + kLookEvery;
     look_around();
   }
+  report_audit();
 }
 
 Duration Warden::until_next() const {

@@ -61,6 +61,8 @@ class Warden {
   void tick();
   Duration until_next() const;  // when tick() has something to do, at most a second
   int monitor_fd() const { return firewall_.monitor_fd(); }
+  // Has something happened that the other half was not told yet, by an answer or by this?
+  bool take_news() { return std::exchange(news_, false); }
 
  private:
   struct Event {
@@ -98,7 +100,9 @@ class Warden {
   void roll_back();
   void end_expired();
   void watch_table();
-  void look_around();  // slow changes: interfaces, resolvers, would-be drops
+  void look_around();  // slow changes: interfaces, resolvers
+  void report_audit();
+  void keep_older_sessions();
   void notice_suspension();
   void follow_release();
   void note(std::string kind, JsonObject facts);
@@ -131,7 +135,8 @@ class Warden {
   int64_t released_event_ = 0;
   std::string released_at_;  // which release that event is about
   Duration next_look_{};
-  Duration next_would_drop_{};
+  Duration next_report_{};
+  bool news_ = false;
   std::optional<Duration> slept_;  // CLOCK_BOOTTIME less the clock that stops in suspend
 };
 

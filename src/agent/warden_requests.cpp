@@ -88,6 +88,7 @@ Result<JsonObject> Warden::status(const JsonObject& request) {
       log_error("looking for other chains that drop", blockers.error());
     }
   }
+  news_ = false;
   const Duration now = clock_.boottime();
   JsonArray events;
   for (const Event& event : events_)
@@ -119,6 +120,7 @@ Result<JsonObject> Warden::apply(const JsonObject& request) {
         "epoch.");
   const bool same = rules_key(state) == rules_key(rules_);
   if (!same) {
+    if (rules_.mode == machine::Mode::audit && state.mode == machine::Mode::enforce) keep_older_sessions();
     if (const auto done = apply_rules(state); !done) {
       error_ = done.error().message + (done.error().cause.empty() ? "" : " " + done.error().cause);
       error_.resize(std::min<size_t>(error_.size(), 4096));

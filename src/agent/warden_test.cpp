@@ -4,6 +4,8 @@
 #include "agent/frames.h"
 #include "agent/http_exchange.h"
 #include "agent/test_control_plane.h"
+#include "agent/test_sockets.h"
+#include "machine/traffic.h"
 
 namespace merlon::agent::testing {
 namespace {
@@ -104,6 +106,81 @@ TEST(Warden, AnOpeningThatNeedsALiveServerGoesWithItAndComesBack) {
     EXPECT_TRUE(room.ssh_passes());
     EXPECT_EQ(kinds().back(), "resumed");
     EXPECT_EQ(std::ranges::count(kinds(), "closed"), 0) << "it has not ended";
+  });
+}
+
+TEST(Warden, EnforcementBeginsWithoutCuttingWhatWasThereBefore) {
+  in_fresh_namespace([] {
+    Room room;
+    const Socket listener = bound(SOCK_STREAM, address("10.1.0.4"), 22);
+    const Talk session = talk(room.peer, listener, address("10.1.0.4"), 22);
+    ASSERT_TRUE(session);
+    ASSERT_TRUE(StateFiles::create(room.state_dir()));
+    auto files = StateFiles::open(room.state_dir()).value();
+    ASSERT_TRUE(files.write_json(file::kRules, KeptRules{}.to_json()));
+    ManualClock clock;
+    WardenSettings settings;
+    settings.boot_id = "boot";
+    const auto warden = Warden::start(std::move(files), clock, settings).value();
+    const auto ask = [&](std::string_view name, JsonObject body) {
+      body["ask"] = name;
+      return warden->answer(parse_json_object(to_text(body)).value());
+    };
+    const auto facts_of = [&](std::string_view kind) {
+      JsonObject found;
+      const JsonObject status = ask("status", {{"seen", 0}}).at("answer").as_object();
+      for (const Json& event : *array_at(status, "events"))
+        if (string_at(event.as_object(), "kind") == kind) found = *object_at(event.as_object(), "facts");
+      return found;
+    };
+    DesiredState audit = sealed_machine(2);
+    audit.mode = Mode::audit;
+    EXPECT_TRUE(ask("apply", {{"state", audit.to_json()}}).contains("answer"));
+    EXPECT_TRUE(ask("confirm", {{"epoch", 1}, {"number", 2}}).contains("answer"));
+    warden->tick();
+    EXPECT_TRUE(warden->take_news());
+    EXPECT_FALSE(warden->take_news());
+    const auto report = machine::TrafficReport::from_json(facts_of("traffic"));
+    ASSERT_TRUE(report) << report.error().message;
+    ASSERT_EQ(report->sessions.size(), 1U);
+    EXPECT_EQ(report->sessions[0].peer, address("10.1.0.254"));
+    EXPECT_EQ(report->sessions[0].port, 22);
+    EXPECT_TRUE(std::ranges::any_of(report->listeners, [](const auto& l) { return l.port == 22; }));
+    EXPECT_TRUE(ask("apply", {{"state", sealed_machine(3).to_json()}}).contains("answer"));
+    EXPECT_EQ(int_at(facts_of("sessions-kept"), "kept"), 1);
+    EXPECT_TRUE(session.flows()) << "silent since before there was a table, and kept";
+    EXPECT_FALSE(talk(room.peer, listener, address("10.1.0.4"), 22));
+  });
+}
+
+TEST(Warden, ATableThatWentWhileItWasAwayIsMadeAnewAndTold) {
+  in_fresh_namespace([] {
+    Room room;
+    ASSERT_TRUE(StateFiles::create(room.state_dir()));
+    const auto files = [&] { return StateFiles::open(room.state_dir()).value(); };
+    ASSERT_TRUE(files().write_json(file::kRules, KeptRules{sealed_machine(3), {}, {}}.to_json()));
+    const SystemClock clock;
+    WardenSettings settings;
+    settings.boot_id = "boot";
+    DesiredState shell;
+    shell.openings = {opening(hours(1))};
+    const JsonObject order = {{"opening", shell.to_json().at("openings").as_array()[0]},
+                              {"remainingMs", 3'000}};
+    Duration end{};
+    {
+      const auto warden = Warden::start(files(), clock, settings).value();
+      const JsonObject request = {
+          {"ask", "openings"}, {"epoch", 1}, {"number", 3}, {"orders", JsonArray{order}}};
+      EXPECT_TRUE(warden->answer(parse_json_object(to_text(request)).value()).contains("answer"));
+      end = clock.boottime() + seconds(3);
+    }
+    ASSERT_EQ(run_command("nft flush ruleset"), 0);  // or: another namespace under the same name
+    const auto warden = Warden::start(files(), clock, settings).value();
+    const JsonObject status = warden->answer({{"ask", "status"}, {"seen", 0}}).at("answer").as_object();
+    EXPECT_NE(to_text(status).find("table-lost"), std::string::npos);
+    EXPECT_FALSE(room.ssh_passes("192.0.2.8"));
+    while (clock.boottime() < end) ::usleep(1000);
+    EXPECT_FALSE(room.ssh_passes()) << "put back for no longer than it had";
   });
 }
 

@@ -108,6 +108,62 @@ Result<int> enforce(Context& context, const NameOptions& options) {
   return kDone;
 }
 
+struct ProposeOptions : NameOptions {
+  bool apply = false;
+};
+
+Result<void> apply_proposal(Api& api, const JsonObject& proposal) {
+  const std::string group = text_at(proposal, "networkSecurityGroupId");
+  if (group.empty())
+    return fail(ErrorKind::conflict, "NoSecurityGroup",
+                "No security group guards this machine. Give its interface one, then ask again.");
+  const std::string path = TRY(scope_path(group)) + "/securityRules/";
+  net::Headers headers;
+  headers.set("If-None-Match", "*");  // a rule of that name that is there already is left as it is
+  for (const Json& rule : proposal.at("rules").get_array()) {
+    const auto made =
+        api.put(path + part(text_at(rule.get_object(), "name")), kNetworkVersion, rule.get_object(), headers);
+    if (!made && made.error().kind != ErrorKind::precondition_failed) return std::unexpected(made.error());
+  }
+  return {};
+}
+
+std::string lines_at(const JsonObject& object, const std::string& path, const std::string& title) {
+  const JsonArray* array = array_at(object, path);
+  if (array == nullptr || array->empty()) return {};
+  std::string out = title + "\n";
+  for (const Json& text : *array)
+    if (text.is_string()) out += "  " + printable(std::string(text.get_string())) + "\n";
+  return out;
+}
+
+Result<int> propose(Context& context, const ProposeOptions& options) {
+  Api api = TRY(Api::open(context));
+  const MachineName machine = TRY(api.machine(options.name, options.group));
+  const Answer answer = TRY(api.get(machine.machine_id + "/proposal", kMerlonVersion));
+  Table table({"PRIORITY", "NAME", "PROTOCOL", "PORT", "FROM"});
+  for (const Json& value : answer.body.at("rules").get_array()) {
+    const JsonObject& rule = value.get_object();
+    const std::string one = text_at(rule, "properties.sourceAddressPrefix");
+    table.add({text_at(rule, "properties.priority"), text_at(rule, "name"),
+               text_at(rule, "properties.protocol"), text_at(rule, "properties.destinationPortRange"),
+               one.empty() ? joined_at(rule, "properties.sourceAddressPrefixes") : one});
+  }
+  std::string text = "Seen since " + printable(text_at(answer.body, "since")) + ", last at " +
+                     printable(text_at(answer.body, "updated")) + ".\n";
+  text += table.size() == 0 ? "No rule is missing for what has come in.\n" : table.text();
+  text += lines_at(answer.body, "notes", "Note:");
+  text += lines_at(answer.body, "enforcementWouldCut", "Enforcing the rules as they are now would cut off:");
+  if (options.apply) {
+    TRY(apply_proposal(api, answer.body));
+    text += "The rules are in " + printable(text_at(answer.body, "networkSecurityGroupId")) + ".\n";
+  } else if (table.size() > 0) {
+    text += "Read them, then 'merlon machine propose " + printable(machine.name) + " --apply' writes them.\n";
+  }
+  show(context, answer.body, text);
+  return kDone;
+}
+
 Result<int> audit(Context& context, const NameOptions& options) {
   Api api = TRY(Api::open(context));
   const MachineName machine = TRY(api.machine(options.name, options.group));
@@ -133,34 +189,40 @@ std::vector<Command> machine_commands() {
         .required()
         .text("--resource-group,-g", options.group, "Its resource group, when the name is not unique");
   };
-  return {make_command(
-              "machine token", "Make a token with which one machine may enrol, once",
-              "merlon machine token --resource-group web --name web-1 --lifetime 2h", token,
-              [](Command& command, TokenOptions& options) {
-                command.text("--resource-group,-g", options.group, "Where it will belong; made when missing")
-                    .required()
-                    .text("--name", options.name, "What it will be called")
-                    .required()
-                    .flag("--enforce", options.enforce,
-                          "Enforce its rules at once; else it begins in audit mode")
-                    .text("--lifetime", options.lifetime,
-                          "How long the token is good: 30m, 1h (if not given), 2d");
-              }),
-          make_command("machine list", "List enrolled machines", "merlon machine list", list,
-                       [](Command& command, ListOptions& options) {
-                         command.text("--resource-group,-g", options.group, "Only this group's");
-                       }),
-          make_command("machine show", "Show one machine", "merlon machine show web-1", show_machine, name),
-          make_command("machine enforce", "Drop what the rules deny", "merlon machine enforce web-1", enforce,
-                       [name](Command& command, NameOptions& options) {
-                         name(command, options);
-                         command.flag("--confirm-cut", options.confirm_cut,
-                                      "Go on although it would deny SSH from your own address");
-                       }),
-          make_command("machine audit", "Only count what the rules would drop", "merlon machine audit web-1",
-                       audit, name),
-          make_command("machine remove", "Remove a machine: its agent takes the rules down and stops",
-                       "merlon machine remove web-1", remove, name)};
+  return {
+      make_command(
+          "machine token", "Make a token with which one machine may enrol, once",
+          "merlon machine token --resource-group web --name web-1 --lifetime 2h", token,
+          [](Command& command, TokenOptions& options) {
+            command.text("--resource-group,-g", options.group, "Where it will belong; made when missing")
+                .required()
+                .text("--name", options.name, "What it will be called")
+                .required()
+                .flag("--enforce", options.enforce, "Enforce its rules at once; else it begins in audit mode")
+                .text("--lifetime", options.lifetime,
+                      "How long the token is good: 30m, 1h (if not given), 2d");
+          }),
+      make_command("machine list", "List enrolled machines", "merlon machine list", list,
+                   [](Command& command, ListOptions& options) {
+                     command.text("--resource-group,-g", options.group, "Only this group's");
+                   }),
+      make_command("machine show", "Show one machine", "merlon machine show web-1", show_machine, name),
+      make_command("machine enforce", "Drop what the rules deny", "merlon machine enforce web-1", enforce,
+                   [name](Command& command, NameOptions& options) {
+                     name(command, options);
+                     command.flag("--confirm-cut", options.confirm_cut,
+                                  "Go on although it would cut you or others off");
+                   }),
+      make_command("machine propose", "Propose rules from what came in during audit mode",
+                   "merlon machine propose web-1 --apply", propose,
+                   [name](Command& command, ProposeOptions& options) {
+                     name(command, options);
+                     command.flag("--apply", options.apply, "Write them into the machine's security group");
+                   }),
+      make_command("machine audit", "Only count what the rules would drop", "merlon machine audit web-1",
+                   audit, name),
+      make_command("machine remove", "Remove a machine: its agent takes the rules down and stops",
+                   "merlon machine remove web-1", remove, name)};
 }
 
 }  // namespace merlon::cli

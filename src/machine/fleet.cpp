@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/log.h"
 #include "base/text.h"
 #include "base/time_text.h"
 #include "resource/resource_id.h"
@@ -18,7 +19,7 @@ std::string machine_resource_id(const EnrolmentToken& token) {
 }
 
 // What is entered in the ledger one by one; the rest is material for findings.
-bool is_recorded(std::string_view kind) { return kind != "would-drop"; }
+bool is_recorded(std::string_view kind) { return kind != "would-drop" && kind != "traffic"; }
 
 }  // namespace
 
@@ -148,7 +149,36 @@ Result<void> Fleet::note_boot(store::Transaction& tx, Machine& machine, const st
   return {};
 }
 
+Result<std::optional<Traffic>> Fleet::traffic_of(store::Reader& reader, const Machine& machine) {
+  return store::get<Traffic>(reader, core.tenant, machine.id.text());
+}
+
+// A report that cannot be read is left out: what else the machine says still counts.
+Result<void> Fleet::note_traffic(store::Transaction& tx, const Machine& machine,
+                                 const Observation& observation) {
+  const Timestamp now = core.clock.now();
+  auto traffic = TRY(traffic_of(tx, machine));
+  if (!traffic) {
+    traffic.emplace();
+    traffic->machine = machine.id;
+    traffic->since = now;
+  }
+  if (observation.kind == "would-drop") {
+    traffic->note_would_drop(observation.facts, now);
+  } else {
+    const auto report = TrafficReport::from_json(observation.facts);
+    if (!report) {
+      log_error("a machine's traffic report", report.error(), {{"machine", machine.name}});
+      return {};
+    }
+    traffic->note(*report, now);
+  }
+  return store::put(tx, core.tenant, *traffic);
+}
+
 Result<void> Fleet::observe(store::Transaction& tx, const Machine& machine, const Observation& observation) {
+  if (observation.kind == "would-drop" || observation.kind == "traffic")
+    TRY(note_traffic(tx, machine, observation));
   if (is_recorded(observation.kind)) {
     JsonObject details = observation.facts;
     details["seen"] = to_rfc3339(core.clock.now() - observation.age);
@@ -216,6 +246,7 @@ Result<void> Fleet::remove(resource::WriteContext& context, Machine machine) {
 
 Result<void> Fleet::forget(store::Transaction& tx, const Machine& machine) {
   TRY(store::erase<Machine>(tx, core.tenant, machine.key()));
+  TRY(store::erase<Traffic>(tx, core.tenant, machine.key()));
   return core.ledger.append(tx, entry_of(machine, "Merlon.Machines/machines/released/action", {}));
 }
 

@@ -10,6 +10,7 @@
 #include "machine/agents_authority.h"
 #include "machine/machines.h"
 #include "machine/tokens.h"
+#include "machine/traffic.h"
 
 namespace merlon::machine {
 
@@ -40,12 +41,15 @@ class Fleet {
   Result<void> remove(resource::WriteContext& context, Machine machine);
   Result<void> forget(store::Transaction& tx, const Machine& machine);  // the agent has heard of its removal
   Result<size_t> start_new_epoch(store::Transaction& tx);
+  // What it has reported in audit mode; nothing before its first report.
+  Result<std::optional<Traffic>> traffic_of(store::Reader& reader, const Machine& machine);
   ledger::Entry entry_of(const Machine& machine, std::string_view action, JsonObject details) const;
 
   void on_wake(std::function<void()> wake) { wake_ = std::move(wake); }
   std::set<std::string> take_changed();  // ids of machines whose desired state has moved since the last call
 
  private:
+  Result<void> note_traffic(store::Transaction& tx, const Machine& machine, const Observation& observation);
   Result<void> observe(store::Transaction& tx, const Machine& machine, const Observation& observation);
   Result<void> note_boot(store::Transaction& tx, Machine& machine, const std::string& boot_id);
   void mark_changed(store::Transaction& tx, const Uuid& id);

@@ -4,6 +4,7 @@
 
 #include "machine/channel.h"
 #include "machine/routes.h"
+#include "machine/traffic.h"
 
 namespace merlon::machine {
 namespace {
@@ -64,7 +65,7 @@ class MachinesImpl final : public Machines {
 
 const std::vector<store::TableSpec>& tables() {
   static const std::vector<store::TableSpec> specs = {Machine::table(), EnrolmentToken::table(),
-                                                      AgentsAuthority::table()};
+                                                      AgentsAuthority::table(), Traffic::table()};
   return specs;
 }
 

@@ -1,8 +1,11 @@
 // What people and automation may do with machines over the API.
 #include "machine/routes.h"
 
+#include <fmt/format.h>
+
 #include "base/text.h"
 #include "base/time_text.h"
+#include "machine/proposal.h"
 
 namespace merlon::machine {
 namespace {
@@ -156,16 +159,61 @@ bool would_cut(const Machine& machine, const IpAddress& peer, Timestamp now) {
   return false;
 }
 
+JsonArray texts_json(const std::vector<std::string>& texts) { return JsonArray(texts.begin(), texts.end()); }
+
+// As many as a person reads.
+std::string some_of(const std::vector<std::string>& texts) {
+  constexpr size_t kShown = 5;
+  std::string out;
+  for (size_t i = 0; i < std::min(texts.size(), kShown); ++i) out += (i == 0 ? "" : "; ") + texts[i];
+  if (texts.size() > kShown) out += fmt::format("; and {} more", texts.size() - kShown);
+  return out;
+}
+
+Result<void> refuse_to_lock_out(Fleet& fleet, WriteContext& context, const Machine& machine) {
+  const IpAddress& peer = context.call.principal.address;
+  if (would_cut(machine, peer, context.call.now))
+    return fail(ErrorKind::conflict, "WouldCutYourAccess",
+                "Once enforced, the rules of '" + machine.name + "' deny SSH from your address " +
+                    peer.text() +
+                    ". Add a rule that allows it, or a just-in-time policy, or confirm with --confirm-cut.");
+  const auto traffic = TRY(fleet.traffic_of(context.tx, machine));
+  if (machine.mode == Mode::enforce || !traffic) return {};
+  const auto obstacles = enforcement_obstacles(machine.desired, *traffic, context.call.now);
+  if (obstacles.empty()) return {};
+  return fail(ErrorKind::conflict, "WouldCutSessions",
+              "Enforcing the rules of '" + machine.name + "' would cut others off, as its agent saw at " +
+                  to_rfc3339(traffic->updated) + ": " + some_of(obstacles) +
+                  ". See 'merlon machine propose " + machine.name +
+                  "' for rules that let them in, or confirm with --confirm-cut.");
+}
+
+Result<net::Response> show_proposal(Fleet& fleet, const Call& call, store::Reader& reader) {
+  const Machine machine = TRY(named_machine(fleet, reader, call));
+  const auto traffic = TRY(fleet.traffic_of(reader, machine));
+  if (!traffic)
+    return fail(ErrorKind::conflict, "NothingSeenYet",
+                "The agent of '" + machine.name +
+                    "' has not reported any traffic. It does so every minute in audit mode: check that the "
+                    "machine is connected and in audit mode ('merlon machine show'), and wait.");
+  const Proposal proposal = propose(machine.desired, *traffic, call.now);
+  JsonArray rules;
+  for (const ProposedRule& rule : proposal.rules) rules.push_back(rule.to_json());
+  return resource::json_response(
+      200, {{"name", machine.name},
+            {"since", to_rfc3339(traffic->since)},
+            {"updated", to_rfc3339(traffic->updated)},
+            {"networkSecurityGroupId", group_for_proposal(machine.desired)},
+            {"rules", std::move(rules)},
+            {"notes", texts_json(proposal.notes)},
+            {"enforcementWouldCut", texts_json(enforcement_obstacles(machine.desired, *traffic, call.now))}});
+}
+
 Result<net::Response> set_mode(Fleet& fleet, WriteContext& context, Mode mode) {
   const Machine machine = TRY(named_machine(fleet, context.tx, context.call));
   TRY(context.require_unlocked(machine.resource_id));
   const bool confirmed = bool_at(context.call.body, "confirmCut").value_or(false);
-  if (mode == Mode::enforce && !confirmed &&
-      would_cut(machine, context.call.principal.address, context.call.now))
-    return fail(ErrorKind::conflict, "WouldCutYourAccess",
-                "Once enforced, the rules of '" + machine.name + "' deny SSH from your address " +
-                    context.call.principal.address.text() +
-                    ". Add a rule that allows it, or a just-in-time policy, or confirm with --confirm-cut.");
+  if (mode == Mode::enforce && !confirmed) TRY(refuse_to_lock_out(fleet, context, machine));
   TRY(fleet.change(context.tx, machine.id, [&](Machine& changed) {
     changed.mode = mode;
     changed.desired.mode = mode;
@@ -213,7 +261,7 @@ Route mode_route(Fleet& fleet, std::string action, Mode mode, std::string summar
   route.permission = "Merlon.Machines/machines/" + action + "/action";
   route.summary = std::move(summary);
   route.body = schema::object({schema::optional(
-      "confirmCut", schema::boolean().describe("go on although it would deny SSH from your own address"))});
+      "confirmCut", schema::boolean().describe("go on although it would cut you or others off"))});
   route.write = [&fleet, mode](WriteContext& context) { return set_mode(fleet, context, mode); };
   return route;
 }
@@ -236,6 +284,15 @@ void add_routes(Fleet& fleet) {
                                    view(TRY(named_machine(fleet, reader, call)), group_of(call), call.now));
   };
   manager.add(std::move(show));
+  Route proposal;
+  proposal.method = "GET";
+  proposal.path = group_path("/providers/Merlon.Machines/machines/{machineName}/proposal");
+  proposal.permission = "Merlon.Machines/machines/proposal/read";
+  proposal.summary = "Rules that would let in what came to the machine in audit mode";
+  proposal.read = [&fleet](const Call& call, store::Reader& reader) {
+    return show_proposal(fleet, call, reader);
+  };
+  manager.add(std::move(proposal));
   Route remove;
   remove.method = "DELETE";
   remove.path = group_path("/providers/Merlon.Machines/machines/{machineName}");

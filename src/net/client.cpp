@@ -8,6 +8,7 @@
 #include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
@@ -244,12 +245,25 @@ ClientImpl::Attempt ClientImpl::exchange(const ClientRequest& request) {
   const bool write_failed = static_cast<bool>(error);
   std::optional<http::response_parser<http::string_body>> parser;
   bool nothing_came = true;
+  bool stopped = false;
+  asio::posix::stream_descriptor stop(context_);
   for (int i = 0; i < kInterimMax && error != beast::error::timeout; ++i) {
     parser.emplace();
     parser->header_limit(kResponseHeadMax);
     parser->body_limit(parameters_.response_bytes_max);
     parser->skip(request.method == "HEAD");
-    http::async_read(*stream_, buffer_, *parser, [&error](const beast::error_code& e, size_t) { error = e; });
+    if (request.stop_fd >= 0) {
+      stop.assign(request.stop_fd);
+      stop.async_wait(asio::posix::stream_descriptor::wait_read, [&](const beast::error_code& e) {
+        if (e) return;
+        stopped = true;
+        lowest().cancel();
+      });
+    }
+    http::async_read(*stream_, buffer_, *parser, [&](const beast::error_code& e, size_t) {
+      error = e;
+      if (stop.is_open()) stop.release();  // the caller's, and ends the wait for it
+    });
     run();
     nothing_came = nothing_came && !parser->got_some();
     if (error || parser->get().result_int() / 100 != 1) break;
@@ -257,6 +271,9 @@ ClientImpl::Attempt ClientImpl::exchange(const ClientRequest& request) {
   if (error || !parser || parser->get().result_int() / 100 == 1) {
     close();
     drain_tls_errors();
+    if (stopped)
+      return {fail(ErrorKind::unavailable, "RequestStopped", "The request to " + place() + " was given up."),
+              false};
     const bool late = error == beast::error::timeout;
     const std::string what = late ? "no answer within the time limit" : error.message();
     return {

@@ -38,6 +38,8 @@ struct ClientRequest {
   Headers headers;  // Host and Content-Length are set by the client
   std::string body;
   std::optional<std::chrono::milliseconds> timeout;  // else the parameters'
+  // When this can be read while the answer is awaited, the request is given up with the code RequestStopped.
+  int stop_fd = -1;
 };
 
 class Client {
