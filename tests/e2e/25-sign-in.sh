@@ -87,7 +87,7 @@ if person session list --user "$(first clientId)" >/dev/null 2>&1; then fail "a 
 session=$(merlon session list --user "$ada" --output json | jq -er '.value[] | select(.userAgent | test("merlon"))
   | select(.kind == "device_code") | .id')
 merlon session revoke "$session" >/dev/null
-if person status >"$MERLON_TMP/status.log" 2>&1; then fail "the revoked session still works"; fi
+if person session list >"$MERLON_TMP/list.log" 2>&1; then fail "the revoked session still works"; fi
 ok "a revoked session ends with the next request"
 AZURE_CONFIG_DIR=$MERLON_TMP/azure
 az group list --output none || fail "another session ended too"
