@@ -253,7 +253,6 @@ TEST_F(SessionTest, AServersClockSteppedADayForwardEndsWhatIsOverByIt) {
   server.state->version.number = 2;  // the same openings, with deadlines of before the step
   step();
   EXPECT_THAT(warden.remaining, ElementsAre(0));
-  // And our own wall clock is nobody's.
   server.ahead = -hours(24);
   server.state = state(3, {minutes(10)});
   step();
@@ -266,10 +265,8 @@ TEST_F(SessionTest, AWaitThatIsGivenUpIsNoFailureAndTheNextContactIsAtOnce) {
   server.error = fail(ErrorKind::unavailable, "RequestStopped", "given up").error();
   step();  // carries the event: it was there before the request
   server.error.reset();
-  const size_t before = server.requests.size();
   step();
   ASSERT_EQ(server.last().observations.size(), 1U) << "unanswered, so it is sent again";
-  EXPECT_EQ(server.requests.size(), before + 1);
   EXPECT_EQ(server.last().wait_ms, 0);
 }
 

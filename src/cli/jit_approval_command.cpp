@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "base/time_text.h"
+#include "base/uuid.h"
 #include "cli/jit_access.h"
 #include "cli/jit_lookup.h"
 #include "cli/output.h"
@@ -18,22 +19,20 @@ struct DecideOptions {
   std::string id, resource_group, justification;
 };
 
-// "web-1 22, 3389"
+// "port 22 of web-1", "ports 22, 3389 of web-1; port 22 of db-1"
 std::string what_text(const JsonObject& request) {
   std::string text;
   const JsonArray* machines = array_at(request, "properties.virtualMachines");
   if (machines == nullptr) return text;
   for (const Json& machine : *machines) {
-    if (!machine.is_object()) continue;
+    const JsonArray* ports = machine.is_object() ? array_at(machine.get_object(), "ports") : nullptr;
+    if (ports == nullptr) continue;
+    std::string numbers;
+    for (const Json& port : *ports)
+      if (port.is_object()) numbers += (numbers.empty() ? "" : ", ") + text_at(port.get_object(), "number");
     if (!text.empty()) text += "; ";
-    text += last_segment(text_at(machine.get_object(), "id"));
-    std::string joint = " ";
-    if (const JsonArray* ports = array_at(machine.get_object(), "ports"))
-      for (const Json& port : *ports) {
-        if (!port.is_object()) continue;
-        text += joint + text_at(port.get_object(), "number");
-        joint = ", ";
-      }
+    text += (ports->size() == 1 ? "port " : "ports ") + numbers + " of " +
+            last_segment(text_at(machine.get_object(), "id"));
   }
   return text;
 }

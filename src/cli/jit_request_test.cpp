@@ -229,12 +229,14 @@ TEST_F(JitRequestTest, ASignalWhileOthersThinkTakesTheRequestBack) {
 TEST_F(JitRequestTest, ApprovesDeniesAndCancelsById) {
   server.on("GET /subscriptions/sub/providers/Merlon.Jit/requests", list_of({waiting("Pending")}));
   ASSERT_EQ(world.run({"jit", "pending"}), kDone) << world.err.str();
-  for (const char* shown : {"ada@m.example", "web-1 22", "for 30m", "ticket 7", "1 of 2", "192.0.2.7"})
+  for (const char* shown :
+       {"ada@m.example", "port 22 of web-1", "for 30m", "ticket 7", "1 of 2", "192.0.2.7"})
     EXPECT_THAT(world.out.str(), HasSubstr(shown));
   server.on("POST " + kRequestPath + "/approve", waiting("Approved"));
   server.on("POST " + kRequestPath + "/deny", waiting("Denied"));
   ASSERT_EQ(world.run({"jit", "approve", kRequest, "--justification", "go"}), kDone) << world.err.str();
-  EXPECT_THAT(world.out.str(), HasSubstr("Approved: web-1 22 is open for ada@m.example from 192.0.2.7."));
+  EXPECT_THAT(world.out.str(),
+              HasSubstr("Approved: port 22 of web-1 is open for ada@m.example from 192.0.2.7."));
   EXPECT_EQ(server.requests("POST " + kRequestPath + "/approve").front().body, R"({"justification":"go"})");
   server.on("POST " + kRequestPath + "/approve", waiting("Pending"));
   ASSERT_EQ(world.run({"jit", "approve", kRequest}), kDone);

@@ -58,7 +58,7 @@ start_server
 one_pending || fail "the request did not outlive the server"
 wait_for 40 "agent and server have found each other" in_step
 as bob server jit approve "$request" --justification "go ahead" >"$MERLON_TMP/approve.out"
-grep -q 'Approved: web-1 22 is open' "$MERLON_TMP/approve.out" || fail "bob is told: $(<"$MERLON_TMP/approve.out")"
+grep -q 'Approved: port 22 of web-1 is open' "$MERLON_TMP/approve.out" || fail "bob is told: $(<"$MERLON_TMP/approve.out")"
 status=0
 wait "$runner" || status=$?
 grep -qx web-1 "$MERLON_TMP/run.out" || fail "the command did not run: $(<"$MERLON_TMP/run.log")"
