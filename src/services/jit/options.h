@@ -1,6 +1,6 @@
 // What a policy may ask for beyond Azure's own words: approval by others, a justification, who may ask, from
 // where, and what happens to established connections. A document of its own beside the policy
-// (docs/decisions/0005): Azure's clients leave out of a PUT what they do not know, and must not loosen a
+// (docs/decisions/0011): Azure's clients leave out of a PUT what they do not know, and must not loosen a
 // policy by that.
 #pragma once
 
