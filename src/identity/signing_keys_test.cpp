@@ -60,6 +60,7 @@ TEST_F(SigningKeysTest, ByAgeAnnouncedADayAheadAndTheOldOneKept) {
 TEST_F(SigningKeysTest, AtOnce) {
   const std::string token = world.token(app);
   const std::string first = signer();
+  world.clock.advance(std::chrono::seconds(1));
   rotate(Rotation::at_once);
   world.clock.advance(std::chrono::seconds(1));
   EXPECT_NE(signer(), first);
