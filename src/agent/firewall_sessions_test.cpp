@@ -45,6 +45,8 @@ TEST(FirewallSessions, ThoseOlderThanEnforcementAreKeptAndNoOthers) {
       Firewall firewall = Firewall::open(clock).value();
       must(firewall.begin(sealed(Mode::audit), {}, {}));
       Sockets sockets = list_sockets().value();
+      // One that was cut for the address before may still be closing.
+      std::erase_if(sockets.connected, [&](const auto& socket) { return socket.local != address(to); });
       ASSERT_EQ(sockets.connected.size(), 3U);
       sockaddr_storage name{};
       socklen_t size = sizeof name;

@@ -58,12 +58,13 @@ TEST_F(PostgresOpen, TheDatabaseHasThePromisedForm) {
 TEST_F(PostgresOpen, SettingsOfTheDatabaseDoNotWeakenIt) {
   for (const char* setting : {"synchronous_commit = off", "default_transaction_read_only = on",
                               "default_transaction_isolation = 'serializable'", "search_path = public",
-                              "statement_timeout = '1ms'"})
+                              "statement_timeout = '10s'"})
     PostgresTestServer::sql(PostgresTestServer::instance().address("postgres"),
                             std::string("ALTER DATABASE test SET ") + setting);
   auto connection = PostgresConnection::open(*PostgresAddress::parse(address_));
   ASSERT_TRUE(connection) << connection.error().message;
   EXPECT_EQ((*connection)->execute("SHOW synchronous_commit")->text(0, 0), "on");
+  EXPECT_EQ((*connection)->execute("SHOW statement_timeout")->text(0, 0), "0");
   auto store = open();
   ASSERT_TRUE(store) << store.error().message << store.error().cause;
   EXPECT_TRUE(write_note(**store, "a", "1"));

@@ -13,6 +13,19 @@ using testing::SizeIs;
 
 class JitFaultsTest : public JitFixture {
  protected:
+  // A machine with two interfaces, each with a security group of its own: two-1-nsg and other-nsg.
+  Enrolled with_two_groups() {
+    const Enrolled two = enrol("two-1", "10.7.0.20", "", "10.8.0.20");
+    call(owner_, "PUT", nsg_path("other-nsg"), {{"location", "local"}, {"properties", JsonObject()}}, 201);
+    guard_second_interface("other-nsg");
+    return two;
+  }
+  void guard_second_interface(const std::string& group) {
+    const std::string path = kRg + "/providers/Microsoft.Network/networkInterfaces/two-1-eth1";
+    JsonObject nic = call(owner_, "GET", path, {}, 200);
+    nic["properties"].as_object()["networkSecurityGroup"] = JsonObject{{"id", nsg_path(group)}};
+    call(owner_, "PUT", path, nic, 200);
+  }
   static JsonObject rule(const std::string& name, int64_t priority, const std::string& port = "443") {
     return {{"name", name},
             {"properties", JsonObject{{"protocol", "Tcp"},
@@ -129,12 +142,7 @@ TEST_F(JitFaultsTest, ADeletedMachineEndsItsOpeningsAndRequests) {
 }
 
 TEST_F(JitFaultsTest, TwoInterfacesAndTwoGroups) {
-  const Enrolled two = enrol("two-1", "10.7.0.20", "", "10.8.0.20");
-  const std::string network = kRg + "/providers/Microsoft.Network/";
-  call(owner_, "PUT", nsg_path("other-nsg"), {{"location", "local"}, {"properties", JsonObject()}}, 201);
-  JsonObject nic = call(owner_, "GET", network + "networkInterfaces/two-1-eth1", {}, 200);
-  nic["properties"].as_object()["networkSecurityGroup"] = JsonObject{{"id", nsg_path("other-nsg")}};
-  call(owner_, "PUT", network + "networkInterfaces/two-1-eth1", nic, 200);
+  const Enrolled two = with_two_groups();
   JsonObject policy = policy_of(two.vm, {port_policy(22)});
   call(owner_, "PUT", kDefaultPolicy, policy, 200);
   EXPECT_THAT(rules("two-1-nsg"), SizeIs(1));
@@ -144,9 +152,7 @@ TEST_F(JitFaultsTest, TwoInterfacesAndTwoGroups) {
   EXPECT_EQ(allows("other-nsg"), 1U);
   EXPECT_THAT(told(two), SizeIs(2)) << "one for each address";
   // The second moves back into the first group while it is open.
-  nic = call(owner_, "GET", network + "networkInterfaces/two-1-eth1", {}, 200);
-  nic["properties"].as_object()["networkSecurityGroup"] = JsonObject{{"id", nsg_path("two-1-nsg")}};
-  call(owner_, "PUT", network + "networkInterfaces/two-1-eth1", nic, 200);
+  guard_second_interface("two-1-nsg");
   EXPECT_THAT(rules("other-nsg"), IsEmpty());
   EXPECT_EQ(allows("two-1-nsg"), 2U);
   EXPECT_THAT(told(two), SizeIs(2));
@@ -188,21 +194,23 @@ TEST_F(JitFaultsTest, InAFullGroupNothingOpensAndThatIsSaid) {
 }
 
 TEST_F(JitFaultsTest, TooManyOpeningsOnOneMachineAreRefusedBeforeTheMachineWould) {
+  // Neither group has more addresses than a group may; the machine would have an opening for each, twice.
+  const Enrolled two = with_two_groups();
   JsonArray sources;
   for (int i = 0; i < 64; ++i) sources.emplace_back("192.0.2." + std::to_string(i));
   JsonArray ports;
-  for (int number = 1; number <= 70; ++number) ports.push_back(port_policy(number));
-  call(owner_, "PUT", kDefaultPolicy, policy_of(web_.vm, ports), 200);
+  for (int number = 1; number <= 35; ++number) ports.push_back(port_policy(number));
+  call(owner_, "PUT", kDefaultPolicy, policy_of(two.vm, ports), 200);
   JsonArray wanted;
-  for (int number = 1; number <= 70; ++number)
+  for (int number = 1; number <= 35; ++number)
     wanted.push_back(
         JsonObject{{"number", number}, {"duration", "PT1H"}, {"allowedSourceAddressPrefixes", sources}});
   const Answer refused =
       send(ada_, "POST", kDefaultPolicy + "/initiate",
-           {{"virtualMachines", JsonArray{JsonObject{{"id", web_.vm}, {"ports", std::move(wanted)}}}}});
+           {{"virtualMachines", JsonArray{JsonObject{{"id", two.vm}, {"ports", std::move(wanted)}}}}});
   EXPECT_EQ(refused.status, 409) << to_text(refused.body);
   EXPECT_EQ(refused.code(), "JitTooManyOpenings");
-  EXPECT_THAT(told(web_), IsEmpty());
+  EXPECT_THAT(told(two), IsEmpty());
 }
 
 TEST_F(JitFaultsTest, AStoppedServerForgetsNothing) {

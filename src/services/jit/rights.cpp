@@ -121,7 +121,8 @@ Result<void> Service::check_asker(store::Reader& reader, const Policy& policy, c
               "' stands in the policy but does not exist any more. Take it out: 'merlon jit policy remove'.",
           fmt::format("virtualMachines[{}].id", port.vm.text()));
   TRY(check_requesters(reader, options, request, asker));
-  if (options.justification_required && trim(request.justification).empty())
+  const auto says_nothing = [](char c) { return c == ' ' || (c >= '\t' && c <= '\r'); };
+  if (options.justification_required && std::ranges::all_of(request.justification, says_nothing))
     return fail(ErrorKind::invalid, "JitJustificationRequired",
                 "The policy asks for a reason. Say why you need access in 'justification' (--justification).",
                 "justification");
