@@ -51,7 +51,7 @@ equal "lock list" '["frozen"]' "$(az_json '[.[].name] | tojson' lock list --reso
 az lock delete --ids "$nsg/providers/Microsoft.Authorization/locks/frozen"
 equal "lock create on a group" CanNotDelete "$(az_json .level lock create --name keep --lock-type CanNotDelete \
   --resource-group rg)"
-refused ScopeLocked resource delete --ids "$nsg"
+refused ScopeLocked resource delete --verbose --ids "$nsg" # without --verbose az keeps the reason to itself
 equal "lock show" "$group/providers/Microsoft.Authorization/locks/keep" "$(az_json .id lock show --name keep \
   --resource-group rg)"
 az lock delete --name keep --resource-group rg

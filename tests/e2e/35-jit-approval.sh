@@ -38,7 +38,7 @@ grep -q JitJustificationRequired "$MERLON_TMP/reason.out" || fail "it does not s
 as ada alice jit request web-1 -g rg --port 22 --for 2m --justification "look at the log" -- \
   ssh -F none -i "$MERLON_TMP/id" -o IdentitiesOnly=yes -o BatchMode=yes -o ConnectTimeout=2 \
   -o UserKnownHostsFile="$MERLON_TMP/known_hosts" "admin@${address4[web]}" 'hostname; exit 7' \
-  </dev/null >"$MERLON_TMP/run.out" 2>"$MERLON_TMP/run.log" &
+  </dev/null >"$MERLON_TMP/run.out" 2>"$MERLON_TMP/run.log" || exit $? &
 runner=$!
 wait_for 15 "the request waits" one_pending
 request=$(pending)
@@ -75,7 +75,7 @@ equal "the ledger has who agreed and why" "go ahead" \
 
 # -- a no
 as ada alice jit request web-1 -g rg --port 22 --for 5m --justification again --wait \
-  >"$MERLON_TMP/denied.out" 2>&1 &
+  >"$MERLON_TMP/denied.out" 2>&1 || exit $? &
 runner=$!
 wait_for 15 "the second request waits" one_pending
 as bob server jit deny "$(pending)" --justification "not today" >/dev/null
@@ -88,7 +88,7 @@ not can_ssh alice || fail "a denied request has opened the port"
 
 # -- whoever stops waiting takes the request back
 as ada alice jit request web-1 -g rg --port 22 --for 5m --justification again --wait \
-  >"$MERLON_TMP/stopped.out" 2>&1 &
+  >"$MERLON_TMP/stopped.out" 2>&1 || exit $? &
 runner=$!
 wait_for 15 "the third request waits" one_pending
 kill -TERM "$(pgrep -P "$runner" -f 'jit request' || echo "$runner")"
