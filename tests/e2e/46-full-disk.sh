@@ -27,12 +27,13 @@ opening=$(merlon jit list --output json | jq -er '.value[0].id')
 dd if=/dev/zero of="$state/filler" bs=64k 2>/dev/null && fail "the disk took everything"
 version=2021-04-01
 large=$(jq -n '{location: "local", tags: ([range(45) | {key: "t\(.)", value: ("x" * 250)}] | from_entries)}')
-refused() { # of writes that must end so
-  api PUT "/subscriptions/$subscription/resourceGroups/full$RANDOM" "$large"
+refused() { # BODY: of writes that must end so
+  api PUT "/subscriptions/$subscription/resourceGroups/full$RANDOM" "$1"
   [[ $status != 201 ]]
 }
-# What the log had taken of the disk in advance is used up first.
-wait_for 120 "the server has noticed that the disk is full" refused
+# What the log had taken of the disk in advance is used up first: by large writes, then to its end by small ones.
+wait_for 120 "the server has noticed that the disk is full" refused "$large"
+wait_for 120 "there is no room for a small write either" refused '{"location":"local"}'
 is_status "a write on a full disk" 503 StorageFull
 retry_after() { # METHOD PATH [BODY]
   in_ns server curl -sS -o /dev/null -D - --max-time 20 --cacert "$state/ca.pem" -X "$1" \
