@@ -16,10 +16,14 @@ namespace {
 
 constexpr size_t kKeptRolesMax = 1024;
 
-BuiltinRoles embedded_roles() {
-  auto roles = BuiltinRoles::parse(builtin_roles_json());
-  MERLON_CHECK(roles.has_value());
-  return *std::move(roles);
+// Read once for the process: tests and the simulator make thousands of these.
+const BuiltinRoles& embedded_roles() {
+  static const BuiltinRoles kRoles = [] {
+    auto roles = BuiltinRoles::parse(builtin_roles_json());
+    MERLON_CHECK(roles.has_value());
+    return *std::move(roles);
+  }();
+  return kRoles;
 }
 
 std::string_view scope_of_key(std::string_view key) { return key.substr(0, key.find('\n')); }

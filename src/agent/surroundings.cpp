@@ -13,6 +13,12 @@ std::set<std::string> LinuxSurroundings::uplinks(const std::vector<IpAddress>& a
   return agent::uplinks(addresses);
 }
 
+Result<Sockets> LinuxSurroundings::sockets() const { return list_sockets(); }
+
+std::pair<int64_t, int64_t> LinuxSurroundings::tracked_connections() const {
+  return agent::tracked_connections();
+}
+
 Duration LinuxSurroundings::running() const {
   return std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch());
 }

@@ -4,8 +4,10 @@
 
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "agent/firewall_sockets.h"
 #include "base/clock.h"
 #include "base/ip.h"
 
@@ -17,6 +19,9 @@ class Surroundings {
   virtual std::vector<IpAddress> resolvers() const = 0;  // name servers that the machine is configured with
   // Interfaces that carry a default route, or one of these addresses.
   virtual std::set<std::string> uplinks(const std::vector<IpAddress>& addresses) const = 0;
+  virtual Result<Sockets> sockets() const = 0;
+  // How many connections the kernel tracks, and how many it can.
+  virtual std::pair<int64_t, int64_t> tracked_connections() const = 0;
   virtual Duration running() const = 0;  // CLOCK_MONOTONIC: stands still in suspend, as kernel timers do
 };
 
@@ -25,6 +30,8 @@ class LinuxSurroundings final : public Surroundings {
  public:
   std::vector<IpAddress> resolvers() const override;
   std::set<std::string> uplinks(const std::vector<IpAddress>& addresses) const override;
+  Result<Sockets> sockets() const override;
+  std::pair<int64_t, int64_t> tracked_connections() const override;
   Duration running() const override;
 };
 

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <set>
 
-#include "agent/facts.h"
 #include "agent/warden.h"
 #include "base/log.h"
 #include "machine/traffic.h"
@@ -32,7 +31,7 @@ void Warden::report_audit() {
   const auto since = firewall_.would_drop();
   if (since && since->inbound + since->outbound > 0)
     note("would-drop", {{"inbound", since->inbound}, {"outbound", since->outbound}, {"flows", since->flows}});
-  const auto sockets = list_sockets();
+  const auto sockets = surroundings_->sockets();
   if (!sockets) {
     log_error("listing sockets for the report", sockets.error());
     return;
@@ -46,7 +45,7 @@ void Warden::report_audit() {
     if (report.sessions.size() < machine::kReportedMax)
       report.sessions.push_back({socket.peer, socket.local, socket.local_port});
   report.more = sockets->listening.size() > machine::kReportedMax || inbound.size() > machine::kReportedMax;
-  std::tie(report.connections, report.connections_most) = tracked_connections();
+  std::tie(report.connections, report.connections_most) = surroundings_->tracked_connections();
   if (auto chains = firewall_.untracked_by()) {
     chains->resize(std::min<size_t>(chains->size(), 64));
     report.untracked_by = *std::move(chains);
@@ -59,7 +58,7 @@ void Warden::report_audit() {
 // has been silent all the while would be cut by the rule that a new flow begins with a SYN: it is named to
 // the kernel.
 void Warden::keep_older_sessions() {
-  const auto sockets = list_sockets();
+  const auto sockets = surroundings_->sockets();
   if (!sockets) {
     log_error("sessions that are older than enforcement may be cut", sockets.error());
     return;

@@ -45,13 +45,13 @@ std::string braced(const std::string& line) {
 
 std::optional<Duration> timeout_of(std::string_view text) {
   const bool ms = text.ends_with("ms");
-  const bool s = !ms && text.ends_with('s');
-  if (!ms && !s) return std::nullopt;
+  const bool m = text.ends_with('m');
+  if (!ms && !m && !text.ends_with('s')) return std::nullopt;
   text.remove_suffix(ms ? 2 : 1);
   int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return Duration(ms ? value : value * 1000);
+  return Duration(value * (ms ? 1 : m ? 60'000 : 1000));
 }
 
 bool is_opening_set(std::string_view name) { return name.starts_with("open") || name.starts_with("cut"); }
@@ -72,9 +72,7 @@ Result<std::shared_ptr<const Rule>> RuleCache::get(const std::string& text) {
   return known;
 }
 
-bool KernelModel::alive(Duration end) const {
-  return bug_ == KernelBug::forgets_timeouts || end > running_();
-}
+bool KernelModel::alive(Duration end) const { return end > running_(); }
 
 Result<void> KernelModel::change_elements(Draft& draft, const std::string& name, const std::string& line,
                                           bool add) {
@@ -117,7 +115,9 @@ Result<void> KernelModel::add(Draft& draft, const std::vector<std::string>& word
   } else if (what == "set" || what == "map") {
     Set set;
     const std::string timeout = word_after(line, "; timeout ");
-    if (const auto given = timeout_of(timeout.substr(0, timeout.find(';')))) set.default_timeout = *given;
+    const auto given = timeout_of(timeout.substr(0, timeout.find(';')));
+    if (!given) return refused(line);
+    set.default_timeout = *given;
     draft.table->sets.emplace(name, set);
   } else if (what == "chain") {
     draft.table->chains.emplace(name, Chain{word_after(line, " hook "), {}});

@@ -61,9 +61,9 @@ TEST_F(KernelTest, ATransactionIsWholeOrNothing) {
 
 TEST_F(KernelTest, WhatItDoesNotKnowIsAnErrorAndNotSilence) {
   ASSERT_TRUE(run("add table inet merlon\nadd chain inet merlon a\n"));
-  for (const char* rule :
-       {"meta mark 7 accept", "limit rate 1/second accept", "tcp flags syn accept", "accept now",
-        "ip ttl 3 drop", "ip saddr everything drop", "th dport ssh drop", "reject"})
+  for (const char* rule : {"meta mark 7 accept", "limit rate 1/second accept", "tcp flags syn accept",
+                           "ct state invalid drop", "tcp flags & urg == 0 accept", "accept now",
+                           "ip ttl 3 drop", "ip saddr everything drop", "th dport ssh drop", "reject"})
     EXPECT_EQ(run(std::string("add rule inet merlon a ") + rule).error().code, "FirewallRefused") << rule;
   EXPECT_EQ(run("add flowtable inet merlon f").error().code, "FirewallRefused");
   EXPECT_EQ(run("rename chain inet merlon a b").error().code, "FirewallRefused");
@@ -85,6 +85,28 @@ TEST_F(KernelTest, AnOpeningEndsByItselfAndStandsStillInSuspend) {
   truth += seconds(1);
   EXPECT_FALSE(kernel.passes(ssh("192.0.2.7")));
   EXPECT_EQ(kernel.open_elements(), 0U);
+}
+
+TEST_F(KernelTest, ASessionOlderThanEnforcementGoesOnAndNoOther) {
+  auto fw = firewall();
+  ASSERT_TRUE(fw.begin(sealed(), {}, {}));
+  Packet segment = ssh("192.0.2.7");
+  segment.source_port = 40'000;
+  segment.begins_flow = false;
+  EXPECT_FALSE(kernel.passes(segment));
+  ASSERT_TRUE(fw.keep_sessions({{segment.destination, segment.source, 22, 40'000}}));
+  EXPECT_TRUE(kernel.passes(segment));
+  segment.invalid = true;
+  EXPECT_TRUE(kernel.passes(segment));
+  segment.source_port = 40'001;
+  EXPECT_FALSE(kernel.passes(segment));
+  segment.source_port = 40'000;
+  segment.begins_flow = true;
+  segment.invalid = false;
+  EXPECT_FALSE(kernel.passes(segment)) << "a new connection from the same port";
+  segment.begins_flow = false;
+  truth += hours(3);
+  EXPECT_FALSE(kernel.passes(segment));
 }
 
 TEST_F(KernelTest, ItTellsWhoeverListens) {

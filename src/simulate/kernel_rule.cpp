@@ -7,6 +7,7 @@
 #include <array>
 #include <charconv>
 #include <optional>
+#include <set>
 
 #include "base/text.h"
 
@@ -17,6 +18,13 @@ constexpr uint8_t kTcp = 6;
 constexpr uint8_t kUdp = 17;
 constexpr std::array<std::pair<std::string_view, uint8_t>, 6> kProtocols = {
     {{"tcp", 6}, {"udp", 17}, {"icmp", 1}, {"ipv6-icmp", 58}, {"esp", 50}, {"ah", 51}}};
+
+constexpr uint8_t kSyn = 2, kAck = 16;  // RFC 9293 section 3.1
+constexpr std::array<std::pair<std::string_view, uint8_t>, 4> kFlags = {
+    {{"fin", 1}, {"syn", kSyn}, {"rst", 4}, {"ack", kAck}}};
+
+// The simulator sends the first segment of a flow, or one from its middle.
+uint8_t flags_of(const Packet& packet) { return packet.begins_flow ? kSyn : kAck; }
 
 // Words and single marks; what stands in quotes loses them.
 std::vector<std::string> words_of(std::string_view text) {
@@ -42,7 +50,9 @@ std::vector<std::string> words_of(std::string_view text) {
 
 std::optional<uint32_t> number(std::string_view text) {
   uint32_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const bool hex = text.starts_with("0x");
+  if (hex) text.remove_prefix(2);
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, hex ? 16 : 10);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return value;
 }
@@ -118,6 +128,8 @@ class RuleParser {
   Result<void> interface();
   Result<void> connection();
   Result<void> connection_mark();
+  Result<uint8_t> flag_bits();
+  Result<void> flags();
   Result<void> meta();
   Result<void> ports();
   Result<void> address();
@@ -196,31 +208,22 @@ Result<void> RuleParser::connection() {
     if (is("mark")) return connection_mark();
     if (take("direction")) return take("original") ? Result<void>() : unknown();  // a new flow's only one
     if (!take("state")) return unknown();
-    if (take("established")) {
-      if (!take(",") || !take("related")) return unknown();
+    std::set<std::string> states;
+    do states.insert(next());
+    while (take(","));
+    if (states == std::set<std::string>{"established", "related"}) {
       add([](const Packet& packet, const SetLookup&) { return packet.established; });
-      return {};
+    } else if (states == std::set<std::string>{"new"}) {
+      add([](const Packet& packet, const SetLookup&) { return !packet.established && !packet.invalid; });
+    } else if (states == std::set<std::string>{"new", "invalid"}) {
+      add([](const Packet& packet, const SetLookup&) { return !packet.established; });
+    } else {
+      --at_;
+      return unknown();
     }
-    if (!take("new")) return unknown();
-    add([](const Packet& packet, const SetLookup&) { return !packet.established; });
     return {};
   }
-  if (take("tcp")) {
-    if (is("rst", 2)) {  // a reset, or none: the simulator sends none
-      at_ += 3;
-      const bool none = take("!=");
-      if (!none && !take("==")) return unknown();
-      if (!take("rst")) return unknown();
-      add([none](const Packet&, const SetLookup&) { return none; });
-      return {};
-    }
-    for (const char* word : {"flags", "&", "(", "fin", "|", "syn", "|", "rst", "|", "ack", ")", "!=", "syn"})
-      if (!take(word)) return unknown();
-    add([](const Packet& packet, const SetLookup&) {
-      return packet.protocol == kTcp && !packet.begins_flow;
-    });
-    return {};
-  }
+  if (take("tcp")) return flags();
   // Neighbour discovery and its like: the simulator sends none.
   at_ += 2;
   values();
@@ -228,19 +231,56 @@ Result<void> RuleParser::connection() {
   return {};
 }
 
+// "0", "syn", "(syn | rst)"
+Result<uint8_t> RuleParser::flag_bits() {
+  if (take("0")) return uint8_t{0};
+  const bool several = take("(");
+  uint8_t bits = 0;
+  do {
+    const auto* const flag =
+        std::find_if(kFlags.begin(), kFlags.end(), [&](const auto& known) { return is(known.first); });
+    if (flag == kFlags.end()) return unknown();
+    ++at_;
+    bits |= flag->second;
+  } while (several && take("|"));
+  if (several && !take(")")) return unknown();
+  return bits;
+}
+
+// "flags & mask == value", of TCP alone
+Result<void> RuleParser::flags() {
+  if (!take("flags") || !take("&")) return unknown();
+  const uint8_t mask = TRY(flag_bits());
+  const bool equal = take("==");
+  if (!equal && !take("!=")) return unknown();
+  const uint8_t value = TRY(flag_bits());
+  add([=](const Packet& packet, const SetLookup&) {
+    return packet.protocol == kTcp && ((flags_of(packet) & mask) == value) == equal;
+  });
+  return {};
+}
+
 // The mark of a connection: compared, or set from a map whose key lets the packet in.
 Result<void> RuleParser::connection_mark() {
   ++at_;
   if (take("&")) {
-    next();
-    if (!take("!=")) return unknown();
-    next();  // 0, or the set of the marks that live
-    add([](const Packet& packet, const SetLookup&) { return packet.mark != 0; });
+    const auto mask = number(next());
+    if (!mask || !take("!=")) return unknown();
+    const std::string other = next();
+    if (other.starts_with('@')) {
+      add([mask = *mask, set = other.substr(1)](const Packet& packet, const SetLookup& lookup) {
+        return !lookup(set, fmt::format("{:#010x}", packet.mark & mask));
+      });
+      return {};
+    }
+    if (other != "0") return unknown();
+    add([mask = *mask](const Packet& packet, const SetLookup&) { return (packet.mark & mask) != 0; });
     return {};
   }
   if (!take("set")) return unknown();
   if (is("ct") && is("mark", 1)) {  // its own, less some bits
-    at_ += 4;
+    at_ += 2;
+    if (!take("&") || !number(next())) return unknown();
     return {};
   }
   Field first = TRY(field());
@@ -299,11 +339,13 @@ Result<RuleParser::Field> RuleParser::field() {
     if (!take("l4proto")) return unknown();
     return Field([](const Packet& packet) { return std::optional(std::to_string(packet.protocol)); });
   }
-  if (take("th")) {
-    if (!take("dport")) return unknown();
-    return Field([](const Packet& packet) -> std::optional<std::string> {
-      if (!has_ports(packet)) return std::nullopt;
-      return std::to_string(packet.destination_port);
+  if (is("th") || is("tcp")) {
+    const bool tcp = next() == "tcp";
+    const bool source = is("sport");
+    if (!take("sport") && !take("dport")) return unknown();
+    return Field([tcp, source](const Packet& packet) -> std::optional<std::string> {
+      if (!has_ports(packet) || (tcp && packet.protocol != kTcp)) return std::nullopt;
+      return std::to_string(source ? packet.source_port : packet.destination_port);
     });
   }
   const bool v4 = is("ip");

@@ -23,7 +23,8 @@ struct Packet {
   std::string interface = "eth0";  // that it came from, or leaves by
   bool loopback = false;
   bool established = false;  // connection tracking knows its flow
-  bool begins_flow = true;   // TCP: a bare SYN
+  bool invalid = false;      // it makes nothing of it: from the middle of a flow, where it is not loose
+  bool begins_flow = true;   // TCP: a bare SYN; else a bare ACK
   uint32_t uid = 0;          // of the sending process, outbound
   uint32_t mark = 0;         // of its tracked connection
   std::string text() const;  // for people: "in 198.51.100.7 to 10.1.0.4 tcp/22"

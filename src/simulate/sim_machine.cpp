@@ -20,13 +20,17 @@ constexpr Duration kConfirmSlack{3'000};
 
 class SimSurroundings final : public agent::Surroundings {
  public:
-  explicit SimSurroundings(const ComputerClock& clock) : clock_(clock) {}
+  SimSurroundings(const ComputerClock& clock, agent::Sockets sockets)
+      : clock_(clock), sockets_(std::move(sockets)) {}
   std::vector<IpAddress> resolvers() const override { return {}; }
   std::set<std::string> uplinks(const std::vector<IpAddress>&) const override { return {"eth0"}; }
+  Result<agent::Sockets> sockets() const override { return sockets_; }
+  std::pair<int64_t, int64_t> tracked_connections() const override { return {0, 65'536}; }
   Duration running() const override { return clock_.running(); }
 
  private:
   const ComputerClock& clock_;
+  const agent::Sockets sockets_;
 };
 
 class MirroredNft final : public agent::NftBackend {
@@ -76,6 +80,27 @@ machine::MachineFacts SimMachine::facts() const {
   return facts;
 }
 
+agent::Sockets SimMachine::sockets() const {
+  agent::Sockets sockets;
+  for (const IpAddress& own : place_.addresses) {
+    sockets.listening.push_back({machine::Protocol::tcp, own, 22});
+    const Packet segment = segment_of_old_session(own);
+    sockets.connected.push_back(
+        {segment.destination, segment.source, segment.destination_port, segment.source_port});
+  }
+  return sockets;
+}
+
+Packet SimMachine::segment_of_old_session(const IpAddress& own) {
+  Packet segment;
+  segment.source = *IpAddress::parse(own.is_v4() ? "198.51.100.80" : "2001:db8:3::1");
+  segment.source_port = 40'000;
+  segment.destination = own;
+  segment.destination_port = 22;
+  segment.begins_flow = false;
+  return segment;
+}
+
 StateFiles SimMachine::files() const {
   auto files = StateFiles::open(place_.directory);
   MERLON_CHECK(files.has_value());
@@ -103,8 +128,8 @@ Result<void> SimMachine::start_agent(agent::Exchange& exchange) {
   const auto key = TRY(crypto::PrivateKey::from_pem(Secret(TRY(files().read(file::kKey)))));
   settings.public_key_hash = crypto::spki_hash_hex(key.public_key());
   ++lives_;
-  warden_ = TRY(
-      agent::Warden::start(files(), clock_, settings, firewall(), std::make_unique<SimSurroundings>(clock_)));
+  warden_ = TRY(agent::Warden::start(files(), clock_, settings, firewall(),
+                                     std::make_unique<SimSurroundings>(clock_, sockets())));
   rules_ = confirmed_;  // an unconfirmed change went with the process before
   unconfirmed_since_.reset();
   table_gone_ = false;

@@ -42,6 +42,8 @@ class SimMachine : private agent::WardenPort {
   const std::vector<IpAddress>& addresses() const { return place_.addresses; }
   const std::string& directory() const { return place_.directory; }
   machine::MachineFacts facts() const;
+  // Of a session with sshd that is there all the time, and says nothing unless somebody looks.
+  static Packet segment_of_old_session(const IpAddress& own);
   KernelModel& kernel() { return kernel_; }
   ComputerClock& clock() { return clock_; }
   void mirror(Mirror mirror) { mirror_ = std::move(mirror); }
@@ -88,6 +90,7 @@ class SimMachine : private agent::WardenPort {
   void after_asking(std::string_view name, bool done);
   agent::Firewall firewall();
   agent::StateFiles files() const;
+  agent::Sockets sockets() const;
   void interrupt();
   void learn_openings(const machine::DesiredState& state, Timestamp server_time, Timestamp answered);
 

@@ -161,10 +161,16 @@ void World::end() {
   }
   start_server();
   server_.faults().kill_in = 0;
-  for (size_t i = 0; i < machines_.size(); ++i) start_agent(i);
+  for (size_t i = 0; i < machines_.size(); ++i) {
+    start_agent(i);
+    if (!options_.gentle) continue;
+    // In real time nobody waits for what a lost answer or a server that was away would cost.
+    if (flight_[i]) fail_sync(i, flight_[i]->id, "ConnectionLost", Duration(5));
+    if (ask_at_[i]) ask_at_[i] = std::min(*ask_at_[i], now_ + Duration(10));
+  }
   advance(minutes(options_.gentle ? 0 : 2) + seconds(options_.gentle ? 3 : 0));
-  if (!has_converged()) {  // something ran out just now, or a certificate that could not be renewed: ten
-                           // minutes
+  if (!options_.gentle && !has_converged()) {  // something ran out just now, or a certificate that could not
+                                               // be renewed: ten minutes
     advance(minutes(15));
     advance(minutes(1));
   }

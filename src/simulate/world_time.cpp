@@ -16,6 +16,7 @@ using std::chrono::seconds;
 
 constexpr Duration kFine = seconds(40);  // beyond this not every poll and tick is played
 constexpr int kStrides = 6;
+constexpr Duration kAfterStride = seconds(1);
 constexpr Duration kServerTick{200};
 constexpr Duration kMarkEvery = minutes(1);
 constexpr Timestamp kNever = Timestamp::max();
@@ -264,6 +265,11 @@ void World::advance(Duration by) {
     stride_ = now_ > fine_until ? stride : Duration(0);
     follow_real_time();
   } while (run_next(end));
+  if (stride_ > Duration(0)) {  // who was to be played a long stride from now is due again as at other times
+    for (auto* due : {&ask_at_, &tick_at_})
+      for (auto& moment : *due)
+        if (moment) moment = std::min(*moment, end + kAfterStride);
+  }
   stride_ = {};
   now_ = end;
   follow_real_time();
