@@ -198,9 +198,6 @@ Result<size_t> Grants::expire_due(const Guard& guard) {
   if (!any && time - last_stored_mark() >= kMarkEvery)
     TRY(core_.store.write([&](store::Transaction& tx) -> Result<void> {
       if (guard) TRY(guard(tx));
-      // One row, written over: without it a server on a full disk would not start, or would take up an older
-      // time than it has given out.
-      tx.urgent();
       return mark(tx, time);
     }));
   return ended;

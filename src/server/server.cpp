@@ -138,7 +138,11 @@ Result<void> run(const Options& options) {
   TRY(first_start(*assembly, state_dir, port,
                   options.keep_bootstrap ? KeepBootstrap::yes : KeepBootstrap::no));
   // Whatever ran out while nobody was here ends before the first request is answered.
-  TRY(assembly->grants().expire_due());
+  // On a full disk only the mark of the clock finds no room, which must keep nobody from starting.
+  if (const auto ended = assembly->grants().expire_due(); !ended) {
+    if (ended.error().kind != ErrorKind::unavailable) return std::unexpected(ended.error());
+    log_error("the clock's mark could not be written at the start; it is tried again", ended.error());
+  }
   assembly->store().start_finished();
   {
     net::Periodic ticker("tick", kTickMs, [&] {
