@@ -38,6 +38,9 @@ std::unexpected<Error> malformed(size_t at, const std::string& what) {
               "condition");
 }
 
+// Of literals compared with literals. An attribute, which is what a condition is about, has few values.
+constexpr size_t kPairsMax = 10'000;
+
 bool is_word_character(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
          c == '+' || c == '.' || c == ':';
@@ -308,6 +311,9 @@ class Parser {
     node.right = TRY(operand());
     TRY(fits(node.left, node.comparison, left_at));
     TRY(fits(node.right, node.comparison, right_at));
+    if (node.left.values.size() * node.right.values.size() > kPairsMax)
+      return malformed(operator_at,
+                       "two sets of values as long as these cannot be compared with each other.");
     return add(std::move(node));
   }
 

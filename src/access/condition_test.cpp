@@ -193,6 +193,37 @@ TEST(ConditionParser, DepthAndLengthAreBounded) {
   EXPECT_FALSE(Condition::parse(a + std::string(kConditionBytesMax, ' ')));
 }
 
+TEST(ConditionParser, WhatWouldTakeLongToDecideIsRefused) {
+  const auto set_of = [](size_t count) {
+    std::string text = "{'a'";
+    for (size_t i = 1; i < count; ++i) text += ",'a'";
+    return text + "}";
+  };
+  const std::string relation = " ForAllOfAllValues:StringEquals ";
+  EXPECT_TRUE(Condition::parse("@Resource[a]" + relation + set_of(1000)));
+  EXPECT_TRUE(Condition::parse(set_of(50) + relation + set_of(50)));
+  EXPECT_FALSE(Condition::parse(set_of(1000) + relation + set_of(1000)));
+  // A bomb of stars within the length of a condition, on a text as long.
+  std::string stars;
+  while (stars.size() < 4000) stars += "*a";
+  const auto bomb = Condition::parse("@Resource[x] StringLike '" + stars + "b'");
+  ASSERT_TRUE(bomb);
+  Attributes attributes;
+  attributes.set("@Resource[x]", std::string(4000, 'a'));
+  EXPECT_EQ(bomb->evaluate({"a/b/read", attributes, {}}), Truth::no);
+}
+
+// Names and values in any script; a letter is a letter to "?".
+TEST(ConditionParser, UnicodeIsText) {
+  const auto parsed =
+      Condition::parse("@Resource[Größe] StringLike 'gr?ß*' AND @Resource[名] StringEquals '値'");
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  Attributes attributes;
+  attributes.set("@Resource[Größe]", "größer");
+  attributes.set("@Resource[名]", "値");
+  EXPECT_EQ(parsed->evaluate({"a/b/read", attributes, {}}), Truth::yes);
+}
+
 TEST(ConditionParser, ErrorsSayWhere) {
   const auto parsed = Condition::parse("@Resource[a] StringEquls 'x'");
   ASSERT_FALSE(parsed);
