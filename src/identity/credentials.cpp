@@ -19,9 +19,9 @@ std::unexpected<Error> bad_request(std::string message, std::string target = {})
   return fail(ErrorKind::invalid, "Request_BadRequest", std::move(message), std::move(target));
 }
 
-// The form of Azure's own client secrets, so that the scanners which look for leaked ones know ours too: three
-// characters that are shown as the hint, "8Q~", and the secret proper. Never a '-' in front, which command lines
-// take for an option.
+// The form of Azure's own client secrets, so that the scanners which look for leaked ones know ours too:
+// three characters that are shown as the hint, "8Q~", and the secret proper. Never a '-' in front, which
+// command lines take for an option.
 Secret make_secret_text(Random& random) {
   const std::string hint = to_hex(random.bytes(2)).substr(1);
   const std::string drawn = to_base64url(random.bytes(kSecretCharacters)).substr(0, kSecretCharacters);
