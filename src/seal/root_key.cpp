@@ -77,6 +77,14 @@ Result<size_t> read_up_to(const std::string& path, int descriptor, std::span<uin
   return used;
 }
 
+Result<void> sync_directory_of(const std::string& path) {
+  std::filesystem::path directory = std::filesystem::path(path).parent_path();
+  if (directory.empty()) directory = ".";
+  const File folder(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder.is_open() || ::fsync(folder.get()) != 0) return failed(path, "flushed to the disk", errno);
+  return {};
+}
+
 Result<void> write_and_sync(const std::string& path, int descriptor, ByteView bytes) {
   // The umask may have taken bits away, but can not have added any.
   if (::fchmod(descriptor, kOwnerOnly) != 0) return failed(path, "protected", errno);
@@ -87,10 +95,16 @@ Result<void> write_and_sync(const std::string& path, int descriptor, ByteView by
     bytes = bytes.subspan(static_cast<size_t>(written));
   }
   if (::fsync(descriptor) != 0) return failed(path, "flushed to the disk", errno);
-  std::filesystem::path directory = std::filesystem::path(path).parent_path();
-  if (directory.empty()) directory = ".";
-  const File folder(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!folder.is_open() || ::fsync(folder.get()) != 0) return failed(path, "flushed to the disk", errno);
+  return sync_directory_of(path);
+}
+
+Result<void> write_new_key(const std::string& path, const Secret& key) {
+  const File file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, kOwnerOnly));
+  if (!file.is_open()) return failed(path, "created", errno);
+  if (auto written = write_and_sync(path, file.get(), key.expose()); !written) {
+    ::unlink(path.c_str());  // ours since O_EXCL; nothing was sealed with it
+    return written;
+  }
   return {};
 }
 
@@ -119,13 +133,37 @@ Result<std::optional<Secret>> read_root_key(const std::string& path, bool nothin
 
 Result<Secret> create_root_key(const std::string& path, Random& random) {
   Secret key(random.bytes(kRootKeyBytes));
-  const File file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, kOwnerOnly));
-  if (!file.is_open()) return failed(path, "created", errno);
-  if (auto written = write_and_sync(path, file.get(), key.expose()); !written) {
-    ::unlink(path.c_str());  // ours since O_EXCL; nothing was sealed with it
-    return std::unexpected(std::move(written).error());
-  }
+  TRY(write_new_key(path, key));
   return key;
+}
+
+std::string next_root_key_path(const std::string& path) { return path + ".next"; }
+
+Result<void> put_next_root_key(const std::string& path, const Secret& key) {
+  const std::string next = next_root_key_path(path);
+  if (::unlink(next.c_str()) != 0 && errno != ENOENT) return failed(next, "removed", errno);
+  return write_new_key(next, key);
+}
+
+Result<std::string> adopt_next_root_key(const std::string& path, const std::string& time) {
+  const std::string next = next_root_key_path(path);
+  // A repeated step finds the new key in place already, and no other.
+  if (::access(next.c_str(), F_OK) != 0 && errno == ENOENT) return std::string();
+  std::string retired = path + ".until-" + time;
+  if (::link(path.c_str(), retired.c_str()) != 0) {
+    if (errno != ENOENT && errno != EEXIST) return failed(retired, "created", errno);
+    if (errno == ENOENT) retired.clear();
+  }
+  if (::rename(next.c_str(), path.c_str()) != 0 && errno != ENOENT) return failed(next, "renamed", errno);
+  TRY(sync_directory_of(path));
+  return retired;
+}
+
+Result<std::string> retire_root_key(const std::string& path, const std::string& time) {
+  std::string retired = path + ".until-" + time;
+  if (::rename(path.c_str(), retired.c_str()) != 0) return failed(path, "renamed", errno);
+  TRY(sync_directory_of(path));
+  return retired;
 }
 
 }  // namespace merlon::seal

@@ -19,4 +19,14 @@ Result<std::optional<Secret>> read_root_key(const std::string& path, bool nothin
 // a power cut could take away would be lost.
 Result<Secret> create_root_key(const std::string& path, Random& random);
 
+// A rotation in two steps, between which the database commits. The first leaves the new key beside the old
+// one, in PATH.next (an older PATH.next is of a rotation that never committed, and is replaced).
+Result<void> put_next_root_key(const std::string& path, const Secret& key);
+// The second puts it in the old one's place, which lives on as PATH.until-<time>: backups from before need
+// it. Returns that name; empty when there was no old file. May be repeated after a crash, by any process.
+Result<std::string> adopt_next_root_key(const std::string& path, const std::string& time);
+std::string next_root_key_path(const std::string& path);
+// The old key's file, when the root key moves to another kind of place.
+Result<std::string> retire_root_key(const std::string& path, const std::string& time);
+
 }  // namespace merlon::seal
