@@ -3,6 +3,7 @@
 
 #include "cli/api.h"
 #include "cli/output.h"
+#include "cli/root_passphrase.h"
 #include "server/server.h"
 
 namespace merlon::cli {
@@ -30,10 +31,11 @@ Result<int> create(Context& context, const CreateOptions& options) {
 
 struct RecoverOptions {
   server::StateLocation location;
+  std::string passphrase_file;
 };
 
 Result<int> recover(Context& context, const RecoverOptions& options) {
-  TRY(server::recover(options.location));
+  TRY(server::recover(TRY(with_passphrase(options.location, options.passphrase_file))));
   const std::string file = options.location.state_dir + "/bootstrap.json";
   show(context, {{"bootstrapFile", file}},
        "A new first credential, good for a day, is in " + file +
@@ -108,7 +110,11 @@ std::vector<Command> admin_commands() {
                          .text("--store", options.location.store_url,
                                "The server's --store, when it is not the embedded one")
                          .text("--root-key", options.location.root_key_path,
-                               "File of the root key; root.key in the state directory when not given");
+                               "Where the root key is kept, as the server's --root-key says it; root.key in "
+                               "the state directory when not given")
+                         .text("--passphrase-file", options.passphrase_file,
+                               "File that holds the root key's passphrase, '-' for standard input; asked for "
+                               "when not given");
                    })};
 }
 

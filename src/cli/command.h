@@ -120,6 +120,7 @@ std::vector<Command> jit_commands();
 std::vector<Command> jit_approval_commands();
 std::vector<Command> ledger_commands();
 std::vector<Command> state_commands();
+std::vector<Command> root_commands();
 std::vector<Command> status_commands();
 std::vector<Command> simulate_commands();
 

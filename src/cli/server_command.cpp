@@ -38,7 +38,10 @@ std::vector<Command> server_commands() {
                   "postgres://USER@HOST/DATABASE, which several servers may share. Keep its password in a "
                   "file (PGPASSFILE)")
             .text("--root-key", given.options.root_key_path,
-                  "File of the root key that seals secrets; root.key in the state directory when not given")
+                  "Where the root key that seals secrets is kept: a file (root.key in the state directory "
+                  "when not "
+                  "given); passphrase: (the server starts sealed, and waits for 'merlon unseal'); "
+                  "'pkcs11:token=NAME;object=KEY?module-path=LIBRARY&pin-source=file:FILE'; or tpm:pcrs=7")
             .text("--throttle", given.options.throttle,
                   "Requests of each principal: off, azure, or "
                   "reads=250:25,writes=200:10,deletes=200:10 (at once : refilled per second)")

@@ -5,6 +5,7 @@
 #include "base/time_text.h"
 #include "cli/command.h"
 #include "cli/output.h"
+#include "cli/root_passphrase.h"
 #include "server/server.h"
 
 namespace merlon::cli {
@@ -12,11 +13,12 @@ namespace {
 
 struct StateOptions {
   server::StateLocation location;
-  std::string file;
+  std::string file, passphrase_file;
 };
 
 Result<int> backup(Context& context, const StateOptions& options) {
-  const auto report = TRY(server::back_up(options.location, options.file, context.clock, context.random));
+  const auto report = TRY(server::back_up(TRY(with_passphrase(options.location, options.passphrase_file)),
+                                          options.file, context.clock, context.random));
   show(context,
        {{"file", report.file},
         {"backup", report.header.id.text()},
@@ -26,14 +28,16 @@ Result<int> backup(Context& context, const StateOptions& options) {
         {"ledgerRoot", report.header.ledger_root}},
        "The backup is in " + report.file + ": " + std::to_string(report.rows) +
            " records, the ledger up to entry " + std::to_string(report.header.ledger_size) +
-           ".\nIt does not hold the root key, without which it cannot be restored: keep a copy of that "
-           "elsewhere.\n");
+           ".\nIt does not hold the root key, without which it cannot be restored: keep a copy of that, or "
+           "of its "
+           "recovery key, elsewhere.\n");
   return kDone;
 }
 
 Result<int> restore(Context& context, const StateOptions& options) {
   const auto report =
-      TRY(server::restore_state(options.location, options.file, context.clock, context.random));
+      TRY(server::restore_state(TRY(with_passphrase(options.location, options.passphrase_file)), options.file,
+                                context.clock, context.random));
   std::string text = "Restored what the backup of " + to_rfc3339(report.header.created) +
                      " held: " + std::to_string(report.rows) + " records.\n";
   text += "Ended with it: every session and token, every enrolment token, and " +
@@ -58,7 +62,10 @@ void declare(Command& command, StateOptions& options) {
       .required()
       .text("--store", options.location.store_url, "The server's --store, when it is not the embedded one")
       .text("--root-key", options.location.root_key_path,
-            "File of the root key; root.key in the state directory when not given");
+            "Where the root key is kept, as the server's --root-key says it; root.key in the state directory "
+            "when not given")
+      .text("--passphrase-file", options.passphrase_file,
+            "File that holds the root key's passphrase, '-' for standard input; asked for when not given");
 }
 
 }  // namespace

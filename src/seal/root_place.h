@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/result.h"
 #include "base/secret.h"
@@ -18,8 +19,7 @@ enum class RootKind {
 };
 
 struct RootPlace {
-  RootPlace(std::string path)
-      : detail(std::move(path)) {}  // NOLINT(google-explicit-constructor): a file's path
+  RootPlace(std::string path = {}) : detail(std::move(path)) {}  // a file
   // "passphrase:", "pkcs11:…" (crypto/pkcs11.h), "tpm:…" (crypto/tpm2.h), else a file's path; nothing is
   // DIR/root.key.
   static Result<RootPlace> parse(std::string_view text, const std::string& state_dir);

@@ -30,7 +30,7 @@ Result<std::unique_ptr<Assembly>> Assembly::assemble(std::unique_ptr<store::Serv
                                                      Random& random) {
   std::unique_ptr<Assembly> a(new Assembly());
   a->store_ = std::move(store);
-  a->seal_ = TRY(seal::Seal::open(*a->store_, parameters.root_key_path, random));
+  a->seal_ = TRY(seal::Seal::open(*a->store_, parameters.root_key, random));
   a->settings_ = TRY(open_settings(*a->store_, *a->seal_, clock, random, parameters.domain));
   const TenantId& tenant = a->settings_.tenant;
   a->ledger_ = TRY(ledger::Ledger::open(*a->store_, *a->seal_, clock, random, tenant));

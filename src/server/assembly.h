@@ -26,7 +26,7 @@ namespace merlon::server {
 struct AssemblyParameters {
   std::string state_dir;
   std::string domain;
-  std::string root_key_path;
+  seal::RootPlace root_key;
   std::string store_url = "sqlite";  // or postgres://…
   bool restoring = false;            // a backup is being restored into the store: not yet to be served
   std::optional<resource::RateLimits> rate_limits{};  // none: nobody is throttled
@@ -55,6 +55,7 @@ class Assembly {
   resource::Manager& manager() { return *manager_; }
   grant::Grants& grants() { return *grants_; }
   machine::Machines& machines() { return *machines_; }
+  seal::Seal& seal() { return *seal_; }
 
   // From now on, what other servers on the same database commit is heard of: agents that wait here are looked
   // at again, after `wake`, at the next tick. An empty one ends that.

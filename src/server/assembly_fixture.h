@@ -46,7 +46,7 @@ class AssemblyTest : public ::testing::Test {
     assembly_.reset();
     auto made = Assembly::make({.state_dir = directory,
                                 .domain = "merlon.localhost",
-                                .root_key_path = directory + "/root.key",
+                                .root_key = directory + "/root.key",
                                 .own_audiences = {}},
                                clock_, random_);
     ASSERT_TRUE(made.has_value()) << made.error().message << made.error().cause;

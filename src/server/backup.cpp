@@ -116,14 +116,18 @@ Result<int64_t> copy_table(store::WholeReader& reader, const store::TableSpec& t
 
 }  // namespace
 
+Result<seal::RootPlace> root_key_of(const StateLocation& location) {
+  seal::RootPlace place = TRY(seal::RootPlace::parse(location.root_key_path, location.state_dir));
+  if (place.kind != seal::RootKind::file) place.typed = location.typed;
+  return place;
+}
+
 Result<BackupReport> back_up(const StateLocation& location, const std::string& target, const Clock& clock,
                              Random& random) {
   const store::Schema schema = state_schema();
   const auto store = TRY(store::open_snapshot(location.store_url, location.state_dir, schema));
   TRY(require_complete_state(*store));
-  const std::string root_key =
-      location.root_key_path.empty() ? location.state_dir + "/root.key" : location.root_key_path;
-  const auto seal = TRY(seal::Seal::open(*store, root_key, random));
+  const auto seal = TRY(seal::Seal::open(*store, TRY(root_key_of(location)), random));
   const Settings settings = TRY(open_settings(*store, *seal, clock, random, {}));
   const auto ledger = TRY(ledger::Ledger::open(*store, *seal, clock, random, settings.tenant));
 

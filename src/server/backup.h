@@ -1,8 +1,10 @@
 // A backup of the state, taken while the server runs or not: one snapshot of everything but the root key.
 #pragma once
 
+#include <optional>
 #include <string>
 
+#include "seal/root_place.h"
 #include "server/backup_format.h"
 
 namespace merlon::server {
@@ -10,8 +12,11 @@ namespace merlon::server {
 struct StateLocation {
   std::string state_dir;
   std::string store_url = "sqlite";
-  std::string root_key_path;  // empty: state_dir/root.key
+  std::string root_key_path;      // what seal::RootPlace::parse reads; empty: state_dir/root.key
+  std::optional<Secret> typed{};  // the passphrase or recovery key, where the root key is not a file
 };
+
+Result<seal::RootPlace> root_key_of(const StateLocation& location);
 
 struct BackupReport {
   std::string file;

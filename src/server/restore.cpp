@@ -145,11 +145,10 @@ Result<void> put_in_force(Assembly& assembly, RestoreReport& report) {
 Result<RestoreReport> restore(const StateLocation& location, const std::string& path, const Clock& clock,
                               Random& random) {
   const store::Schema schema = state_schema();
-  const std::string root_key =
-      location.root_key_path.empty() ? location.state_dir + "/root.key" : location.root_key_path;
-  if (!std::filesystem::exists(root_key))
+  const seal::RootPlace root_key = TRY(root_key_of(location));
+  if (root_key.kind == seal::RootKind::file && !std::filesystem::exists(root_key.detail))
     return fail(ErrorKind::not_found, "RootKeyMissing",
-                "The root key " + root_key +
+                "The root key " + root_key.detail +
                     " is not there, and no backup holds it. Put the root.key of the state that was backed up "
                     "in this place (mode 0600), or name it with --root-key.");
   RestoreReport report;
@@ -164,7 +163,7 @@ Result<RestoreReport> restore(const StateLocation& location, const std::string& 
   const BackupEnd end = TRY(fill(location, path, schema));
   AssemblyParameters parameters;
   parameters.state_dir = location.state_dir;
-  parameters.root_key_path = root_key;
+  parameters.root_key = root_key;
   parameters.store_url = location.store_url;
   parameters.restoring = true;
   const auto assembly = TRY(Assembly::make(parameters, clock, random));

@@ -187,7 +187,7 @@ TEST_F(RestoreTest, AForgedBackupDoesNotComeIntoForce) {
   const auto refused = restore_elsewhere(directory_ + "/forged");
   ASSERT_FALSE(refused);
   const auto started = Assembly::make(
-      {.state_dir = elsewhere_, .domain = {}, .root_key_path = elsewhere_ + "/root.key", .own_audiences = {}},
+      {.state_dir = elsewhere_, .domain = {}, .root_key = elsewhere_ + "/root.key", .own_audiences = {}},
       clock_, random_);
   ASSERT_FALSE(started);
   EXPECT_EQ(started.error().code, "RestoreUnfinished");

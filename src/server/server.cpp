@@ -1,6 +1,7 @@
 // The life of the server process: state, first start, serving, signals.
 #include "server/server.h"
 
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 
 #include <atomic>
@@ -16,7 +17,10 @@
 #include "net/worker_pool.h"
 #include "server/assembly.h"
 #include "server/certificate.h"
+#include "server/control_socket.h"
 #include "server/first_start.h"
+#include "server/root_operations.h"
+#include "server/sealed_start.h"
 #include "server/state_schema.h"
 
 namespace merlon::server {
@@ -41,28 +45,27 @@ Result<std::string> prepare_state_dir(const std::string& directory) {
   return path.ends_with('/') ? path.substr(0, path.size() - 1) : path;
 }
 
-Result<std::unique_ptr<Assembly>> assemble(const Options& options, const std::string& state_dir,
-                                           const Clock& clock, Random& random) {
+Result<AssemblyParameters> assembly_parameters(const Options& options, const std::string& state_dir) {
   AssemblyParameters parameters;
   parameters.state_dir = state_dir;
   parameters.domain = options.domain;
   parameters.store_url = options.store_url;
-  parameters.root_key_path = options.root_key_path.empty() ? state_dir + "/root.key" : options.root_key_path;
+  parameters.root_key = TRY(seal::RootPlace::parse(options.root_key_path, state_dir));
   parameters.rate_limits = TRY(resource::parse_rate_limits(options.throttle));
-  return Assembly::make(parameters, clock, random);
+  return parameters;
 }
 
 std::string port_of(const std::string& address) { return address.substr(address.rfind(':') + 1); }
 
-// Blocks SIGTERM and SIGINT in this thread and in every one made after it, so that sigwait() alone sees them.
-sigset_t block_signals() {
+// Blocks SIGTERM and SIGINT in this thread and in every one made after it: they are read from a signalfd(2).
+int block_signals() {
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
-  return signals;
+  return ::signalfd(-1, &signals, SFD_CLOEXEC);
 }
 
 net::Response not_ready() {
@@ -75,17 +78,23 @@ net::Response not_ready() {
 // Renews the certificate at half-life; called by the ticker.
 class CertificateRenewal {
  public:
-  CertificateRenewal(const Settings& settings, std::vector<std::string> listen, const Clock& clock,
-                     Random& random)
-      : settings_(settings),
+  CertificateRenewal(const Assembly& assembly, std::string state_dir, std::vector<std::string> listen,
+                     const Clock& clock, Random& random)
+      : assembly_(assembly),
+        state_dir_(std::move(state_dir)),
         listen_(std::move(listen)),
         clock_(clock),
         random_(random),
         issued_(clock.now()) {}
 
-  Result<net::TlsIdentity> issue() { return issue_server_identity(settings_, listen_, clock_, random_); }
+  Result<net::TlsIdentity> issue() {
+    auto identity = TRY(issue_server_identity(assembly_.settings(), listen_, clock_, random_));
+    TRY(keep_sealed_identity(state_dir_, assembly_.core().seal.place().kind, identity));
+    return identity;
+  }
+  void renew_soon() { due_ = true; }  // a root key that has moved: what a sealed server shows moves with it
   void renew_when_due(net::Server& server) {
-    if (clock_.now() - issued_ < kRenewCertificateAfter) return;
+    if (clock_.now() - issued_ < kRenewCertificateAfter && !due_.exchange(false)) return;
     auto identity = issue();
     if (!identity) {
       log_error("the server's certificate could not be renewed", identity.error());
@@ -97,11 +106,13 @@ class CertificateRenewal {
   }
 
  private:
-  const Settings& settings_;
+  const Assembly& assembly_;
+  const std::string state_dir_;
   std::vector<std::string> listen_;
   const Clock& clock_;
   Random& random_;
   Timestamp issued_;
+  std::atomic<bool> due_ = false;
 };
 
 net::ServerParameters server_parameters(const Options& options, Assembly& assembly, net::TlsIdentity identity,
@@ -125,12 +136,16 @@ net::ServerParameters server_parameters(const Options& options, Assembly& assemb
 }  // namespace
 
 Result<void> run(const Options& options) {
-  const sigset_t signals = block_signals();
+  const int signals = block_signals();
   const std::string state_dir = TRY(prepare_state_dir(options.state_dir));
   const SystemClock clock;
   crypto::SystemRandom random;
-  const auto assembly = TRY(assemble(options, state_dir, clock, random));
-  CertificateRenewal certificate(assembly->settings(), options.listen, clock, random);
+  const AssemblyParameters parameters = TRY(assembly_parameters(options, state_dir));
+  const auto control = TRY(ControlSocket::listen(state_dir));
+  const auto assembly =
+      TRY(assemble_when_unsealed(parameters, options.listen, *control, signals, clock, random));
+  if (!assembly) return {};
+  CertificateRenewal certificate(*assembly, state_dir, options.listen, clock, random);
   std::atomic<bool> ready{false};
   const auto server =
       TRY(net::Server::start(server_parameters(options, *assembly, TRY(certificate.issue()), ready)));
@@ -155,8 +170,14 @@ Result<void> run(const Options& options) {
     for (const std::string& address : server->addresses())
       log(LogLevel::info, "serving",
           {{"address", "https://" + address}, {"domain", assembly->settings().domain}});
-    int signal_number = 0;
-    sigwait(&signals, &signal_number);
+    const int signal_number = control->serve(
+        signals,
+        [&](const ControlRequest& request) {
+          auto answer = handle_root_request(*assembly, state_dir, request);
+          if (answer && request.action == "root-rotate") certificate.renew_soon();
+          return answer;
+        },
+        [] { return false; });
     log(LogLevel::info, "stopping", {{"signal", signal_number}});
     assembly->machines().stop();
     server->stop();
@@ -178,9 +199,14 @@ Result<void> recover(const StateLocation& location) {
   options.state_dir = state_dir;
   options.store_url = location.store_url;
   options.root_key_path = location.root_key_path;
+  AssemblyParameters parameters = TRY(assembly_parameters(options, state_dir));
+  parameters.root_key = TRY(root_key_of({.state_dir = state_dir,
+                                         .store_url = location.store_url,
+                                         .root_key_path = location.root_key_path,
+                                         .typed = location.typed}));
   if (location.store_url != store::kEmbeddedStore)
     TRY(require_complete_state(*TRY(store::open_snapshot(location.store_url, state_dir, state_schema()))));
-  const auto assembly = TRY(assemble(options, state_dir, clock, random));
+  const auto assembly = TRY(Assembly::make(parameters, clock, random));
   return recover_bootstrap_file(*assembly, state_dir, std::string(kDefaultPort));
 }
 

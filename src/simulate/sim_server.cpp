@@ -64,7 +64,7 @@ Result<void> SimServer::start() {
   server::AssemblyParameters parameters;
   parameters.state_dir = directory_;
   parameters.domain = kDomain;
-  parameters.root_key_path = directory_ + "/root.key";
+  parameters.root_key = directory_ + "/root.key";
   auto store = make_faulty(TRY(store::open_sqlite_store(directory_, server::state_schema())), faults_);
   assembly_ = TRY(server::Assembly::assemble(std::move(store), parameters, clock_, random_));
   TRY(server::first_start(*assembly_, directory_, "8443", server::KeepBootstrap::yes));
