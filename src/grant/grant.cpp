@@ -38,7 +38,8 @@ const std::vector<store::TableSpec>& tables() {
   return specs;
 }
 
-Grants::Grants(const resource::Core& core, resource::Manager& manager) : core_(core), manager_(manager) {
+Grants::Grants(const resource::Core& core, resource::Manager& manager)
+    : core_(core), manager_(manager), running_(core.clock.boottime()) {
   const auto mark = store::read_value<Timestamp>(
       core_.store, [&](store::Reader& reader) { return stored_mark(reader, core_.tenant); });
   if (mark) {
@@ -53,8 +54,37 @@ void Grants::add_kind(std::string kind, EndHandler on_end) { kinds_[std::move(ki
 
 Timestamp Grants::now() const {
   const std::lock_guard lock(mutex_);
-  high_water_ = std::max(high_water_, core_.clock.now());
+  return advance();
+}
+
+Timestamp Grants::advance() const {
+  // In this order: a pause between the two readings must not put the running clock ahead of the wall's for
+  // good.
+  const Timestamp wall = core_.clock.now();
+  const Duration running = core_.clock.boottime();
+  if (any_active_ && running > running_) high_water_ += running - running_;
+  running_ = running;
+  high_water_ = std::max(high_water_, wall);
   return high_water_;
+}
+
+void Grants::note_active() {
+  const std::lock_guard lock(mutex_);
+  any_active_ = true;
+  ++opened_;
+}
+
+uint64_t Grants::opened() const {
+  const std::lock_guard lock(mutex_);
+  return opened_;
+}
+
+// `opened_before` was read before the snapshot in which there was none: what was opened since then counts.
+void Grants::note_none_active(uint64_t opened_before) {
+  const std::lock_guard lock(mutex_);
+  if (opened_ != opened_before) return;
+  advance();
+  any_active_ = false;
 }
 
 Result<void> Grants::mark(store::Transaction& tx, Timestamp time) {
@@ -81,6 +111,7 @@ Result<Grant> Grants::open(store::Transaction& tx, Grant grant) {
   TRY(forget_oldest(tx, grant.subject));
   TRY(store::put(tx, core_.tenant, grant));
   TRY(mark(tx, time));
+  tx.after_commit([this] { note_active(); });
   return grant;
 }
 
@@ -167,11 +198,24 @@ Result<std::vector<Grant>> Grants::of_subject(store::Reader& reader, std::string
 }
 
 Result<void> Grants::follow_mark() {
-  const Timestamp mark = TRY(store::read_value<Timestamp>(
-      core_.store, [&](store::Reader& reader) { return stored_mark(reader, core_.tenant); }));
-  const std::lock_guard lock(mutex_);
-  high_water_ = std::max(high_water_, mark);
-  stored_mark_ = std::max(stored_mark_, mark);
+  const uint64_t opened_before = opened();
+  bool any_active = false;
+  const Timestamp mark =
+      TRY(store::read_value<Timestamp>(core_.store, [&](store::Reader& reader) -> Result<Timestamp> {
+        const store::Range first{.prefix = {}, .after = {}, .after_key = {}, .limit = 1};
+        any_active = !TRY(reader.scan_index(Grant::table(), core_.tenant, "active_deadline", first)).empty();
+        return stored_mark(reader, core_.tenant);
+      }));
+  {
+    const std::lock_guard lock(mutex_);
+    high_water_ = std::max(advance(), mark);
+    stored_mark_ = std::max(stored_mark_, mark);
+  }
+  if (any_active) {
+    note_active();
+  } else {
+    note_none_active(opened_before);
+  }
   return {};
 }
 
@@ -185,6 +229,7 @@ Result<size_t> Grants::end_all(resource::WriteContext& context, std::string_view
 
 Result<size_t> Grants::expire_due(const Guard& guard) {
   const Timestamp time = now();
+  const uint64_t opened_before = opened();
   size_t ended = 0;
   bool any = false;
   store::Range range{.prefix = {}, .after = {}, .after_key = {}, .limit = kDueAtOnce};
@@ -192,6 +237,7 @@ Result<size_t> Grants::expire_due(const Guard& guard) {
     const auto page = TRY(store::read_value<DuePage>(
         core_.store, [&](store::Reader& reader) { return due(reader, time, range); }));
     any = any || !page.ids.empty();
+    if (page.none_active) note_none_active(opened_before);
     ended += expire(page.ids, time, guard);
     last = page.last;
   }
@@ -239,7 +285,9 @@ Result<void> Grants::expire_in(store::Transaction& tx, const Uuid& id, Timestamp
 
 Result<Grants::DuePage> Grants::due(store::Reader& reader, Timestamp time, store::Range& range) {
   DuePage page;
+  const bool first = range.after.empty();
   const auto rows = TRY(reader.scan_index(Grant::table(), core_.tenant, "active_deadline", range));
+  page.none_active = first && rows.empty();
   for (const auto& row : rows) {
     const Grant grant = TRY(store::decode<Grant>(row.row));
     if (grant.deadline > time) return page;

@@ -47,8 +47,10 @@ class Grants {
   Grants(const resource::Core& core, resource::Manager& manager);
   void add_kind(std::string kind, EndHandler on_end);  // before the first request
 
-  // Server time that never runs backwards: max(clock, persisted high-water mark). The mark is stored at least
-  // once a minute and with every grant.
+  // Server time that never runs backwards: the clock, or the persisted high-water mark when the clock was set
+  // back behind it. Then, while a grant is active, it goes on with CLOCK_BOOTTIME, so that none lasts longer;
+  // and while none is, it stands still until the clock has caught up. The mark is stored at least once a
+  // minute and with every grant.
   Timestamp now() const;
 
   Result<Grant> open(store::Transaction& tx,
@@ -70,7 +72,8 @@ class Grants {
   // work now).
   using Guard = std::function<Result<void>(store::Transaction&)>;
   Result<size_t> expire_due(const Guard& guard = {});
-  // Takes over the mark that another server has stored: time does not run backwards between them either.
+  // Takes over the mark that another server has stored, and whether a grant of any of them is active: time
+  // does not run backwards between them either.
   Result<void> follow_mark();
   // Ends every active grant: after a restore. How many.
   Result<size_t> end_all(resource::WriteContext& context, std::string_view reason);
@@ -80,6 +83,7 @@ class Grants {
   struct DuePage {
     std::vector<Uuid> ids;
     bool last = true;
+    bool none_active = false;
   };
 
   Result<void> mark(store::Transaction& tx, Timestamp time);
@@ -90,12 +94,19 @@ class Grants {
   Result<void> expire_in(store::Transaction& tx, const Uuid& id, Timestamp time);
   Result<void> forget_oldest(store::Transaction& tx, std::string_view subject);
   Timestamp last_stored_mark() const;
+  Timestamp advance() const;  // under mutex_
+  void note_active();
+  void note_none_active(uint64_t opened_before);
+  uint64_t opened() const;
 
   const resource::Core& core_;
   resource::Manager& manager_;
   std::map<std::string, EndHandler> kinds_;
   mutable std::mutex mutex_;
   mutable Timestamp high_water_{};
+  mutable Duration running_;  // CLOCK_BOOTTIME at high_water_
+  bool any_active_ = true;    // until the store has said otherwise
+  uint64_t opened_ = 0;       // how often any_active_ was set
   Timestamp stored_mark_{};
 };
 

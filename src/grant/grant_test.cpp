@@ -156,12 +156,60 @@ TEST_F(GrantTest, AClockSteppedBackDoesNotProlong) {
   clock_.advance(minutes(50));
   EXPECT_EQ(expire(), 0U);  // what the tick does: the mark is stored
   clock_.step_wall(-hours(24));
+  clock_.advance(minutes(10) - milliseconds(1));
+  EXPECT_EQ(expire(), 0U);
+  clock_.advance(milliseconds(1));
+  EXPECT_EQ(expire(), 1U);
+  EXPECT_EQ(get(grant.id).ended, grant.deadline);
+}
+
+TEST_F(GrantTest, AClockSteppedBackDoesNotProlongOverARestart) {
+  const Grant grant = open("a", hours(1));
+  clock_.advance(minutes(50));
+  EXPECT_EQ(expire(), 0U);
+  clock_.step_wall(-hours(24));
   const Timestamp before = grants_->now();
   start();
-  EXPECT_GE(grants_->now(), before) << "also not over a restart";
-  clock_.advance(hours(24) + minutes(10));
+  EXPECT_GE(grants_->now(), before);
+  clock_.advance(minutes(10));
   EXPECT_EQ(expire(), 1U);
   EXPECT_EQ(get(grant.id).state, State::ended);
+}
+
+TEST_F(GrantTest, WithoutAGrantTimeWaitsForTheClockThatWasSetBack) {
+  open("a", minutes(1));
+  clock_.advance(minutes(1));
+  EXPECT_EQ(expire(), 1U);
+  EXPECT_EQ(expire(), 0U);  // sees that none is left
+  const Timestamp before = grants_->now();
+  clock_.step_wall(-hours(1));
+  clock_.advance(minutes(50));
+  EXPECT_EQ(grants_->now(), before);
+  // A grant that is opened meanwhile lasts for its time and no longer.
+  const Grant grant = open("b", minutes(5));
+  EXPECT_EQ(grant.start, before);
+  clock_.advance(minutes(5));
+  EXPECT_EQ(expire(), 1U);
+  EXPECT_EQ(get(grant.id).state, State::ended);
+  EXPECT_EQ(expire(), 0U);
+  clock_.advance(minutes(20));
+  EXPECT_EQ(grants_->now(), clock_.now()) << "the clock has caught up";
+}
+
+TEST_F(GrantTest, AGrantOfAnotherServerKeepsTimeRunningHereToo) {
+  Grants other(world_.core(), world_.manager());
+  other.add_kind("door", [](resource::WriteContext&, const Grant&) -> Result<void> { return {}; });
+  EXPECT_EQ(must(other.expire_due()), 0U);
+  EXPECT_EQ(expire(), 0U);
+  clock_.step_wall(-hours(3));
+  open("a", minutes(10));
+  must(other.follow_mark());
+  const Timestamp before = other.now();
+  EXPECT_EQ(before, grants_->now());
+  clock_.advance(minutes(4));
+  EXPECT_EQ(other.now(), before + minutes(4));
+  clock_.advance(minutes(6));
+  EXPECT_EQ(must(other.expire_due()), 1U);
 }
 
 TEST_F(GrantTest, UnderASteppedBackClockNothingIsOpenedThatIsOver) {
@@ -182,6 +230,10 @@ TEST_F(GrantTest, AClockSteppedForwardEndsEarlyRatherThanLate) {
   EXPECT_EQ(get(grant.id).state, State::ended);
   EXPECT_EQ(expire(), 0U);
   EXPECT_GE(grants_->now(), clock_.now() + hours(23));
+  // Nor does what is opened now last until the clock has caught up.
+  open("b", minutes(10));
+  clock_.advance(minutes(10));
+  EXPECT_EQ(expire(), 1U);
 }
 
 TEST_F(GrantTest, TheMarkIsStoredOnceAMinuteWithoutAnyGrant) {

@@ -185,13 +185,15 @@ void SimMachine::before_asking(std::string_view name, const JsonObject& body) {
   }
 }
 
-void SimMachine::after_asking(std::string_view name, bool done) {
+void SimMachine::after_asking(std::string_view name, const JsonObject* answer) {
+  const bool done = answer != nullptr;
   if (name == "apply" && done) {
     applied_ = asked_rules_;
     version_ = applied_.version;
     rules_ = confirmed_;
     remember(rules_, applied_);
-    if (!unconfirmed_since_) unconfirmed_since_ = clock_.boottime();
+    // Each change starts the wait anew; the next one comes with the contact that the one before waits for.
+    if (bool_at(*answer, "changed") == true) unconfirmed_since_ = clock_.boottime();
   }
   if (name == "confirm" && done) {
     // Unless it was taken back in the meantime: then there was nothing to confirm.
@@ -212,7 +214,7 @@ Result<JsonObject> SimMachine::ask(std::string_view name, JsonObject body) {
   body["ask"] = name;
   const JsonObject reply = warden_->answer(body);
   const JsonObject* answer = object_at(reply, "answer");
-  after_asking(name, answer != nullptr);
+  after_asking(name, answer);
   if (answer != nullptr) return *answer;
   return fail(ErrorKind::conflict, string_at(reply, "error.code").value_or("Refused"),
               string_at(reply, "error.message").value_or(""));

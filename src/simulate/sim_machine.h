@@ -87,7 +87,7 @@ class SimMachine : private agent::WardenPort {
  private:
   Result<JsonObject> ask(std::string_view name, JsonObject body) override;
   void before_asking(std::string_view name, const JsonObject& body);
-  void after_asking(std::string_view name, bool done);
+  void after_asking(std::string_view name, const JsonObject* answer);  // none when refused
   agent::Firewall firewall();
   agent::StateFiles files() const;
   agent::Sockets sockets() const;

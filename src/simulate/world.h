@@ -93,6 +93,7 @@ class World {
   void guard_agent(size_t i, const std::function<void()>& work);
   void guard_server(const std::function<void()>& work);
   void server_died();
+  void server_went();
   void start_server();
   void start_agent(size_t i);
   void agent_died(size_t i);
@@ -182,11 +183,15 @@ class World {
   Documents documents_;
   std::optional<Documents> instead_;  // what may be there after a kill, too
   std::map<GrantKey, std::string> grant_ids_;
-  std::map<std::string, Timestamp> truly_until_;  // by grant: the true time at which it ends at the latest
+  // By grant: the true time at which it ends at the latest; without what has been added to unseen_ since.
+  std::map<std::string, Timestamp> truly_until_;
   std::vector<std::string> past_grants_;
   std::map<std::string, std::pair<machine::Version, std::string>> desired_;  // by machine id
   Timestamp server_time_seen_{};
-  bool clock_stepped_back_ = false, clock_stepped_ = false;
+  Timestamp marked_at_ =
+      kBeginning;      // true time: when the server last had the chance to store its time's mark
+  Duration unseen_{};  // that a server cannot know of when it starts under a clock that was set back
+  bool clock_stepped_ = false;
   std::vector<Copy> copies_;
   std::optional<uint64_t> checked_commits_;  // of this server process, at the last look at its documents
   std::set<std::string> acknowledged_;       // request ids of writes

@@ -90,7 +90,7 @@ void World::check_documents() {
   server_time_seen_ = std::max(server_time_seen_, time);
   grant_ids_ = seen->grant_ids;
   for (const auto& [key, id] : grant_ids_)
-    truly_until_.try_emplace(id, now_ + (documents_.grants.at(key) - time));
+    truly_until_.try_emplace(id, now_ + (documents_.grants.at(key) - time) - unseen_);
   for (size_t i = 0; i < machines_.size(); ++i)
     if (seen->machines[i]) check_desired(i, *seen->machines[i]);
 }
@@ -171,9 +171,8 @@ void World::check_packet(size_t i, const Packet& packet) {
   for (const auto& [id, told] : m.openings()) {
     if (!lets_in(told.opening, packet)) continue;
     Timestamp until = told.until;
-    if (const auto truly = truly_until_.find(grant_of(id));
-        truly != truly_until_.end() && !clock_stepped_back_)
-      until = std::min(until, truly->second);
+    if (const auto truly = truly_until_.find(grant_of(id)); truly != truly_until_.end())
+      until = std::min(until, truly->second + unseen_);
     by_opening |= now_ < until + m.unmended_sleep();
     surely_open |= m.openings_are_known() && !clock_stepped_ && now_ + kPlenty < until;
   }

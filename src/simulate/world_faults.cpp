@@ -26,6 +26,7 @@ void World::server_fault() {
       return server_died();
     case 2:
       server_.stop();
+      server_went();
       note("the server stops");
       return at(chance_.between(seconds(1), seconds(30)), [this] { start_server(); });
     default:
@@ -46,11 +47,9 @@ void World::clock_fault() {
   }
   clock_stepped_ = true;
   if (server_.clock().wrong_by() != Duration(0) && chance_.chance(500)) {
-    clock_stepped_back_ |= server_.clock().wrong_by() > Duration(0);
     server_.clock().set_right();
     return note("the server's clock is set right");
   }
-  clock_stepped_back_ |= back;
   server_.clock().step_wall(back ? -by : by);
   note(fmt::format("the server's clock steps {} {}", back ? "back" : "ahead", to_human_duration(by)));
 }

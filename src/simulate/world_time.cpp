@@ -133,11 +133,17 @@ void World::guard_server(const std::function<void()>& work) {
 
 void World::server_died() {
   server_.kill();
+  server_went();
   note("the server is killed");
   for (size_t i = 0; i < machines_.size(); ++i)
     if (flight_[i] && flight_[i]->at_server) fail_sync(i, flight_[i]->id, "ConnectionLost", Duration(5));
   at(chance_.between(Duration(500), chance_.chance(200) ? Duration(hours(2)) : Duration(seconds(40))),
      [this] { start_server(); });
+}
+
+// What it knew of the time beyond its last mark is gone with it, where its clock does not know better.
+void World::server_went() {
+  if (clock_stepped_) server_time_seen_ -= now_ - marked_at_;
 }
 
 void World::start_server() {
@@ -148,6 +154,11 @@ void World::start_server() {
   server_.assembly().machines().on_wake([this] { server_wake_ = true; });
   server_.faults().loses_writes = options_.bugs.store_loses_writes && steps_ > 0;
   server_ticked_ = now_;
+  if (clock_stepped_) {
+    // Its time goes on from the last mark, as if it had not been away.
+    unseen_ += now_ - marked_at_ + kMarkEvery + seconds(1);
+  }
+  marked_at_ = now_;
   checked_commits_.reset();
   documents_.expire(server_.time());
   if (instead_) instead_->expire(server_.time());
@@ -209,6 +220,7 @@ void World::tick_server() {
   server_ticked_ = now_;
   guard_server([&] {
     server_.tick();
+    if (!server_.faults().disk_full) marked_at_ = now_;  // the mark spends no reserve
     documents_.expire(server_.time());
     if (instead_) instead_->expire(server_.time());
   });
