@@ -25,6 +25,7 @@ constexpr Duration kPauseMost{5'000};
 constexpr Duration kApplyAgain{30'000};
 constexpr Duration kRenewAgain{600'000};
 constexpr Duration kBoundMoved{200};
+constexpr Duration kRemoveAgain{5'000};
 constexpr size_t kOwnMax = 64;
 constexpr size_t kObservationsMax = 1000;
 
@@ -78,7 +79,7 @@ bool Session::needs_live_server() const {
 }
 
 Duration Session::wait_for(std::optional<int64_t> next_deadline_ms) const {
-  if (contact_due_ || confirm_due_ || !own_.empty()) return Duration(0);
+  if (confirm_due_ || (!unheard_ && (contact_due_ || !own_.empty()))) return Duration(0);
   Duration poll = was_released_ ? kReleasedPoll : kLongPoll;
   if (needs_live_server()) poll = std::min(poll, kLeasePoll);
   if (!next_deadline_ms) return poll;
@@ -171,15 +172,9 @@ Result<Session::Step> Session::hear(const Asked& asked, const Result<SyncAnswer>
                               "The server's answer belongs to another request; it is not used.")
                              .error());
   failures_ = 0;
-  contact_due_ = false;
-  seen_ = sending_;
-  own_.erase(own_.begin(), own_.begin() + static_cast<ptrdiff_t>(std::min(own_sending_, own_.size())));
-  if (new_facts_) interfaces_ = interfaces_key(*std::exchange(new_facts_, std::nullopt));
+  take_as_heard(*answer);
   server_time_.heard(answer->server_time, asked.sent, received);
-  if (answer->released) {
-    TRY(tell("remove", {}));
-    return Step{.removed = true};
-  }
+  if (answer->released) return leave(asked);
   // This request was made after the change was applied, so it is the contact that proves it harmless.
   if (confirm_due_) TRY(tell("confirm", version_json(request.applied.version)));
   confirm_due_ = false;
@@ -195,6 +190,31 @@ Result<Session::Step> Session::hear(const Asked& asked, const Result<SyncAnswer>
     TRY(order_openings());  // it is later than we thought
   }
   return Step{};
+}
+
+// What was sent has arrived, unless the server says that it could not keep it.
+void Session::take_as_heard(const SyncAnswer& answer) {
+  contact_due_ = false;
+  unheard_ = answer.unheard;
+  if (unheard_) return;
+  seen_ = sending_;
+  own_.erase(own_.begin(), own_.begin() + static_cast<ptrdiff_t>(std::min(own_sending_, own_.size())));
+  if (new_facts_) interfaces_ = interfaces_key(*std::exchange(new_facts_, std::nullopt));
+}
+
+// The server keeps this machine's key until it hears that the rules are down, so a lost answer is only heard
+// later. That it hears of it is best effort: without, it goes on knowing a key that nobody has any more.
+Result<Session::Step> Session::leave(const Asked& asked) {
+  if (!TRY(tell("remove", {}))) return Step{.pause = kRemoveAgain};
+  SyncRequest farewell = asked.request;
+  farewell.nonce = to_base64url(random_.bytes(16));
+  farewell.observations.clear();
+  farewell.facts.reset();
+  farewell.wait_ms = 0;
+  farewell.gone = true;
+  if (const auto said = exchange_.sync(farewell); !said)
+    log_error("the server could not be told that this machine's rules are down", said.error());
+  return Step{.removed = true};
 }
 
 Result<void> Session::take_state(const machine::DesiredState& state) {

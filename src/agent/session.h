@@ -67,6 +67,8 @@ class Session {
   Result<bool> tell(std::string_view name, JsonObject body);
   void observe(std::string kind, JsonObject facts);
   Step after_failure(const Error& error);
+  void take_as_heard(const machine::SyncAnswer& answer);
+  Result<Step> leave(const Asked& asked);
   bool needs_live_server() const;
   Duration wait_for(std::optional<int64_t> next_deadline_ms) const;
 
@@ -82,6 +84,8 @@ class Session {
   std::optional<Timestamp> ordered_by_;            // the bound at boot that they were ordered by
   bool confirm_due_ = false;
   bool contact_due_ = true;  // at once, without waiting for news
+  bool unheard_ =
+      false;  // the server has no room for reports: they go along with each poll, and hurry nothing
   bool was_released_ = false;
   std::optional<Duration> apply_again_;
   int64_t seen_ = 0;                       // the warden's events up to here have reached the server

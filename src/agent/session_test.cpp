@@ -109,6 +109,7 @@ class FakeServer final : public Exchange {
     answer.head = head;
     answer.consistency = proof;
     answer.released = removed;
+    answer.unheard = full;
     if (state && state->version != request.have) answer.state = state;
     return SyncAnswer::from_json(through_text(answer.to_json()));
   }
@@ -126,7 +127,7 @@ class FakeServer final : public Exchange {
   Duration ahead{};  // of our own wall clock, which must not matter
   std::string head;
   std::vector<std::string> proof;
-  bool wrong_nonce = false, removed = false;
+  bool wrong_nonce = false, removed = false, full = false;
   int renewals = 0;
   Timestamp half_life = Timestamp::max();
 
@@ -386,6 +387,44 @@ TEST_F(SessionTest, ARemovedMachineTakesItsRulesDownAndStops) {
   server.removed = true;
   EXPECT_TRUE(step().removed);
   EXPECT_THAT(told(), ElementsAre("remove"));
+  ASSERT_EQ(server.requests.size(), 2U);
+  EXPECT_FALSE(server.requests.front().gone);
+  EXPECT_TRUE(server.last().gone) << "its last word: the server need not know its key any longer";
+  EXPECT_NE(server.requests.front().nonce, server.last().nonce);
+}
+
+TEST_F(SessionTest, ARemovedMachineWhoseRulesDoNotComeDownTriesAgainAndDoesNotLeave) {
+  server.removed = true;
+  warden.refuse = "remove";
+  const Session::Step failed = step();
+  EXPECT_FALSE(failed.removed);
+  EXPECT_EQ(failed.pause, seconds(5));
+  for (const SyncRequest& request : server.requests) EXPECT_FALSE(request.gone);
+  warden.refuse.clear();
+  EXPECT_TRUE(step().removed);
+}
+
+TEST_F(SessionTest, WhatAServerWithoutRoomCouldNotKeepIsSaidAgainAndHurriesNothing) {
+  step();
+  step();
+  server.full = true;
+  warden.happen("table-lost");
+  facts.interfaces.push_back({.name = "eth1", .mac = {}, .addresses = {}});
+  server.state = state(5);
+  step();
+  EXPECT_EQ(warden.version.number, 5) << "what the machine must do arrives all the same";
+  step();
+  EXPECT_EQ(server.last().wait_ms, 0) << "the contact that confirms the change";
+  step();
+  EXPECT_EQ(server.last().wait_ms, 25'000);
+  ASSERT_EQ(server.last().observations.size(), 2U);
+  EXPECT_TRUE(server.last().facts.has_value());
+  server.full = false;
+  step();
+  EXPECT_EQ(server.last().observations.size(), 2U);
+  step();
+  EXPECT_THAT(server.last().observations, IsEmpty());
+  EXPECT_FALSE(server.last().facts.has_value());
 }
 
 TEST_F(SessionTest, WithoutItsOtherHalfItEnds) {

@@ -1,5 +1,5 @@
 // Asymmetric keys: making, reading, writing, signing, verifying.
-#include "crypto/key.h"
+#include "crypto/own_key.h"
 
 #include <openssl/core_names.h>
 #include <openssl/pem.h>
@@ -265,8 +265,9 @@ Result<PrivateKey> PrivateKey::generate(KeyKind kind, unsigned rsa_bits) {
   return PrivateKey(std::move(key));
 }
 
-Result<PrivateKey> PrivateKey::from_pkcs8_der(const Secret& der) {
-  const ErrorQueue errors;
+namespace {
+
+Result<KeyHandle> read_pkcs8(const Secret& der) {
   const ByteView bytes = der.expose();
   const uint8_t* cursor = bytes.data();
   Pkcs8Handle info;
@@ -276,7 +277,21 @@ Result<PrivateKey> PrivateKey::from_pkcs8_der(const Secret& der) {
                     ? EVP_PKCS82PKEY_ex(info.get(), nullptr, nullptr)
                     : nullptr);
   if (!key) return bad_key("The private key", "it is not the DER form of PKCS#8");
-  return adopt_private_key(std::move(key));
+  return key;
+}
+
+}  // namespace
+
+Result<PrivateKey> PrivateKey::from_pkcs8_der(const Secret& der) {
+  const ErrorQueue errors;
+  return adopt_private_key(TRY(read_pkcs8(der)));
+}
+
+Result<PrivateKey> read_own_key(const Secret& pkcs8_der) {
+  const ErrorQueue errors;
+  KeyHandle key = TRY(read_pkcs8(pkcs8_der));
+  if (!key_kind(key.get())) return bad_key("The private key", "it is of another kind");
+  return PrivateKey(std::move(key));
 }
 
 Result<PrivateKey> PrivateKey::from_pem(const Secret& pem) {

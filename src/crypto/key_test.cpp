@@ -1,6 +1,6 @@
 // Keys: round trips, which algorithm fits which key, what is refused on the way in, and Wycheproof's
 // signatures.
-#include "crypto/key.h"
+#include "crypto/own_key.h"
 
 #include <gtest/gtest.h>
 #include <openssl/err.h>
@@ -61,6 +61,9 @@ TEST_P(KeyOfEachKind, ReadsWhatItWrites) {
   const auto key = PrivateKey::generate(GetParam());
   ASSERT_TRUE(key);
   const auto from_der = PrivateKey::from_pkcs8_der(key->pkcs8_der());
+  const auto own = read_own_key(key->pkcs8_der());
+  ASSERT_TRUE(own);
+  EXPECT_EQ(own->public_key().spki_der(), key->public_key().spki_der());
   const auto from_pem = PrivateKey::from_pem(key->pem());
   ASSERT_TRUE(from_der && from_pem);
   EXPECT_EQ(from_der->public_key().spki_der(), key->public_key().spki_der());

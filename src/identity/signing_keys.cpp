@@ -5,6 +5,7 @@
 
 #include "crypto/digest.h"
 #include "crypto/jose.h"
+#include "crypto/own_key.h"
 #include "crypto/x509.h"
 #include "identity/membership.h"
 #include "identity/record_fields.h"
@@ -33,7 +34,7 @@ Result<SigningKey> open_key(const seal::Seal& seal, const store::Row& row) {
   const JsonObject body = TRY(parse_json_object(row.body));
   const std::string sealed = TRY(require_string(body, "private"));
   const Secret der = TRY(seal.open(seal_context(row.key), sealed));
-  auto key = TRY(crypto::PrivateKey::from_pkcs8_der(der));
+  auto key = TRY(crypto::read_own_key(der));
   if (crypto::jwk_thumbprint(key.public_key()) != row.key)
     return internal_error("signing key " + row.key + " is stored under a name that is not its thumbprint");
   std::string certificate = TRY(require_string(body, "certificate"));

@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "base/time_text.h"
+#include "crypto/own_key.h"
 #include "ledger/denial_counter.h"
 #include "ledger/export_format.h"
 #include "ledger/ledger_rows.h"
@@ -38,7 +39,7 @@ Result<std::optional<crypto::PrivateKey>> read_key(store::Store& store, const se
   const JsonObject json = TRY(parse_json_object(row->body));
   const std::string key_id = TRY(require_string(json, "keyId"));
   const Secret der = TRY(seal.open(key_context(key_id), TRY(require_string(json, "private"))));
-  auto key = TRY(crypto::PrivateKey::from_pkcs8_der(der));
+  auto key = TRY(crypto::read_own_key(der));
   if (key.kind() != crypto::KeyKind::ed25519 || crypto::spki_hash_hex(key.public_key()) != key_id)
     return damaged("the signing key is not the one that its row names");
   return std::optional(std::move(key));

@@ -1,6 +1,7 @@
 // The agents' authority, made on the first start.
 #include "machine/agents_authority.h"
 
+#include "crypto/own_key.h"
 #include "crypto/x509.h"
 
 namespace merlon::machine {
@@ -25,7 +26,7 @@ Result<AgentsAuthority> AgentsAuthority::open(const resource::Core& core) {
     const JsonObject json = TRY(parse_json_object(row->body));
     const Secret der = TRY(core.seal.open(kKeyContext, TRY(require_string(json, "key"))));
     return AgentsAuthority(TRY(require_string(json, "certificate")),
-                           TRY(crypto::PrivateKey::from_pkcs8_der(der)));
+                           TRY(crypto::read_own_key(der)));
   }
   auto key = TRY(crypto::PrivateKey::generate(crypto::KeyKind::ec_p256));
   const Timestamp now = core.clock.now();

@@ -14,6 +14,7 @@ constexpr std::string_view kEnrolPath = "/agent/v1/enrol";
 constexpr std::string_view kSyncPath = "/agent/v1/sync";
 constexpr std::string_view kRenewPath = "/agent/v1/renew";
 constexpr auto kSeenEvery = std::chrono::seconds(60);
+constexpr size_t kAgentsKept = 16'384;
 constexpr Duration kLookEvery = std::chrono::milliseconds(150);
 
 net::Response to_response(Result<net::Response> result, const std::string& request_id) {
@@ -57,28 +58,29 @@ void Channel::handle(net::Request request, net::Responder respond) {
     respond(to_response(enrol(request), request.request_id));
     return;
   }
-  const auto key = crypto::certificate_public_key(request.client_certificate_pem);
-  if (!key) {
+  const auto agent = agent_of(request.client_certificate_pem);
+  if (!agent) {
     respond(to_response(not_enrolled(), request.request_id));
-    return;
-  }
-  if (request.path == kRenewPath) {
-    respond(to_response(renew(request, *key), request.request_id));
-    return;
-  }
-  // An expired certificate of a key that is still enrolled may only renew (trust.md, Keys).
-  const auto facts = crypto::read_certificate(request.client_certificate_pem);
-  if (!facts || facts->not_after <= fleet_.core.clock.now()) {
-    respond(to_response(fail(ErrorKind::unauthenticated, "CertificateExpired",
-                             "The agent's certificate has expired: it may only be renewed."),
-                        request.request_id));
-    return;
-  }
-  if (request.path != kSyncPath) {
+  } else if (request.path == kRenewPath) {
+    respond(to_response(renew(request, agent->key_hash), request.request_id));
+  } else if (request.path == kSyncPath) {
+    sync(request, *agent, std::move(respond));
+  } else {
     respond(resource::error_response(no_such_operation(), request.request_id));
-    return;
   }
-  sync(request, crypto::spki_hash_hex(*key), std::move(respond));
+}
+
+Result<Channel::Agent> Channel::agent_of(const std::string& certificate_pem) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto known = agents_.find(certificate_pem); known != agents_.end()) return known->second;
+  }
+  const auto facts = TRY(crypto::read_certificate(certificate_pem));
+  const Agent agent{.key_hash = facts.spki_hash_hex, .certificate_end = facts.not_after};
+  const std::lock_guard lock(mutex_);
+  if (agents_.size() >= kAgentsKept) agents_.clear();
+  agents_.insert_or_assign(certificate_pem, agent);
+  return agent;
 }
 
 Result<net::Response> Channel::enrol(const net::Request& request) {
@@ -107,51 +109,77 @@ void Channel::note_failure(const net::Request& request, std::string_view action,
   fleet_.core.ledger.note_denial(entry);
 }
 
-Result<net::Response> Channel::renew(const net::Request& request, const crypto::PublicKey& key) {
+Result<net::Response> Channel::renew(const net::Request& request, const std::string& key_hash) {
   const JsonObject body = TRY(parse_json_object(request.body));
   const std::string wanted_pem = TRY(text_field(body, "request", kPemMax));
   const crypto::PublicKey wanted = TRY(crypto::verify_request(wanted_pem));
-  const std::string pem = TRY(store::write_value<std::string>(fleet_.core.store, [&](store::Transaction& tx) {
-    return fleet_.renew(tx, crypto::spki_hash_hex(key), wanted);
-  }));
+  const std::string pem = TRY(store::write_value<std::string>(
+      fleet_.core.store, [&](store::Transaction& tx) { return fleet_.renew(tx, key_hash, wanted); }));
   return resource::json_response(200, {{"certificate", pem}});
 }
 
-Result<Machine> Channel::hear(const std::string& key_hash, const SyncRequest& said) {
+Result<Channel::Heard> Channel::hear(const Agent& agent, const SyncRequest& said) {
   auto known = TRY(store::read_value<std::optional<Machine>>(
-      fleet_.core.store, [&](store::Reader& reader) { return fleet_.by_key(reader, key_hash); }));
+      fleet_.core.store, [&](store::Reader& reader) { return fleet_.by_key(reader, agent.key_hash); }));
   if (!known) return not_enrolled();
-  Machine machine = *std::move(known);
-  if (has_news(machine, said, fleet_.core.clock.now()))
-    machine = TRY(store::write_value<Machine>(
-        fleet_.core.store, [&](store::Transaction& tx) { return fleet_.hear(tx, key_hash, said); }));
-  if (machine.quarantined)
+  Heard heard{.machine = *std::move(known)};
+  // Whoever holds the key of a removed machine is told so as often as it asks, and can report nothing more.
+  if (heard.machine.removed) {
+    if (said.gone)
+      TRY(fleet_.core.store.write([&](store::Transaction& tx) { return fleet_.forget(tx, heard.machine); }));
+    return heard;
+  }
+  // An expired certificate of a key that is still enrolled may only renew (trust.md, Keys).
+  if (agent.certificate_end <= fleet_.core.clock.now())
+    return fail(ErrorKind::unauthenticated, "CertificateExpired",
+                "The agent's certificate has expired: it may only be renewed.");
+  if (said.gone)
+    return fail(ErrorKind::conflict, "MachineNotRemoved",
+                "The machine '" + heard.machine.name +
+                    "' has not been removed from Merlon: its agent may not leave by itself.");
+  if (has_news(heard.machine, said, fleet_.core.clock.now())) {
+    auto written = store::write_value<Machine>(
+        fleet_.core.store, [&](store::Transaction& tx) { return fleet_.hear(tx, agent.key_hash, said); });
+    // A report can wait for room on the disk; what the machine must do can not.
+    heard.unheard = !written && written.error().code == "StorageFull";
+    if (!heard.unheard) heard.machine = TRY(std::move(written));
+  }
+  if (heard.machine.quarantined)
     return fail(ErrorKind::forbidden, "MachineQuarantined",
-                "The machine '" + machine.name +
+                "The machine '" + heard.machine.name +
                     "' is quarantined: its key was seen on two machines. Remove it and enrol it anew.");
-  return machine;
+  return heard;
 }
 
-void Channel::sync(const net::Request& request, const std::string& key_hash, net::Responder respond) {
+void Channel::sync(const net::Request& request, const Agent& agent, net::Responder respond) {
   const auto body = parse_json_object(request.body);
   const auto said = body ? SyncRequest::from_json(*body) : Result<SyncRequest>(std::unexpected(body.error()));
   if (!said) {
     respond(resource::error_response(said.error(), request.request_id));
     return;
   }
-  const auto machine = hear(key_hash, *said);
-  if (!machine) {
-    if (machine.error().kind != ErrorKind::internal)
-      note_failure(request, "Merlon.Machines/machines/sync/action", machine.error());
-    respond(to_response(std::unexpected(machine.error()), request.request_id));
+  const auto heard = hear(agent, *said);
+  if (!heard) {
+    if (heard.error().kind != ErrorKind::internal)
+      note_failure(request, "Merlon.Machines/machines/sync/action", heard.error());
+    respond(to_response(std::unexpected(heard.error()), request.request_id));
     return;
   }
-  if (machine->removed || machine->desired.version != said->have || said->wait_ms == 0) {
-    respond(to_response(answer(*said, key_hash), request.request_id));
+  const Machine& machine = heard->machine;
+  if (said->gone) {
+    SyncAnswer farewell;
+    farewell.nonce = said->nonce;
+    farewell.server_time = fleet_.grants.now();
+    farewell.released = true;
+    respond(resource::json_response(200, farewell.to_json()));
+    return;
+  }
+  if (machine.removed || machine.desired.version != said->have || said->wait_ms == 0) {
+    respond(to_response(answer(*said, agent.key_hash, heard->unheard), request.request_id));
     return;
   }
   const Duration until = fleet_.core.clock.boottime() + Duration(said->wait_ms);
-  park(machine->id.text(), {std::move(respond), *said, key_hash, until});
+  park(machine.id.text(), {std::move(respond), *said, agent.key_hash, heard->unheard, until});
 }
 
 void Channel::park(const std::string& machine_id, Waiting waiting) {
@@ -166,9 +194,9 @@ void Channel::park(const std::string& machine_id, Waiting waiting) {
     }
     if (!stopped) waiting_.emplace(machine_id, waiting);
   }
-  if (replaced) replaced->respond(to_response(answer(replaced->request, replaced->key_hash), {}));
+  if (replaced) replaced->respond(answer(*replaced));
   if (stopped) {
-    waiting.respond(to_response(answer(waiting.request, waiting.key_hash), {}));
+    waiting.respond(answer(waiting));
     return;
   }
   // A change that committed between the look at the record and the parking has found nobody to wake: look
@@ -185,7 +213,7 @@ void Channel::park(const std::string& machine_id, Waiting waiting) {
         waiting_.erase(it);
       }
     }
-    if (mine) mine->respond(to_response(answer(mine->request, mine->key_hash), {}));
+    if (mine) mine->respond(answer(*mine));
   }
 }
 
@@ -204,9 +232,10 @@ Result<std::pair<std::string, std::vector<std::string>>> Channel::newest_head(st
   return std::pair(to_text(head.to_json()), std::move(proof));
 }
 
-Result<net::Response> Channel::answer(const SyncRequest& said, const std::string& key_hash) {
+Result<net::Response> Channel::answer(const SyncRequest& said, const std::string& key_hash, bool unheard) {
   SyncAnswer answer;
   answer.nonce = said.nonce;
+  answer.unheard = unheard;
   std::optional<Machine> machine;
   TRY(fleet_.core.store.read([&](store::Reader& reader) -> Result<void> {
     machine = TRY(fleet_.by_key(reader, key_hash));
@@ -216,12 +245,12 @@ Result<net::Response> Channel::answer(const SyncRequest& said, const std::string
   }));
   answer.server_time = fleet_.grants.now();
   answer.released = machine->removed;
-  if (machine->removed) {
-    TRY(fleet_.core.store.write([&](store::Transaction& tx) { return fleet_.forget(tx, *machine); }));
-  } else if (machine->desired.version != said.have) {
-    answer.state = machine->desired;
-  }
+  if (!machine->removed && machine->desired.version != said.have) answer.state = machine->desired;
   return resource::json_response(200, answer.to_json());
+}
+
+net::Response Channel::answer(const Waiting& waiting) {
+  return to_response(answer(waiting.request, waiting.key_hash, waiting.unheard), {});
 }
 
 void Channel::others_wrote() { others_wrote_ = true; }
@@ -268,8 +297,7 @@ void Channel::tick() {
       }
     }
   }
-  for (const Waiting& waiting : over)
-    waiting.respond(to_response(answer(waiting.request, waiting.key_hash), {}));
+  for (const Waiting& waiting : over) waiting.respond(answer(waiting));
 }
 
 void Channel::stop() {
@@ -279,8 +307,7 @@ void Channel::stop() {
     stopped_ = true;
     all.swap(waiting_);
   }
-  for (const auto& [id, waiting] : all)
-    waiting.respond(to_response(answer(waiting.request, waiting.key_hash), {}));
+  for (const auto& [id, waiting] : all) waiting.respond(answer(waiting));
 }
 
 }  // namespace merlon::machine

@@ -28,14 +28,25 @@ class Channel {
     net::Responder respond;
     SyncRequest request;
     std::string key_hash;
+    bool unheard = false;
     Duration until;  // CLOCK_BOOTTIME
+  };
+  struct Heard {
+    Machine machine;
+    bool unheard = false;  // no room for what it said
+  };
+  struct Agent {  // by its certificate
+    std::string key_hash;
+    Timestamp certificate_end;
   };
 
   Result<net::Response> enrol(const net::Request& request);
-  Result<net::Response> renew(const net::Request& request, const crypto::PublicKey& key);
-  void sync(const net::Request& request, const std::string& key_hash, net::Responder respond);
-  Result<Machine> hear(const std::string& key_hash, const SyncRequest& said);
-  Result<net::Response> answer(const SyncRequest& said, const std::string& key_hash);
+  Result<net::Response> renew(const net::Request& request, const std::string& key_hash);
+  void sync(const net::Request& request, const Agent& agent, net::Responder respond);
+  Result<Heard> hear(const Agent& agent, const SyncRequest& said);
+  Result<net::Response> answer(const SyncRequest& said, const std::string& key_hash, bool unheard);
+  net::Response answer(const Waiting& waiting);
+  Result<Agent> agent_of(const std::string& certificate_pem);
   Result<std::pair<std::string, std::vector<std::string>>> newest_head(store::Reader& reader,
                                                                        const std::string& seen);
   std::set<std::string> changed_elsewhere();
@@ -45,6 +56,7 @@ class Channel {
   Fleet& fleet_;
   std::mutex mutex_;
   std::map<std::string, Waiting> waiting_;  // by machine id: a machine waits once
+  std::map<std::string, Agent> agents_;     // by certificate: reading one costs more than all else in a poll
   bool stopped_ = false;
   std::atomic<bool> others_wrote_ = false;
   Duration looked_{};  // CLOCK_BOOTTIME: when tick() last read what other servers changed

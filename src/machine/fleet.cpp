@@ -237,7 +237,10 @@ Result<void> Fleet::remove(resource::WriteContext& context, Machine machine) {
   // The hooks may have changed its desired state: read it again.
   auto current = TRY(store::get<Machine>(context.tx, core.tenant, machine.id.text()));
   MERLON_CHECK(current.has_value());
+  // What remains is the key, and that it is let go.
   current->removed = true;
+  current->desired.interfaces.clear();
+  current->desired.openings.clear();
   ++current->desired.version.number;
   TRY(store::put(context.tx, core.tenant, *current));
   mark_changed(context.tx, machine.id);

@@ -39,7 +39,7 @@ class Fleet {
   Result<std::string> renew(store::Transaction& tx, const std::string& key_hash,
                             const crypto::PublicKey& wanted);
   Result<void> remove(resource::WriteContext& context, Machine machine);
-  Result<void> forget(store::Transaction& tx, const Machine& machine);  // the agent has heard of its removal
+  Result<void> forget(store::Transaction& tx, const Machine& machine);  // its agent has taken the rules down
   Result<size_t> start_new_epoch(store::Transaction& tx);
   // What it has reported in audit mode; nothing before its first report.
   Result<std::optional<Traffic>> traffic_of(store::Reader& reader, const Machine& machine);

@@ -23,8 +23,8 @@ struct Machine {
   std::string previous_key_hash;  // accepted until the new key was used, after a renewal
   MachineFacts facts;
   Mode mode = Mode::audit;
-  bool quarantined = false;  // one key seen from two boot ids at once
-  bool removed = false;      // deleted; kept until the agent has heard that it may take its rules down
+  bool quarantined = false;                // one key seen from two boot ids at once
+  bool removed = false;                    // deleted; kept until the agent has said that its rules are down
   std::vector<std::string> past_boot_ids;  // newest last, bounded; one that comes back is a clone
   DesiredState desired;
   Applied applied;

@@ -143,6 +143,7 @@ JsonObject SyncRequest::to_json() const {
                      {"head", head},
                      {"waitMs", wait_ms}};
   if (facts) json["facts"] = facts->to_json();
+  if (gone) json["gone"] = true;
   return json;
 }
 
@@ -162,6 +163,7 @@ Result<SyncRequest> SyncRequest::from_json(const JsonObject& json) {
   if (json.contains("facts")) request.facts = TRY(MachineFacts::from_json(*TRY(object_field(json, "facts"))));
   request.head = TRY(text_field_or_empty(json, "head", 4096));
   request.wait_ms = TRY(int_field(json, "waitMs", 0, 30'000));
+  if (json.contains("gone")) request.gone = TRY(bool_field(json, "gone"));
   return request;
 }
 
@@ -172,6 +174,7 @@ JsonObject SyncAnswer::to_json() const {
                      {"consistency", texts_json(consistency)},
                      {"released", released}};
   if (state) json["state"] = state->to_json();
+  if (unheard) json["unheard"] = true;
   return json;
 }
 
@@ -182,6 +185,7 @@ Result<SyncAnswer> SyncAnswer::from_json(const JsonObject& json) {
   answer.head = TRY(text_field_or_empty(json, "head", 4096));
   answer.consistency = TRY(texts_field(json, "consistency", 256));
   answer.released = TRY(bool_field(json, "released"));
+  if (json.contains("unheard")) answer.unheard = TRY(bool_field(json, "unheard"));
   if (json.contains("state")) answer.state = TRY(DesiredState::from_json(*TRY(object_field(json, "state"))));
   return answer;
 }

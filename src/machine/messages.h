@@ -79,6 +79,7 @@ struct SyncRequest {
   std::optional<MachineFacts> facts;  // when they changed
   std::string head;                   // newest ledger head the agent has seen
   int64_t wait_ms = 0;                // up to 30000
+  bool gone = false;                  // the last word, after `released`: the rules are down
   JsonObject to_json() const;
   static Result<SyncRequest> from_json(const JsonObject& json);
 };
@@ -90,6 +91,7 @@ struct SyncAnswer {
   std::string head;                      // newest signed head, JSON text
   std::vector<std::string> consistency;  // hex hashes: proof from the agent's head to this one
   bool released = false;                 // machine was removed from Merlon: take the rules down and stop
+  bool unheard = false;  // there is no room to write the report down: keep it, and say it again
   JsonObject to_json() const;
   static Result<SyncAnswer> from_json(const JsonObject& json);
 };

@@ -117,41 +117,6 @@ TEST_F(AssemblyTest, WhoHasNoRightIsRefusedAndRecorded) {
   EXPECT_NE(to_text(entries).find("denied"), std::string::npos) << to_text(entries);
 }
 
-TEST_F(AssemblyTest, AnEnrolmentTokenWorksOnce) {
-  enrol();
-  const auto again = send("POST", "/agent/v1/enrol", enrolment_body_);
-  EXPECT_EQ(again.status, 401) << again.body;
-}
-
-TEST_F(AssemblyTest, AKeyOnTwoBootsIsQuarantined) {
-  enrol();
-  sync("boot-1");
-  sync("boot-2");
-  machine::SyncRequest request;
-  request.nonce = "n";
-  request.boot_id = "boot-1";
-  const auto answer =
-      send("POST", "/agent/v1/sync", to_text(request.to_json()), {}, net::Plane::agents, certificate_);
-  EXPECT_EQ(answer.status, 403) << answer.body;
-}
-
-TEST_F(AssemblyTest, ARemovedMachineIsToldOnceAndForgotten) {
-  enrol();
-  set_policy();
-  initiate({{"duration", "PT10M"}}, 202);
-  call("DELETE",
-       subscription_ + std::string(kGroup) +
-           "/providers/Merlon.Machines/machines/web-1?api-version=2026-11-01",
-       {}, 200);
-  EXPECT_TRUE(sync().released);
-  machine::SyncRequest request;
-  request.nonce = "n";
-  request.boot_id = "boot-1";
-  EXPECT_EQ(
-      send("POST", "/agent/v1/sync", to_text(request.to_json()), {}, net::Plane::agents, certificate_).status,
-      401);
-}
-
 TEST_F(AssemblyTest, TheLedgerOfItVerifies) {
   enrol();
   set_policy();

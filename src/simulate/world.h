@@ -105,6 +105,7 @@ class World {
   void hear(size_t i, uint64_t flight, const Result<machine::SyncAnswer>& answer, Timestamp answered);
   void fail_sync(size_t i, uint64_t flight, const std::string& code, Duration after);
   Result<std::string> renew(size_t i);
+  Result<machine::SyncAnswer> say_farewell(size_t i, const machine::SyncRequest& request);
 
   // world_clients.cpp
   void client_acts();

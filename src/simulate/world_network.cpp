@@ -16,6 +16,17 @@ Result<machine::SyncAnswer> read(const net::Response& response) {
   return agent::read_sync_answer(response.body);
 }
 
+Ask sync_of(const SimMachine& machine, const machine::SyncRequest& request) {
+  return {.method = "POST",
+          .target = "/agent/v1/sync",
+          .body = to_text(request.to_json()),
+          .token = {},
+          .if_match = {},
+          .peer = machine.addresses().front(),
+          .plane = net::Plane::agents,
+          .certificate = machine.certificate};
+}
+
 }  // namespace
 
 void World::send_sync(size_t i) {
@@ -65,14 +76,7 @@ void World::reach_server(size_t i, uint64_t id, bool again) {
   }
   flight_[i]->at_server = true;
   flight_[i]->until = now_ + Duration(flight_[i]->asked.request.wait_ms);
-  const Ask ask{.method = "POST",
-                .target = "/agent/v1/sync",
-                .body = to_text(flight_[i]->asked.request.to_json()),
-                .token = {},
-                .if_match = {},
-                .peer = machine(i).addresses().front(),
-                .plane = net::Plane::agents,
-                .certificate = machine(i).certificate};
+  const Ask ask = sync_of(machine(i), flight_[i]->asked.request);
   guard_server([&] {
     server_.deliver(ask, [this, i, id, again](const net::Response& response) {
       if (!again) answer_sync(i, id, response, now_);
@@ -121,6 +125,15 @@ void World::hear(size_t i, uint64_t id, const Result<machine::SyncAnswer>& answe
     ask_at_[i] = now_ + std::max({stride_, Duration(1), step->pause});
   });
   check_machine(i, 3);
+}
+
+Result<machine::SyncAnswer> World::say_farewell(size_t i, const machine::SyncRequest& request) {
+  const bool lost = !calm_ && chance_.chance(200);
+  if (lost || machine(i).cut || !server_.is_up())
+    return fail(ErrorKind::unavailable, "ConnectionLost", "lost");
+  net::Response answer{.status = 0, .headers = {}, .body = {}};
+  guard_server([&] { answer = server_.call(sync_of(machine(i), request)); });
+  return read(answer);
 }
 
 Result<std::string> World::renew(size_t i) {

@@ -23,21 +23,29 @@ constexpr Timestamp kNever = Timestamp::max();
 
 class RenewOnly final : public agent::Exchange {
  public:
-  explicit RenewOnly(std::function<Result<std::string>()> renew, std::function<std::string()> certificate)
-      : renew_(std::move(renew)), certificate_(std::move(certificate)) {}
-  Result<machine::SyncAnswer> sync(const machine::SyncRequest&) override {
-    return fail(ErrorKind::internal, "NotUsed", "The simulated network carries these by itself.");
+  using Farewell = std::function<Result<machine::SyncAnswer>(const machine::SyncRequest&)>;
+  RenewOnly(std::function<Result<std::string>()> renew, Farewell farewell,
+            std::function<const std::string&()> certificate)
+      : renew_(std::move(renew)), farewell_(std::move(farewell)), certificate_(std::move(certificate)) {}
+  // The simulated network carries all but the last one by itself.
+  Result<machine::SyncAnswer> sync(const machine::SyncRequest& request) override {
+    return farewell_(request);
   }
   Result<std::string> renew() override { return renew_(); }
   Timestamp renew_after() const override {
-    const auto facts = crypto::read_certificate(certificate_());
-    if (!facts) return Timestamp::max();
-    return facts->not_before + (facts->not_after - facts->not_before) / 2;
+    if (read_ == certificate_()) return renew_after_;
+    read_ = certificate_();
+    const auto facts = crypto::read_certificate(read_);
+    renew_after_ = facts ? facts->not_before + (facts->not_after - facts->not_before) / 2 : Timestamp::max();
+    return renew_after_;
   }
 
  private:
   std::function<Result<std::string>()> renew_;
-  std::function<std::string()> certificate_;
+  Farewell farewell_;
+  std::function<const std::string&()> certificate_;
+  mutable std::string read_;
+  mutable Timestamp renew_after_ = Timestamp::max();
 };
 
 }  // namespace
@@ -60,8 +68,10 @@ World::World(const Setting& setting, RuleCache& rules, std::string directory, co
     machines_[i]->kernel().have(options.bugs.kernel);
     machines_[i]->certificate = setting.certificates[i];
     machines_[i]->enrolled = true;
-    channels_.push_back(std::make_unique<RenewOnly>([this, i] { return renew(i); },
-                                                    [this, i] { return machine(i).certificate; }));
+    channels_.push_back(std::make_unique<RenewOnly>(
+        [this, i] { return renew(i); },
+        [this, i](const machine::SyncRequest& request) { return say_farewell(i, request); },
+        [this, i]() -> const std::string& { return machine(i).certificate; }));
     if (real != nullptr)
       machines_[i]->mirror([this](const std::string& commands, bool accepted) {
         const auto done = real_->run(commands);
