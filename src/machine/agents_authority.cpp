@@ -25,8 +25,7 @@ Result<AgentsAuthority> AgentsAuthority::open(const resource::Core& core) {
   if (row) {
     const JsonObject json = TRY(parse_json_object(row->body));
     const Secret der = TRY(core.seal.open(kKeyContext, TRY(require_string(json, "key"))));
-    return AgentsAuthority(TRY(require_string(json, "certificate")),
-                           TRY(crypto::read_own_key(der)));
+    return AgentsAuthority(TRY(require_string(json, "certificate")), TRY(crypto::read_own_key(der)));
   }
   auto key = TRY(crypto::PrivateKey::generate(crypto::KeyKind::ec_p256));
   const Timestamp now = core.clock.now();
