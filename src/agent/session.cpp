@@ -27,6 +27,7 @@ constexpr Duration kRenewAgain{600'000};
 constexpr Duration kBoundMoved{200};
 constexpr Duration kRemoveAgain{5'000};
 constexpr size_t kOwnMax = 64;
+constexpr std::string_view kDropped = "reports-dropped";
 constexpr size_t kObservationsMax = 1000;
 
 std::string interfaces_key(const machine::MachineFacts& facts) {
@@ -62,7 +63,16 @@ bool proves(const ledger::SignedHead& old, const ledger::SignedHead& fresh,
 void Session::observe(std::string kind, JsonObject facts) {
   // Age holds the moment until the request is made.
   own_.push_back({std::move(kind), clock_.boottime(), std::move(facts)});
-  if (own_.size() > kOwnMax) own_.erase(own_.begin());
+  if (own_.size() <= kOwnMax) return;
+  // A fork is evidence; an older change of addresses is in the facts of the newest.
+  std::erase_if(own_, [](const Observation& own) { return own.kind == kDropped; });
+  while (own_.size() >= kOwnMax) {
+    const auto least = std::ranges::find_if(own_, [](const Observation& own) { return own.kind != "fork"; });
+    own_.erase(least == own_.end() ? own_.begin() : least);
+    ++own_dropped_;
+  }
+  own_.push_back(
+      {std::string(kDropped), clock_.boottime(), {{"exchangesSinceTheAgentStarted", own_dropped_}}});
 }
 
 Result<bool> Session::tell(std::string_view name, JsonObject body) {

@@ -92,6 +92,7 @@ class Session {
   int64_t sending_ = 0;                    // and up to here with this request
   std::vector<machine::Observation> own_;  // ours: age is the moment until they are sent
   size_t own_sending_ = 0;
+  int64_t own_dropped_ = 0;
   std::string interfaces_;  // as last reported
   std::optional<machine::MachineFacts> new_facts_;
   std::string fork_told_;

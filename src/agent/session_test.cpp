@@ -180,6 +180,22 @@ TEST_F(SessionTest, ChangedAddressesAreReportedOnceWithTheFacts) {
   EXPECT_FALSE(server.last().facts.has_value());
 }
 
+TEST_F(SessionTest, WhatThereIsNoRoomForIsCountedAndTold) {
+  step();
+  server.full = true;
+  for (int i = 0; i < 100; ++i) {
+    server.head = "no head " + std::to_string(i);  // each is a fork of its own
+    step();
+  }
+  step();
+  const auto& told_of = server.last().observations;
+  ASSERT_EQ(told_of.size(), 64U);
+  EXPECT_EQ(told_of.front().kind, "fork");
+  EXPECT_EQ(string_at(told_of.front().facts, "shown"), "no head 37");
+  EXPECT_EQ(told_of.back().kind, "reports-dropped");
+  EXPECT_EQ(int_at(told_of.back().facts, "exchangesSinceTheAgentStarted"), 37);
+}
+
 TEST_F(SessionTest, FailuresBackOffWithinBounds) {
   server.error = fail(ErrorKind::unavailable, "ConnectionFailed", "no").error();
   Duration longest{};

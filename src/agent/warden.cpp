@@ -13,7 +13,17 @@ namespace {
 
 using machine::DesiredState;
 
-constexpr size_t kEventsMax = 512;
+constexpr size_t kEventsMax = 512;  // that the server has not heard of
+constexpr std::string_view kDropped = "reports-dropped";
+
+// What is kept when there is no room for all: first what says that this machine was not as it should be, then
+// what was let in, then the picture that audit mode makes.
+int weight(std::string_view kind) {
+  if (kind == "traffic" || kind == "would-drop") return 0;
+  if (kind == "opened" || kind == "closed" || kind == "suspended" || kind == "resumed") return 1;
+  return kind == "released" ? 3 : 2;
+}
+
 constexpr Duration kLookEvery{5'000};
 constexpr Duration kTickAtMost{1'000};
 constexpr Duration kRepairRetry{100};
@@ -170,7 +180,25 @@ void Warden::note(std::string kind, JsonObject facts) {
   if (kind != "traffic") log(LogLevel::info, "machine event", {{"kind", kind}, {"facts", to_text(facts)}});
   news_ = true;
   events_.push_back({++last_event_, std::move(kind), clock_.boottime(), std::move(facts)});
-  if (events_.size() > kEventsMax) events_.pop_front();
+  if (events_.size() > kEventsMax) make_room();
+}
+
+// A server that is away for long, or a storm of events: the oldest of what matters least goes, and that it
+// went is an event itself, the last one, with all that was ever dropped.
+void Warden::make_room() {
+  std::erase_if(events_, [](const Event& event) { return event.kind == kDropped; });
+  while (events_.size() >= kEventsMax) {
+    const auto least =
+        std::ranges::min_element(events_, {}, [](const Event& event) { return weight(event.kind); });
+    ++dropped_[least->kind];
+    events_.erase(least);
+  }
+  JsonObject counts;
+  for (const auto& [kind, count] : dropped_) counts[kind] = count;
+  events_.push_back({++last_event_,
+                     std::string(kDropped),
+                     clock_.boottime(),
+                     {{"sinceTheAgentStarted", std::move(counts)}}});
 }
 
 void Warden::note(std::vector<BookNews> news) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -107,6 +108,7 @@ class Warden {
   void follow_release();
   void note(std::string kind, JsonObject facts);
   void note(std::vector<BookNews> news);
+  void make_room();
   Result<void> keep_book();
   Result<void> keep_rules();
   Platform platform() const;
@@ -133,7 +135,8 @@ class Warden {
   std::deque<Event> events_;
   int64_t last_event_ = 0;
   int64_t released_event_ = 0;
-  std::string released_at_;  // which release that event is about
+  std::map<std::string, int64_t> dropped_;  // for want of room, before the server heard of them; by kind
+  std::string released_at_;                 // which release that event is about
   Duration next_look_{};
   Duration next_report_{};
   bool news_ = false;

@@ -62,6 +62,47 @@ TEST(Warden, AChangeWithoutContactIsTakenBackAndOpeningsStay) {
   });
 }
 
+TEST(Warden, WhatThereIsNoRoomForIsCountedAndToldAndWhatMattersMostStays) {
+  in_fresh_namespace([] {
+    Room room;
+    ASSERT_TRUE(StateFiles::create(room.state_dir()));
+    auto files = StateFiles::open(room.state_dir()).value();
+    ASSERT_TRUE(files.write_json(file::kRules, KeptRules{}.to_json()));
+    ManualClock clock;
+    WardenSettings settings;
+    settings.boot_id = "boot";
+    settings.cap.widest_v4 = 16;
+    const auto warden = Warden::start(std::move(files), clock, settings).value();
+    const auto ask = [&](JsonObject body) {
+      return warden->answer(parse_json_object(to_text(body)).value()).at("answer").as_object();
+    };
+    const auto order = [](const std::string& id, const std::string& source) {
+      DesiredState shell;
+      shell.openings = {opening(hours(1))};
+      shell.openings.front().id = id;
+      shell.openings.front().source = IpPrefix::parse(source).value();
+      return JsonObject{{"opening", shell.to_json().at("openings").as_array()[0]}, {"remainingMs", 600'000}};
+    };
+    JsonArray orders = {order("too wide", "10.0.0.0/8")};
+    for (int i = 0; i < 600; ++i) orders.push_back(order(std::to_string(i), "192.0.2.7"));
+    ask({{"ask", "openings"}, {"epoch", 1}, {"number", 3}, {"orders", std::move(orders)}});
+    const auto events = [&](int64_t seen) {
+      return *array_at(ask({{"ask", "status"}, {"seen", seen}}), "events");
+    };
+    const JsonArray first = events(0);
+    ASSERT_EQ(first.size(), 512U);
+    EXPECT_EQ(string_at(first.front().as_object(), "kind"), "refused") << "older than what was dropped";
+    EXPECT_EQ(string_at(first.back().as_object(), "kind"), "reports-dropped");
+    EXPECT_EQ(int_at(first.back().as_object(), "facts.sinceTheAgentStarted.opened"), 90);
+    int64_t last = 0;
+    for (const Json& event : first) {
+      EXPECT_GT(int_at(event.as_object(), "number"), last);
+      last = *int_at(event.as_object(), "number");
+    }
+    EXPECT_TRUE(events(last).empty());
+  });
+}
+
 TEST(Warden, AnOpeningThatNeedsALiveServerGoesWithItAndComesBack) {
   in_fresh_namespace([] {
     Room room;

@@ -13,7 +13,7 @@ using store::Transaction;
 // Hears what a write does.
 class Watched final : public Transaction {
  public:
-  explicit Watched(Transaction& inner) : inner_(inner) {}
+  Watched(Transaction& inner, const StoreFaults& faults) : inner_(inner), faults_(faults) {}
   Result<std::optional<Row>> get(const TableSpec& table, const TenantId& tenant,
                                  std::string_view key) override {
     return inner_.get(table, tenant, key);
@@ -31,7 +31,10 @@ class Watched final : public Transaction {
   }
   Result<void> put(const TableSpec& table, const TenantId& tenant, const Row& row) override {
     changed = true;
-    return inner_.put(table, tenant, row);
+    if (!faults_.alters) return inner_.put(table, tenant, row);
+    Row other = row;
+    faults_.alters(table, other);
+    return inner_.put(table, tenant, other);
   }
   Result<void> erase(const TableSpec& table, const TenantId& tenant, std::string_view key) override {
     changed = true;
@@ -46,6 +49,7 @@ class Watched final : public Transaction {
 
  private:
   Transaction& inner_;
+  const StoreFaults& faults_;
 };
 
 class FaultyStore final : public store::ServerStore {
@@ -58,7 +62,7 @@ class FaultyStore final : public store::ServerStore {
     maybe_die();
     bool lost = false;
     auto done = inner_->write([&](Transaction& tx) -> Result<void> {
-      Watched watched(tx);
+      Watched watched(tx, faults_);
       TRY(work(watched));
       if (faults_.disk_full && watched.changed && !watched.is_urgent)
         return fail(ErrorKind::unavailable, "StorageFull",

@@ -2,6 +2,7 @@
 // disk is full, a write is lost.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "store/server_store.h"
@@ -15,7 +16,9 @@ struct StoreFaults {
   bool dead = false;       // the process is gone; what still unwinds writes nothing
   bool disk_full = false;  // as sqlite_writer.cpp has it: only urgent writes are taken
   int kill_in = 0;  // counts down at each write before and after its commit; at 1 the process is killed
-  bool loses_writes = false;  // a bug, for the test that the simulator notices: acknowledged and not written
+  // Bugs, for the test that the simulator notices: writes are acknowledged and not done, or done otherwise.
+  bool loses_writes = false;
+  std::function<void(const store::TableSpec&, store::Row&)> alters;
 };
 
 std::unique_ptr<store::ServerStore> make_faulty(std::unique_ptr<store::ServerStore> inner,

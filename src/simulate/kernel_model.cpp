@@ -72,7 +72,9 @@ Result<std::shared_ptr<const Rule>> RuleCache::get(const std::string& text) {
   return known;
 }
 
-bool KernelModel::alive(Duration end) const { return end > running_(); }
+bool KernelModel::alive(Duration end) const {
+  return end > running_() || bug_ == KernelBug::forgets_timeouts;
+}
 
 Result<void> KernelModel::change_elements(Draft& draft, const std::string& name, const std::string& line,
                                           bool add) {

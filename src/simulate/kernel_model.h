@@ -22,7 +22,7 @@ class RuleCache {
   std::map<std::string, std::shared_ptr<const Rule>> rules_;
 };
 
-enum class KernelBug { none, keeps_elements };  // for the test that the simulator notices
+enum class KernelBug { none, keeps_elements, forgets_timeouts };  // for the test that the simulator notices
 
 class KernelModel {
  public:

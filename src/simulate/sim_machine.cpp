@@ -211,6 +211,11 @@ void SimMachine::after_asking(std::string_view name, const JsonObject* answer) {
 
 Result<JsonObject> SimMachine::ask(std::string_view name, JsonObject body) {
   before_asking(name, body);
+  if (name == "openings" && lengthens_ > Duration(0))
+    for (Json& order : body["orders"].as_array()) {
+      Json& remaining = order.as_object()["remainingMs"];
+      if (remaining.as_int64() > 0) remaining = remaining.as_int64() + lengthens_.count();
+    }
   body["ask"] = name;
   const JsonObject reply = warden_->answer(body);
   const JsonObject* answer = object_at(reply, "answer");

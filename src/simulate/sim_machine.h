@@ -73,6 +73,7 @@ class SimMachine : private agent::WardenPort {
   void protect_again();
   void flush_ruleset();
   void forget_enrolment();
+  void lengthen(Duration by) { lengthens_ = by; }  // a bug, for the test that the simulator notices
 
   // ---- What may be in the kernel, by what was sent.
   const std::vector<machine::DesiredState>& rules() const { return rules_; }
@@ -95,6 +96,7 @@ class SimMachine : private agent::WardenPort {
   void learn_openings(const machine::DesiredState& state, Timestamp server_time, Timestamp answered);
 
   Place place_;
+  Duration lengthens_{};
   SeededRandom& random_;
   ComputerClock clock_;
   KernelModel kernel_;

@@ -10,6 +10,7 @@
 
 #include "agent/test_packets.h"
 #include "base/log.h"
+#include "base/time_text.h"
 #include "simulate/history.h"
 
 namespace merlon::simulate {
@@ -42,9 +43,10 @@ class SimulateTest : public ::testing::Test {
   static bool is_long() { return std::getenv("MERLON_LONG") != nullptr; }
 
   // The first history from `seed` in which an invariant breaks, of at most `most`.
-  std::optional<Outcome> first_failure(const Bugs& bugs, uint64_t seed, unsigned most) {
+  std::optional<Outcome> first_failure(const Bugs& bugs, uint64_t seed, unsigned most,
+                                       unsigned agents_die = 0) {
     for (uint64_t i = seed; i < seed + most; ++i) {
-      Outcome outcome = player.play({.seed = i, .bugs = bugs}, 50);
+      Outcome outcome = player.play({.seed = i, .agents_die = agents_die, .bugs = bugs}, 50);
       if (outcome.violation) return outcome;
     }
     return std::nullopt;
@@ -105,7 +107,9 @@ TEST_F(SimulateTest, ASeedReplaysExactlyHereAndInAnotherProcess) {
 }
 
 TEST_F(SimulateTest, AKernelThatKeepsWhatIsTakenOutIsNoticed) {
-  const auto failure = first_failure({.kernel = KernelBug::keeps_elements}, 1, 60);
+  Bugs bugs;
+  bugs.kernel = KernelBug::keeps_elements;
+  const auto failure = first_failure(bugs, 1, 60);
   ASSERT_TRUE(failure);
   // Open for too long; or not for as long as it was prolonged to, where the old element stands in the way.
   EXPECT_TRUE(failure->violation->invariant.starts_with("1:") ||
@@ -114,8 +118,71 @@ TEST_F(SimulateTest, AKernelThatKeepsWhatIsTakenOutIsNoticed) {
 }
 
 TEST_F(SimulateTest, AStoreThatLosesAcknowledgedWritesIsNoticed) {
-  const auto failure = first_failure({.kernel = KernelBug::none, .store_loses_writes = true}, 1, 10);
+  Bugs bugs;
+  bugs.store_loses_writes = true;
+  ASSERT_TRUE(first_failure(bugs, 1, 10));
+}
+
+// While an agent lives it takes out itself what is over; so they die often here.
+TEST_F(SimulateTest, AKernelThatForgetsTimeoutsIsNoticed) {
+  Bugs bugs;
+  bugs.kernel = KernelBug::forgets_timeouts;
+  const auto failure = first_failure(bugs, 1, 100, 300);
   ASSERT_TRUE(failure);
+  EXPECT_EQ(failure->violation->invariant, "1: nothing new gets in that no live grant covers")
+      << text_of(*failure, 50);
+}
+
+TEST_F(SimulateTest, AnAgentThatLengthensOpeningsIsNoticed) {
+  Bugs bugs;
+  bugs.agent_lengthens = std::chrono::minutes(1);
+  const auto failure = first_failure(bugs, 1, 60);
+  ASSERT_TRUE(failure);
+  EXPECT_TRUE(failure->violation->invariant.starts_with("1:")) << text_of(*failure, 50);
+}
+
+TEST_F(SimulateTest, AServerThatForgetsDeadlinesIsNoticed) {
+  Bugs bugs;
+  bugs.server_forgets_deadlines = true;
+  const auto failure = first_failure(bugs, 1, 30);
+  ASSERT_TRUE(failure);
+}
+
+TEST_F(SimulateTest, AServerThatWritesDownALaterDeadlineIsNoticed) {
+  Bugs bugs;
+  bugs.store_alters = [](const store::TableSpec& table, store::Row& row) {
+    if (table.name != "grants") return;
+    JsonObject grant = *parse_json_object(row.body);
+    const Timestamp deadline = *from_rfc3339(*string_at(grant, "deadline"));
+    grant["deadline"] = to_rfc3339(deadline + Duration(1000));
+    row.body = to_text(grant);
+  };
+  const auto failure = first_failure(bugs, 1, 30);
+  ASSERT_TRUE(failure);
+  EXPECT_TRUE(failure->violation->invariant.starts_with("4:")) << text_of(*failure, 50);
+}
+
+// What just-in-time access adds to a security group becomes a person's rule.
+TEST_F(SimulateTest, AnOverlayThatLeaksIntoTheBaseIsNoticed) {
+  Bugs bugs;
+  bugs.store_alters = [](const store::TableSpec& table, store::Row& row) {
+    if (table.name != "security_groups") return;
+    JsonObject group = *parse_json_object(row.body);
+    for (const auto& [owner, rules] : group["overlay"].as_object())
+      for (const Json& rule : rules.as_array())
+        group["base"].as_array().push_back(
+            JsonObject{{"name", *string_at(rule.as_object(), "name")},
+                       {"properties", JsonObject{{"protocol", "Tcp"},
+                                                 {"sourcePortRange", "*"},
+                                                 {"destinationPortRange", "22"},
+                                                 {"sourceAddressPrefix", "*"},
+                                                 {"destinationAddressPrefix", "*"},
+                                                 {"access", "Deny"},
+                                                 {"priority", 4000},
+                                                 {"direction", "Inbound"}}}});
+    row.body = to_text(group);
+  };
+  ASSERT_TRUE(first_failure(bugs, 1, 30));
 }
 
 // ---- The same history on the real nftables, in real time, with real packets.

@@ -23,12 +23,16 @@ struct Violation {
 struct Bugs {
   KernelBug kernel = KernelBug::none;
   bool store_loses_writes = false;
+  std::function<void(const store::TableSpec&, store::Row&)> store_alters;
+  bool server_forgets_deadlines = false;  // nothing that time makes due is done
+  Duration agent_lengthens{};             // every opening, by this
 };
 
 struct WorldOptions {
   uint64_t seed = 0;
   size_t machines = 2;
   bool gentle = false;  // nothing that a real kernel in real time could not follow: no suspend, short times
+  unsigned agents_die = 0;  // of a thousand steps, besides all else
   Bugs bugs{};
   std::ostream* trace = nullptr;
 };
@@ -192,7 +196,7 @@ class World {
   Timestamp marked_at_ =
       kBeginning;      // true time: when the server last had the chance to store its time's mark
   Duration unseen_{};  // that a server cannot know of when it starts under a clock that was set back
-  bool clock_stepped_ = false;
+  bool clock_stepped_ = false, stepped_since_mark_ = false;
   std::vector<Copy> copies_;
   std::optional<uint64_t> checked_commits_;  // of this server process, at the last look at its documents
   std::set<std::string> acknowledged_;       // request ids of writes

@@ -295,6 +295,8 @@ void World::enrol() {
     SimMachine& m = machine(i);
     if (documents_.machines[i].enrolled || m.enrolled || !server_.is_up() || !awake(i)) continue;
     if (server_.faults().disk_full || server_.faults().kill_in > 0) continue;
+    if (server_.clock().wrong_by() < Duration(0))
+      continue;  // the owner may not be able to sign in: see request()
     const bool enforce = chance_.chance(700);
     SimMachine::Place place{m.name(), m.directory(), m.addresses()};
     auto certificate = enrol_machine(server_, setting_, setting_.owner, place, m.facts(), enforce);

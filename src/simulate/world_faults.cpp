@@ -45,7 +45,8 @@ void World::clock_fault() {
     return note(fmt::format("{}: its wall clock steps {} {}", m.name(), back ? "back" : "ahead",
                             to_human_duration(by)));
   }
-  clock_stepped_ = true;
+  clock_stepped_ = stepped_since_mark_ = true;
+  server_wake_ = true;  // the product looks five times a second whether its mark must be stored
   if (server_.clock().wrong_by() != Duration(0) && chance_.chance(500)) {
     server_.clock().set_right();
     return note("the server's clock is set right");
@@ -116,6 +117,10 @@ void World::fault() {
 
 void World::step() {
   ++steps_;
+  if (options_.agents_die > 0 && chance_.chance(options_.agents_die)) {
+    const size_t i = chance_.below(machines_.size());
+    if (machine(i).agent_runs()) agent_died(i);
+  }
   const size_t roll = chance_.below(100);
   if (roll < 50) {
     client_acts();

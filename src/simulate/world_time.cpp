@@ -66,6 +66,7 @@ World::World(const Setting& setting, RuleCache& rules, std::string directory, co
     names_.push_back(place.name);
     machines_.push_back(std::make_unique<SimMachine>(place, now_, product_, rules));
     machines_[i]->kernel().have(options.bugs.kernel);
+    machines_[i]->lengthen(options.bugs.agent_lengthens);
     machines_[i]->certificate = setting.certificates[i];
     machines_[i]->enrolled = true;
     channels_.push_back(std::make_unique<RenewOnly>(
@@ -154,6 +155,7 @@ void World::server_died() {
 // What it knew of the time beyond its last mark is gone with it, where its clock does not know better.
 void World::server_went() {
   if (clock_stepped_) server_time_seen_ -= now_ - marked_at_;
+  if (stepped_since_mark_) server_time_seen_ = {};
 }
 
 void World::start_server() {
@@ -163,6 +165,7 @@ void World::start_server() {
              started.error().message + started.error().cause);
   server_.assembly().machines().on_wake([this] { server_wake_ = true; });
   server_.faults().loses_writes = options_.bugs.store_loses_writes && steps_ > 0;
+  server_.faults().alters = options_.bugs.store_alters;
   server_ticked_ = now_;
   if (clock_stepped_) {
     // Its time goes on from the last mark, as if it had not been away.
@@ -229,8 +232,11 @@ void World::tick_server() {
   server_wake_ = false;
   server_ticked_ = now_;
   guard_server([&] {
-    server_.tick();
-    if (!server_.faults().disk_full) marked_at_ = now_;  // the mark spends no reserve
+    if (!options_.bugs.server_forgets_deadlines) server_.tick();
+    if (!server_.faults().disk_full) {  // the mark spends no reserve
+      marked_at_ = now_;
+      stepped_since_mark_ = false;
+    }
     documents_.expire(server_.time());
     if (instead_) instead_->expire(server_.time());
   });
