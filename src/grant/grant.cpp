@@ -177,16 +177,24 @@ Result<std::optional<Grant>> Grants::get(store::Reader& reader, const Uuid& id) 
 Result<std::vector<Grant>> Grants::active(store::Reader& reader, std::string_view kind) {
   std::vector<Grant> grants;
   store::Range range;
+  range.prefix = active_key(kind, "");
   for (;;) {
-    const auto rows = TRY(reader.scan_index(Grant::table(), core_.tenant, "active_deadline", range));
-    for (const auto& row : rows) {
-      Grant grant = TRY(store::decode<Grant>(row.row));
-      if (grant.kind == kind) grants.push_back(std::move(grant));
-    }
+    const auto rows = TRY(reader.scan_index(Grant::table(), core_.tenant, "active_group", range));
+    for (const auto& row : rows) grants.push_back(TRY(store::decode<Grant>(row.row)));
     if (rows.size() < range.limit) return grants;
     range.after = rows.back().value;
     range.after_key = rows.back().row.key;
   }
+}
+
+Result<std::vector<Grant>> Grants::active_of_subject(store::Reader& reader, std::string_view kind,
+                                                     std::string_view subject) {
+  return store::find<Grant>(reader, core_.tenant, "active_subject", active_key(kind, subject));
+}
+
+Result<std::vector<Grant>> Grants::active_of_group(store::Reader& reader, std::string_view kind,
+                                                   std::string_view group) {
+  return store::find<Grant>(reader, core_.tenant, "active_group", active_key(kind, group));
 }
 
 Result<std::vector<Grant>> Grants::of_subject(store::Reader& reader, std::string_view subject) {

@@ -16,6 +16,10 @@
 namespace merlon::grant {
 
 const std::vector<store::TableSpec>& tables();
+// Of before grants had groups: fills the indexes of those that are active. `group_of` reads a group out of a
+// kind's own facts.
+Result<void> index_active_grants(store::Transaction& tx, const TenantId& tenant,
+                                 const std::function<std::string(const JsonObject& data)>& group_of);
 
 enum class State { active, ended };
 
@@ -23,7 +27,9 @@ struct Grant {
   Uuid id;
   std::string kind;     // "jit"
   std::string subject;  // what it opens: a resource id, lower case (indexed)
-  std::string holder;   // object id of who asked
+  std::string
+      group;  // under what it was given: a resource id, lower case (indexed while it is active); may be empty
+  std::string holder;  // object id of who asked
   std::string holder_name;
   std::string justification;
   JsonObject data;  // the kind's own facts
@@ -32,12 +38,15 @@ struct Grant {
   std::string end_reason;  // "Expired" when its time was over, else a word of its kind's
   std::optional<Timestamp> ended;
   std::string correlation_id;
-  static const store::TableSpec& table();  // indexes: subject, state+deadline
+  static const store::TableSpec&
+  table();  // indexes: subject; of active ones: deadline, kind+subject, kind+group
   std::string key() const;
   std::vector<std::optional<std::string>> index_values() const;
   JsonObject to_json() const;
   static Result<Grant> from_json(const JsonObject& json);
 };
+
+std::string active_key(std::string_view kind, std::string_view of);  // value of an index of active grants
 
 // Runs in the transaction that ends the grant; must undo what the grant did.
 using EndHandler = std::function<Result<void>(resource::WriteContext&, const Grant&)>;
@@ -63,7 +72,12 @@ class Grants {
   // Replaces the kind's own facts of a grant that has not ended.
   Result<Grant> set_data(store::Transaction& tx, const Uuid& id, JsonObject data);
   Result<std::optional<Grant>> get(store::Reader& reader, const Uuid& id);
+  // Each reads what it answers with and nothing else, however many others there are.
   Result<std::vector<Grant>> active(store::Reader& reader, std::string_view kind);
+  Result<std::vector<Grant>> active_of_subject(store::Reader& reader, std::string_view kind,
+                                               std::string_view subject);
+  Result<std::vector<Grant>> active_of_group(store::Reader& reader, std::string_view kind,
+                                             std::string_view group);
   Result<std::vector<Grant>> of_subject(store::Reader& reader,
                                         std::string_view subject);  // newest first, ended ones too
   // Ends every grant that is due, overdue ones of a time when nobody ran first. Call at start, before

@@ -357,6 +357,53 @@ TEST_F(GrantTest, KindsAreListedApart) {
   EXPECT_THAT(ended_, IsEmpty());
 }
 
+TEST_F(GrantTest, ActiveOnesAreFoundBySubjectAndByGroup) {
+  const auto open_for = [&](const std::string& kind, const std::string& subject, const std::string& group) {
+    Grant grant = wanted(subject + " under " + group, clock_.now() + minutes(10), kind);
+    grant.subject = subject;
+    grant.group = group;
+    return must(
+        store::write_value<Grant>(world_.store(), [&](auto& tx) { return grants_->open(tx, grant); }));
+  };
+  const auto found = [&](bool by_subject, const std::string& kind, const std::string& value) {
+    std::set<std::string> names;
+    for (const Grant& grant : must(store::read_value<std::vector<Grant>>(world_.store(), [&](auto& reader) {
+           return by_subject ? grants_->active_of_subject(reader, kind, value)
+                             : grants_->active_of_group(reader, kind, value);
+         })))
+      names.insert(grant.justification);
+    return names;
+  };
+  const Grant first = open_for("door", "/a", "/p");
+  open_for("door", "/b", "/p");
+  open_for("door", "/a", "/q");
+  open_for("window", "/a", "/p");
+  using Names = std::set<std::string>;
+  EXPECT_EQ(found(true, "door", "/a"), (Names{"/a under /p", "/a under /q"}));
+  EXPECT_EQ(found(false, "door", "/p"), (Names{"/a under /p", "/b under /p"}));
+  EXPECT_EQ(found(true, "window", "/a"), Names{"/a under /p"});
+  EXPECT_EQ(found(true, "door", "/"), Names{});
+  EXPECT_EQ(active("door"), 3U);
+  must(end(first.id));
+  EXPECT_EQ(found(true, "door", "/a"), Names{"/a under /q"});
+  EXPECT_EQ(found(false, "door", "/p"), Names{"/b under /p"});
+}
+
+TEST_F(GrantTest, OnesOfBeforeThereWereGroupsAreIndexed) {
+  Grant grant = wanted("old", clock_.now() + minutes(10));
+  grant.data = {{"policyId", "/P"}};
+  grant.id =
+      must(store::write_value<Grant>(world_.store(), [&](auto& tx) { return grants_->open(tx, grant); })).id;
+  must(world_.store().write([&](store::Transaction& tx) {
+    return index_active_grants(tx, Foundation::tenant(),
+                               [](const JsonObject& data) { return *string_at(data, "policyId"); });
+  }));
+  const auto found = must(store::read_value<std::vector<Grant>>(
+      world_.store(), [&](auto& reader) { return grants_->active_of_group(reader, "door", "/P"); }));
+  ASSERT_THAT(found, SizeIs(1));
+  EXPECT_EQ(found.front().id, grant.id);
+}
+
 TEST_F(GrantTest, ASubjectsHistoryIsBoundedAndItsNewestStays) {
   const Grant first = open("first", minutes(1));
   const Grant living = open("living", hours(100));

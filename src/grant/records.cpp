@@ -13,9 +13,26 @@ Result<Timestamp> require_time(const JsonObject& json, std::string_view key) {
 
 }  // namespace
 
+std::string active_key(std::string_view kind, std::string_view of) {
+  return std::string(kind) + " " + std::string(of);
+}
+
+Result<void> index_active_grants(store::Transaction& tx, const TenantId& tenant,
+                                 const std::function<std::string(const JsonObject& data)>& group_of) {
+  for (Grant grant : TRY(store::scan_all<Grant>(tx, tenant))) {
+    if (grant.state != State::active) continue;
+    grant.group = group_of(grant.data);
+    TRY(store::put(tx, tenant, grant));
+  }
+  return {};
+}
+
 const store::TableSpec& Grant::table() {
-  static const store::TableSpec spec{
-      "grants", {{"subject", store::Unique::no}, {"active_deadline", store::Unique::no}}};
+  static const store::TableSpec spec{"grants",
+                                     {{"subject", store::Unique::no},
+                                      {"active_deadline", store::Unique::no},
+                                      {"active_subject", store::Unique::no},
+                                      {"active_group", store::Unique::no}}};
   return spec;
 }
 
@@ -24,15 +41,16 @@ std::string Grant::key() const { return id.text(); }
 std::vector<std::optional<std::string>> Grant::index_values() const {
   // Milliseconds since 1970 have thirteen digits until 2286, so they sort as text; ended grants leave this
   // index.
-  std::optional<std::string> active_deadline;
-  if (state == State::active) active_deadline = std::to_string(deadline.time_since_epoch().count());
-  return {subject, active_deadline};
+  if (state != State::active) return {subject, std::nullopt, std::nullopt, std::nullopt};
+  return {subject, std::to_string(deadline.time_since_epoch().count()), active_key(kind, subject),
+          active_key(kind, group)};
 }
 
 JsonObject Grant::to_json() const {
   JsonObject json = {{"id", id.text()},
                      {"kind", kind},
                      {"subject", subject},
+                     {"group", group},
                      {"holder", holder},
                      {"holderName", holder_name},
                      {"justification", justification},
@@ -53,6 +71,7 @@ Result<Grant> Grant::from_json(const JsonObject& json) {
   grant.id = *id;
   grant.kind = TRY(require_string(json, "kind"));
   grant.subject = TRY(require_string(json, "subject"));
+  grant.group = string_at(json, "group").value_or("");
   grant.holder = TRY(require_string(json, "holder"));
   grant.holder_name = TRY(require_string(json, "holderName"));
   grant.justification = TRY(require_string(json, "justification"));

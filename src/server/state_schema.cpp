@@ -4,6 +4,7 @@
 
 #include "access/access.h"
 #include "base/json.h"
+#include "base/text.h"
 #include "grant/grant.h"
 #include "identity/directory.h"
 #include "ledger/ledger.h"
@@ -28,6 +29,23 @@ Result<bool> has(store::Store& store, std::string_view key) {
   });
 }
 
+// The one tenant, when there is one already.
+Result<std::optional<TenantId>> known_tenant(store::Reader& reader) {
+  const auto row = TRY(reader.get(tables().front(), kNoTenant, kSettings));
+  if (!row) return std::nullopt;
+  const auto tenant = Uuid::parse(TRY(require_string(TRY(parse_json_object(row->body)), "tenantId")));
+  if (!tenant) return internal_error("the settings name no tenant");
+  return TenantId{*tenant};
+}
+
+Result<void> index_grants(store::Transaction& tx) {
+  const auto tenant = TRY(known_tenant(tx));
+  if (!tenant) return {};
+  return grant::index_active_grants(tx, *tenant, [](const JsonObject& data) {
+    return ascii_lower(string_at(data, "policyId").value_or(""));
+  });
+}
+
 }  // namespace
 
 store::Schema state_schema() {
@@ -37,6 +55,7 @@ store::Schema state_schema() {
                             &access::tables(), &resource::tables(), &grant::tables(), &machine::tables(),
                             &compute::tables(), &network::tables(), &jit::tables()})
     schema.tables.insert(schema.tables.end(), specs->begin(), specs->end());
+  schema.migrations = {{.number = 1, .name = "active grants by subject and group", .apply = index_grants}};
   return schema;
 }
 

@@ -111,9 +111,10 @@ Result<void> Service::make_room_for(WriteContext& context, const Policy& policy,
   const std::set<std::string> doors = doors_of(waiting.body);
   const std::string asker = context.call.principal.object_id.text();
   size_t others = 0;
-  for (const Grant& grant : TRY(platform_.grants.active(context.tx, kRequestKind))) {
+  for (const Grant& grant :
+       TRY(platform_.grants.active_of_group(context.tx, kRequestKind, policy.id.key()))) {
     const WaitingRequest older = TRY(WaitingRequest::from_json(grant.data));
-    if (grant.holder != asker || TRY(ResourceId::parse(older.policy_id)) != policy.id) continue;
+    if (grant.holder != asker) continue;
     const std::set<std::string> older_doors = doors_of(older.body);
     if (older.extends == waiting.extends &&
         std::includes(doors.begin(), doors.end(), older_doors.begin(), older_doors.end())) {
@@ -142,6 +143,7 @@ Result<JsonObject> Service::wait_for_approval(WriteContext& context, const Polic
   Grant grant;
   grant.kind = kRequestKind;
   grant.subject = policy.id.key();
+  grant.group = policy.id.key();
   grant.holder = asker.object_id.text();
   grant.holder_name = asker.name;
   grant.justification = request.justification;

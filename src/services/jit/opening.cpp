@@ -64,20 +64,19 @@ Result<Grant> Service::live_opening(store::Reader& reader, const ResourceId& pol
 
 Result<void> Service::end_openings(WriteContext& context, const ResourceId& policy, std::string_view reason,
                                    const std::function<bool(const PortGrant&)>& which) {
-  for (const Grant& grant : TRY(platform_.grants.active(context.tx, kOpeningKind))) {
-    const PortGrant port = TRY(PortGrant::from_json(grant.data));
-    if (TRY(ResourceId::parse(port.policy_id)) == policy && which(port))
-      TRY(platform_.grants.end(context, grant.id, reason));
-  }
+  for (const Grant& grant : TRY(platform_.grants.active_of_group(context.tx, kOpeningKind, policy.key())))
+    if (which(TRY(PortGrant::from_json(grant.data)))) TRY(platform_.grants.end(context, grant.id, reason));
   return {};
 }
 
 Result<Grant> Service::open_port(WriteContext& context, const Policy& policy, const AccessRequest& request,
                                  const PortRequest& port, const Terms& terms) {
-  TRY(end_openings(context, policy.id, "NewerRequestInitiated", [&](const PortGrant& older) {
-    const auto vm = ResourceId::parse(older.vm_id);
-    return vm && *vm == port.vm && older.number == port.number && older.sources == port.sources;
-  }));
+  for (const Grant& grant :
+       TRY(platform_.grants.active_of_subject(context.tx, kOpeningKind, port.vm.key()))) {
+    const PortGrant older = TRY(PortGrant::from_json(grant.data));
+    if (grant.group == policy.id.key() && older.number == port.number && older.sources == port.sources)
+      TRY(platform_.grants.end(context, grant.id, "NewerRequestInitiated"));
+  }
   PortGrant data;
   data.policy_id = policy.id.text();
   data.vm_id = port.vm.text();
@@ -91,6 +90,7 @@ Result<Grant> Service::open_port(WriteContext& context, const Policy& policy, co
   Grant grant;
   grant.kind = kOpeningKind;
   grant.subject = port.vm.key();
+  grant.group = policy.id.key();
   grant.holder = terms.holder.object_id.text();
   grant.holder_name = terms.holder.name;
   grant.justification = request.justification;

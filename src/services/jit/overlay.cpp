@@ -84,9 +84,8 @@ Result<void> Service::add_deny_rules(store::Reader& reader, const Policy& policy
 }
 
 Result<void> Service::add_allow_rules(store::Reader& reader, const ResourceId& policy_id, GroupRules& rules) {
-  for (const Grant& grant : TRY(platform_.grants.active(reader, kOpeningKind))) {
+  for (const Grant& grant : TRY(platform_.grants.active_of_group(reader, kOpeningKind, policy_id.key()))) {
     const PortGrant port = TRY(PortGrant::from_json(grant.data));
-    if (TRY(ResourceId::parse(port.policy_id)) != policy_id) continue;
     const ResourceId vm = TRY(ResourceId::parse(port.vm_id));
     for (const VmInterface& interface : TRY(interfaces_of(reader, vm)))
       for (const ResourceId& group : interface.groups)
@@ -126,9 +125,8 @@ Result<void> Service::sync_openings(WriteContext& context, const ResourceId& vm)
   if (!machine) return {};
   const auto addresses = TRY(addresses_of(context.tx, vm));
   std::vector<machine::Opening> openings;
-  for (const Grant& grant : TRY(platform_.grants.active(context.tx, kOpeningKind))) {
+  for (const Grant& grant : TRY(platform_.grants.active_of_subject(context.tx, kOpeningKind, vm.key()))) {
     const PortGrant port = TRY(PortGrant::from_json(grant.data));
-    if (TRY(ResourceId::parse(port.vm_id)) != vm) continue;
     size_t position = 0;
     for (const std::string& source : port.sources)
       for (const IpPrefix& prefix : read_source(source).value_or(std::vector<IpPrefix>()))
