@@ -326,6 +326,15 @@ TEST_F(CommandTest, StatusSaysWhatItMaySee) {
   EXPECT_THAT(world.out.str(), HasSubstr(server.endpoint + ", answers"));
 }
 
+TEST_F(CommandTest, StatusFailsWhenTheServerKnowsNoSuchSignIn) {
+  server.on("GET /healthz", JsonObject{{"status", "ok"}});
+  server.on("GET /subscriptions/sub/providers/Merlon.Jit/openings", [](const net::Request&) {
+    return refusal(401, "InvalidAuthenticationToken", "The session has ended. Sign in again.");
+  });
+  EXPECT_EQ(world.run({"status"}), kFailed);
+  EXPECT_THAT(world.err.str(), HasSubstr("Sign in again."));
+}
+
 TEST_F(CommandTest, CloudConfigIsWhatAzTakes) {
   server.on("GET /metadata/endpoints", [](const net::Request&) {
     net::Response response;

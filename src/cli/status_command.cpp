@@ -64,6 +64,9 @@ Result<int> status(Context& context, const NoOptions&) {
   // What one may not see is no reason to say nothing.
   const auto machines = api.machines({});
   const auto doors = openings(api, {});
+  // Whom the server no longer knows as signed in may not see anything: that is no state of the server's.
+  for (const Error* error : {machines ? nullptr : &machines.error(), doors ? nullptr : &doors.error()})
+    if (error != nullptr && error->kind == ErrorKind::unauthenticated) return std::unexpected(*error);
   if (machines) answer["machines"] = machines->at("value");
   if (doors) answer["openings"] = doors->at("value");
   const auto refused = [](const Error& error) { return "not to be seen (" + error.message + ")"; };

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "resource/call.h"
 #include "server/administrators.h"
+#include "server/backup_notes.h"
 #include "server/state_schema.h"
 
 namespace merlon::server {
@@ -30,6 +31,7 @@ Result<std::unique_ptr<Assembly>> Assembly::assemble(std::unique_ptr<store::Serv
                                                      Random& random) {
   std::unique_ptr<Assembly> a(new Assembly());
   a->store_ = std::move(store);
+  a->state_dir_ = parameters.state_dir;
   a->seal_ = TRY(seal::Seal::open(*a->store_, parameters.root_key, random));
   a->settings_ = TRY(open_settings(*a->store_, *a->seal_, clock, random, parameters.domain));
   const TenantId& tenant = a->settings_.tenant;
@@ -121,6 +123,9 @@ void Assembly::tick() {
     log_error("the signing keys could not be looked after", rotated.error());
   if (const auto flushed = ledger_->flush(now); !flushed)
     log_error("denials could not be written to the ledger", flushed.error());
+  if (const auto entered = enter_noted_backups(*ledger_, *store_, core_->tenant, state_dir_, core_->clock);
+      !entered)
+    log_error("a backup could not be entered in the ledger; trying again", entered.error());
 }
 
 void Assembly::stop() {

@@ -66,6 +66,7 @@ class Assembly {
   void end_what_is_due();
 
   Settings settings_;
+  std::string state_dir_;
   std::unique_ptr<store::ServerStore> store_;
   std::unique_ptr<seal::Seal> seal_;
   std::unique_ptr<ledger::Ledger> ledger_;

@@ -13,6 +13,7 @@
 #include "base/time_text.h"
 #include "ledger/ledger.h"
 #include "seal/seal.h"
+#include "server/backup_notes.h"
 #include "server/settings.h"
 #include "server/state_schema.h"
 #include "store/server_store.h"
@@ -161,7 +162,12 @@ Result<BackupReport> back_up(const StateLocation& location, const std::string& t
                       .digest = digest,
                       .seal = seal->seal(backup_seal_context(report.header.id), Secret(digest))};
   TRY(file.add(end.to_json()));
-  TRY(file.finish());
+  const std::string note = TRY(note_backup(location, report, *seal, clock, random));
+  auto finished = file.finish();
+  if (!finished) {
+    if (!note.empty()) ::unlink(note.c_str());
+    return std::unexpected(std::move(finished).error());
+  }
   return report;
 }
 

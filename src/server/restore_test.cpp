@@ -66,6 +66,47 @@ class RestoreTest : public AssemblyTest {
   std::string elsewhere_;
 };
 
+TEST_F(RestoreTest, ABackupIsEnteredByTheServerAndOnce) {
+  const std::string file = back_up_now();
+  EXPECT_THAT(ledger_lines(), Not(HasSubstr("Merlon.State/backup/action")));
+  const auto entries = [&] {
+    size_t count = 0;
+    std::istringstream lines(ledger_lines());
+    for (std::string line; std::getline(lines, line);)
+      if (line.find("Merlon.State/backup/action") != std::string::npos) ++count;
+    return count;
+  };
+  clock_.advance(std::chrono::seconds(10));
+  assembly_->tick();
+  EXPECT_EQ(entries(), 1U);
+  EXPECT_THAT(ledger_lines(), HasSubstr(file));
+  clock_.advance(std::chrono::seconds(10));
+  assembly_->tick();
+  EXPECT_EQ(entries(), 1U);
+  // One whose note nobody can read is no reason to stop, nor is it taken for one.
+  write(directory_ + "/backup-made-x.json", "{\"backup\":7}");
+  clock_.advance(std::chrono::seconds(10));
+  assembly_->tick();
+  EXPECT_EQ(entries(), 1U);
+}
+
+TEST_F(RestoreTest, ABackupThatIsNotMadeIsNotEntered) {
+  std::filesystem::create_directory(directory_ + "/out");
+  StateLocation location = place(directory_);
+  const auto files_in_out = [&] {
+    return std::distance(std::filesystem::directory_iterator(directory_ + "/out"), {});
+  };
+  ASSERT_TRUE(back_up(location, directory_ + "/out", clock_, random_));
+  EXPECT_EQ(files_in_out(), 1);
+  const auto twice =
+      back_up(location, directory_ + "/out", clock_, random_);  // the same second, the same name
+  EXPECT_FALSE(twice);
+  size_t notes = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(directory_))
+    notes += entry.path().filename().string().starts_with("backup-made-") ? 1 : 0;
+  EXPECT_EQ(notes, 1U) << "what was not made leaves no note";
+}
+
 TEST_F(RestoreTest, EndsWhatWasAliveAndSaysSo) {
   enrol();
   set_policy();
