@@ -47,7 +47,9 @@ class SimulateTest : public ::testing::Test {
                                        unsigned agents_die = 0) {
     for (uint64_t i = seed; i < seed + most; ++i) {
       Outcome outcome = player.play({.seed = i, .agents_die = agents_die, .bugs = bugs}, 50);
-      if (outcome.violation) return outcome;
+      if (!outcome.violation) continue;
+      std::cout << "noticed in history " << i << ": " << outcome.violation->invariant << "\n";
+      return outcome;
     }
     return std::nullopt;
   }
@@ -135,7 +137,7 @@ TEST_F(SimulateTest, AKernelThatForgetsTimeoutsIsNoticed) {
 
 TEST_F(SimulateTest, AnAgentThatLengthensOpeningsIsNoticed) {
   Bugs bugs;
-  bugs.agent_lengthens = std::chrono::minutes(1);
+  bugs.agent_lengthens = std::chrono::hours(2);
   const auto failure = first_failure(bugs, 1, 60);
   ASSERT_TRUE(failure);
   EXPECT_TRUE(failure->violation->invariant.starts_with("1:")) << text_of(*failure, 50);
