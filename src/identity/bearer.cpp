@@ -127,7 +127,7 @@ Result<Principal> live_principal(store::Reader& reader, Directory& directory, co
       return invalid_token("The user of the access token is disabled or was removed.");
     name = user->user_principal_name;
     // The token endpoint gives people no token without one.
-    if (!claims.session.empty() && !TRY(reader.get(Session::table(), tenant, claims.session)))
+    if (claims.session.empty() || !TRY(reader.get(Session::table(), tenant, claims.session)))
       return invalid_token("The session of the access token has ended. Sign in again to get a new one.");
   }
   const std::string stamp = TRY(session_stamp(reader, tenant, claims.object_id));

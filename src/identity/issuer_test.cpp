@@ -241,6 +241,8 @@ TEST_F(IssuerTest, AUsersTokenEndsWithTheUserAndWithItsClient) {
                        .address = world.peer};
   subject.audience = World::kManagement;
   subject.user_principal_name = user.user_principal_name;
+  const std::string without = must(world.issuer->issue(subject, World::kOrigin, std::chrono::hours(1)));
+  EXPECT_EQ(code(without), "InvalidAuthenticationToken") << "people have a session";
   subject.session_id = world.make_session(user);
   const std::string own = must(world.issuer->issue(subject, World::kOrigin, std::chrono::hours(1)));
   const auto principal = world.authenticate("Bearer " + own);

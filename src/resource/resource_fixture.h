@@ -16,6 +16,7 @@
 
 #include "base/text.h"
 #include "crypto/system_random.h"
+#include "identity/test_people.h"
 #include "resource/manager.h"
 
 namespace merlon::resource {
@@ -163,6 +164,7 @@ class ResourceFixture : public testing::Test {
     subject.audience = audience;
     subject.scope = "user_impersonation";
     subject.user_principal_name = name;
+    subject.session_id = identity::session_of(*store_, tenant_, id, clock_.now());
     return must(issuer_->issue(subject, kOrigin, std::chrono::hours(1)));
   }
   Uuid assign(const Person& person, const char* role, const std::string& scope) {

@@ -12,6 +12,7 @@
 #include "crypto/key.h"
 #include "crypto/x509.h"
 #include "grant/foundation_fixture.h"
+#include "identity/test_people.h"
 #include "machine/messages.h"
 #include "services/compute/api.h"
 #include "services/jit/api.h"
@@ -148,6 +149,7 @@ class JitFixture : public testing::Test {
     subject.audience = std::string(grant::Foundation::kOrigin) + "/";
     subject.scope = "user_impersonation";
     subject.user_principal_name = who.name;
+    subject.session_id = identity::session_of(core().store, core().tenant, who.id, clock_.now());
     return must(core().issuer.issue(subject, grant::Foundation::kOrigin, std::chrono::hours(1)));
   }
   Answer send(const Person& who, const std::string& method, const std::string& path,

@@ -13,6 +13,7 @@
 
 #include "crypto/system_random.h"
 #include "crypto/x509.h"
+#include "identity/test_people.h"
 #include "services/network/service.h"
 
 namespace merlon::network {
@@ -155,6 +156,7 @@ class NetworkFixture : public testing::Test {
     subject.audience = std::string(kOrigin) + "/";
     subject.scope = "user_impersonation";
     subject.user_principal_name = made.user_principal_name;
+    subject.session_id = identity::session_of(*store_, tenant_, made.id, clock_.now());
     return must(issuer_->issue(subject, kOrigin, std::chrono::hours(1)));
   }
   void assign(const Uuid& principal, const char* role, const std::string& scope) {
