@@ -215,11 +215,18 @@ SignIn<JsonObject> TokenEndpoint::issue(const TokenRequest& request, Grant grant
                            .nonce = grant.nonce};
     body["id_token"] = TRY(parts_.issuer.issue_id_token(grant.subject, form, kTokenLifetime));
   }
-  const auto written = parts_.store.write([&](store::Transaction& tx) -> Result<void> {
-    TRY(use_up(tx, request, grant));
-    TRY(sweep_expired(tx, parts_.directory.tenant(), parts_.clock.now()));
-    return record(tx, request, grant);
-  });
+  const auto write = [&](bool on_reserve) {
+    return parts_.store.write([&](store::Transaction& tx) -> Result<void> {
+      if (on_reserve) tx.urgent();
+      TRY(use_up(tx, request, grant));
+      if (!on_reserve) TRY(sweep_expired(tx, parts_.directory.tenant(), parts_.clock.now()));
+      return record(tx, request, grant);
+    });
+  };
+  auto written = write(false);
+  if (!written && written.error().code == "StorageFull" &&
+      TRY(may_use_reserve(grant.subject.principal.object_id)))
+    written = write(true);
   if (!written && written.error().code == "AssertionReplayed")
     return refuse(700027,
                   "Client assertion failed verification: it was used before from another address. Make a new "
@@ -230,6 +237,14 @@ SignIn<JsonObject> TokenEndpoint::issue(const TokenRequest& request, Grant grant
     return refuse(70000, "The provided code is not valid any more. Sign in again.");
   TRY(written);
   return body;
+}
+
+Result<bool> TokenEndpoint::may_use_reserve(const Uuid& principal) {
+  const bool is_administrator =
+      TRY(store::read_value<bool>(parts_.store, [&](store::Reader& reader) -> Result<bool> {
+        return parts_.directory.has_directory_role(reader, *Uuid::parse(kGlobalAdministrator), principal);
+      }));
+  return is_administrator && on_reserve_.take(parts_.clock.boottime());
 }
 
 Result<void> TokenEndpoint::use_up(store::Transaction& tx, const TokenRequest& request, const Grant& grant) {

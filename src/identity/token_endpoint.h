@@ -15,6 +15,7 @@
 #include "identity/directory.h"
 #include "identity/issuer.h"
 #include "identity/password_sign_in.h"
+#include "identity/reserve_sign_ins.h"
 #include "identity/scope.h"
 #include "identity/sessions.h"
 #include "identity/tenant_path.h"
@@ -108,6 +109,7 @@ class TokenEndpoint {
 
   SignIn<JsonObject> issue(const TokenRequest& request, Grant grant);
   Result<void> record(store::Transaction& tx, const TokenRequest& request, const Grant& grant);
+  Result<bool> may_use_reserve(const Uuid& principal);
   Result<void> use_up(store::Transaction& tx, const TokenRequest& request, const Grant& grant);
   Result<void> use_up_code(store::Transaction& tx, const Grant& grant);
   JsonObject response_body(const TokenRequest& request, const Grant& grant,
@@ -118,6 +120,7 @@ class TokenEndpoint {
   std::string tenant_path() const { return "/tenants/" + parts_.directory.tenant().text(); }
 
   TokenParts parts_;
+  ReserveSignIns on_reserve_;
 };
 
 }  // namespace merlon::identity

@@ -98,6 +98,33 @@ TEST_F(FullDiskTest, ARevocationReachesAnAgentThatHasSomethingToReport) {
   EXPECT_NE(lines().find("machines/observations/opened"), std::string::npos);
 }
 
+TEST_F(FullDiskTest, AdministratorsSignInOnTheReserveABoundedNumberOfTimesAndNobodyElseDoes) {
+  server_->faults().disk_full = true;
+  const auto sign_in = [&](const Client& client) {
+    return server_
+        ->call({.method = "POST",
+                .target = "/" + server_->assembly().settings().tenant.text() + "/oauth2/v2.0/token",
+                .body = "grant_type=client_credentials&client_id=" + client.client_id +
+                        "&client_secret=" + net::percent_encode(client.secret) +
+                        "&scope=" + net::percent_encode("https://" + std::string(kHost) + "//.default"),
+                .token = {},
+                .if_match = {},
+                .peer = client.address,
+                .certificate = {}})
+        .status;
+  };
+  EXPECT_EQ(sign_in(setting_.op), 503);
+  int signed_in = 0;
+  for (int i = 0; i < 30; ++i) signed_in += sign_in(setting_.owner) == 200 ? 1 : 0;
+  EXPECT_EQ(signed_in, 12);
+  now_ += std::chrono::minutes(5);
+  EXPECT_EQ(sign_in(setting_.owner), 200);
+  EXPECT_EQ(sign_in(setting_.owner), 503);
+  server_->faults().disk_full = false;
+  EXPECT_EQ(sign_in(setting_.owner), 200);
+  EXPECT_EQ(sign_in(setting_.op), 200);
+}
+
 TEST_F(FullDiskTest, ARemovedMachineIsLetGo) {
   machine::SyncRequest request;
   request.nonce = "n";

@@ -47,12 +47,16 @@ mine=$token token=$nobody
 api PUT "/subscriptions/$subscription/resourceGroups/evil" '{"location":"local"}'
 is_status "a refusal that cannot be entered in the ledger is not given either" 503 StorageFull
 token=$mine
-status=$(in_ns server curl -sS -o "$MERLON_TMP/token.json" -D "$MERLON_TMP/token.head" -w '%{http_code}' --max-time 10 \
-  --cacert "$state/ca.pem" "https://$domain:8443/$(first tenantId)/oauth2/v2.0/token" \
-  --data-urlencode grant_type=client_credentials --data-urlencode "client_id=$(first clientId)" \
-  --data-urlencode "client_secret=$(first clientSecret)" --data-urlencode "scope=$(first audience)/.default")
-equal "nor is a token that the ledger does not know" 503 "$status"
+sign_in() { # CLIENT-ID SECRET
+  in_ns server curl -sS -o "$MERLON_TMP/token.json" -D "$MERLON_TMP/token.head" -w '%{http_code}' --max-time 10 \
+    --cacert "$state/ca.pem" "https://$domain:8443/$(first tenantId)/oauth2/v2.0/token" \
+    --data-urlencode grant_type=client_credentials --data-urlencode "client_id=$1" \
+    --data-urlencode "client_secret=$2" --data-urlencode "scope=$(first audience)/.default"
+}
+equal "nor is a token that the ledger does not know" 503 \
+  "$(sign_in "$(jq -er .clientId "$MERLON_TMP/nobody.json")" "$(jq -er .clientSecret "$MERLON_TMP/nobody.json")")"
 grep -qi '^retry-after: [0-9]' "$MERLON_TMP/token.head" || fail "without Retry-After"
+equal "an administrator signs in on the reserve" 200 "$(sign_in "$(first clientId)" "$(first clientSecret)")"
 api GET "/subscriptions/$subscription/resourceGroups"
 is_status "reading goes on" 200
 
