@@ -3,7 +3,9 @@
 
 #include <filesystem>
 
+#include "server/backup.h"
 #include "server/first_start.h"
+#include "server/restore.h"
 #include "server/state_schema.h"
 
 namespace merlon::simulate {
@@ -91,6 +93,27 @@ void SimServer::stop() {
   serving_ = false;
   assembly_->stop();
   assembly_.reset();
+}
+
+Result<std::string> SimServer::back_up(const std::string& directory) {
+  server::StateLocation location;
+  location.state_dir = directory_;
+  return TRY(server::back_up(location, directory + "/" + std::to_string(++backups_) + ".backup", clock_,
+                             random_))
+      .file;
+}
+
+Result<void> SimServer::restore(const std::string& file) {
+  server::StateLocation location;
+  location.state_dir = directory_ + "-" + std::to_string(++lives_);
+  fs::create_directory(location.state_dir);
+  fs::permissions(location.state_dir, fs::perms::owner_all);
+  fs::copy_file(directory_ + "/root.key", location.state_dir + "/root.key");
+  TRY(server::restore(location, file, clock_, random_));
+  fs::remove_all(directory_);
+  directory_ = location.state_dir;
+  tokens_.clear();
+  return {};
 }
 
 void SimServer::deliver(const Ask& ask, std::function<void(net::Response)> respond) {

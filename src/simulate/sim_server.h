@@ -44,6 +44,10 @@ class SimServer {
   void kill();           // -9: the next start finds the files as they are now
   void stop();           // SIGTERM
   bool is_up() const { return assembly_ != nullptr; }
+  // As `merlon state backup` beside it; and as `merlon state restore` into another directory, on which it
+  // starts next.
+  Result<std::string> back_up(const std::string& directory);
+  Result<void> restore(const std::string& file);
 
   // The rest may throw ServerKilled; the caller then calls kill().
   void deliver(const Ask& ask, std::function<void(net::Response)> respond);
@@ -76,7 +80,7 @@ class SimServer {
   std::map<std::string, Token> tokens_;
   std::string last_request_id_;
   uint64_t handled_ = 0;
-  unsigned lives_ = 0;
+  unsigned lives_ = 0, backups_ = 0;
   bool serving_ = false;  // answers reach whoever asked
 };
 

@@ -63,6 +63,12 @@ class World {
   unsigned packets() const { return packets_; }
 
  private:
+  struct Backup {
+    std::string file;
+    Documents documents;
+    std::set<std::string> acknowledged;
+    unsigned enrolments = 0;
+  };
   struct Event {
     Timestamp at;
     uint64_t order = 0;
@@ -141,6 +147,8 @@ class World {
   void server_fault();
   void machine_fault(size_t i);
   void clock_fault();
+  void back_up();
+  void restore();
 
   // world_checks.cpp
   void check();
@@ -198,6 +206,8 @@ class World {
   Duration unseen_{};  // that a server cannot know of when it starts under a clock that was set back
   bool clock_stepped_ = false, stepped_since_mark_ = false;
   std::vector<Copy> copies_;
+  std::optional<Backup> backup_;
+  unsigned enrolments_ = 0;                  // and removals
   std::optional<uint64_t> checked_commits_;  // of this server process, at the last look at its documents
   std::set<std::string> acknowledged_;       // request ids of writes
   std::vector<ledger::SignedHead> heads_;

@@ -286,6 +286,7 @@ void World::remove_machine() {
                     }};
   if (!documents_.machines[i].enrolled) expected = {.statuses = {404}, .effect = {}};
   if (!may_write(who)) expected = {.statuses = {403}, .effect = {}};
+  ++enrolments_;
   request(who, "DELETE", setting_.machine_path(names_[i]) + std::string(kMerlonVersion), {},
           "removes " + names_[i], expected);
 }
@@ -307,6 +308,7 @@ void World::enrol() {
     m.certificate = *certificate;
     m.enrolled = true;
     documents_.machines[i].enrolled = true;
+    ++enrolments_;
     documents_.machines[i].enforce = enforce;
     start_agent(i);
     return;

@@ -18,7 +18,11 @@ using std::chrono::seconds;
 
 void World::server_fault() {
   if (!server_.is_up()) return;
-  switch (chance_.below(4)) {
+  switch (chance_.below(options_.gentle ? 4 : 6)) {
+    case 4:
+      return back_up();
+    case 5:
+      return restore();
     case 0:
       server_.faults().kill_in = static_cast<int>(1 + chance_.below(8));
       return note("the server is going to die at a write");
