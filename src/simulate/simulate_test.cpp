@@ -129,7 +129,7 @@ TEST_F(SimulateTest, AStoreThatLosesAcknowledgedWritesIsNoticed) {
 TEST_F(SimulateTest, AKernelThatForgetsTimeoutsIsNoticed) {
   Bugs bugs;
   bugs.kernel = KernelBug::forgets_timeouts;
-  const auto failure = first_failure(bugs, 1, 100, 300);
+  const auto failure = first_failure(bugs, 15, 100, 300);
   ASSERT_TRUE(failure);
   EXPECT_EQ(failure->violation->invariant, "1: nothing new gets in that no live grant covers")
       << text_of(*failure, 50);
