@@ -75,6 +75,18 @@ export class Server {
     return { endpoint: this.endpoint, ...this.trust };
   }
 
+  // A plain request, for what no SDK would send: { status, headers, body }
+  fetch(url, token) {
+    return new Promise((resolve, reject) => {
+      const headers = token ? { authorization: `Bearer ${token}` } : {};
+      get(url, { ca: this.ca, headers }, (response) => {
+        let body = '';
+        response.setEncoding('utf8').on('data', (text) => (body += text));
+        response.on('end', () => resolve({ status: response.statusCode, headers: response.headers, body }));
+      }).on('error', reject);
+    });
+  }
+
   merlon(...args) {
     const environment = {
       ...process.env,

@@ -1,0 +1,101 @@
+// What time makes due. Each thing in a write of its own: one that cannot be done holds up no other.
+#include "base/log.h"
+#include "services/vault/objects.h"
+#include "services/vault/service.h"
+
+namespace merlon::vault {
+namespace {
+
+constexpr auto kLookEvery = std::chrono::seconds(5);
+constexpr size_t kAtOnce = 100;
+
+// Rows whose index value "due" has come, oldest first.
+Result<std::vector<store::Row>> due_rows(const resource::Core& core, const store::TableSpec& table,
+                                         Timestamp now) {
+  return store::read_value<std::vector<store::Row>>(
+      core.store, [&](store::Reader& reader) -> Result<std::vector<store::Row>> {
+        const auto rows = TRY(reader.scan_index(
+            table, core.tenant, "due", {.prefix = {}, .after = {}, .after_key = {}, .limit = kAtOnce}));
+        std::vector<store::Row> due;
+        for (const auto& [value, row] : rows)
+          if (value <= due_text(now)) due.push_back(row);
+        return due;
+      });
+}
+
+}  // namespace
+
+Result<void> Service::tick(const Guard& guard) {
+  const Timestamp now = platform_.grants.now();
+  if (now - looked_ < kLookEvery && now >= looked_) return {};
+  looked_ = now;
+  TRY(purge_due_vaults(guard, now));
+  TRY(act_on_due_objects(guard, now));
+  return sweep_leftovers(guard);
+}
+
+Result<void> Service::purge_due_vaults(const Guard& guard, Timestamp now) {
+  for (const store::Row& row : TRY(due_rows(platform_.core, Vault::table(), now))) {
+    const auto purged = platform_.core.store.write([&](store::Transaction& tx) -> Result<void> {
+      if (guard) TRY(guard(tx));
+      const auto vault = TRY(find(tx, row.key));
+      if (!vault || !vault->purge_due || *vault->purge_due > now) return {};
+      return platform_.resources.as_system(
+          tx, "the deleted vault's retention is over", [&](resource::WriteContext& context) -> Result<void> {
+            TRY(destroy(tx, *vault));
+            return context.record("Microsoft.KeyVault/locations/deletedVaults/purge/action",
+                                  vault->resource_id, {});
+          });
+    });
+    if (!purged) log_error("a deleted vault could not be purged", purged.error(), {{"vault", row.key}});
+  }
+  return {};
+}
+
+Result<void> Service::act_on_due_objects(const Guard& guard, Timestamp now) {
+  const Objects objects(platform_.core);
+  for (const store::Row& row : TRY(due_rows(platform_.core, Object::table(), now))) {
+    const auto done = platform_.core.store.write([&](store::Transaction& tx) -> Result<void> {
+      if (guard) TRY(guard(tx));
+      const auto object = TRY(store::get<Object>(tx, platform_.core.tenant, row.key));
+      if (!object || !object->deleted || !object->purge_due || *object->purge_due > now) return {};
+      const auto vaults =
+          TRY(store::find<Vault>(tx, platform_.core.tenant, "uid", object->name.vault.text()));
+      const std::string where =
+          vaults.empty() ? "/vaults/" + object->name.vault.text() : vaults.front().resource_id;
+      return platform_.resources.as_system(
+          tx, "the deleted object's retention is over", [&](resource::WriteContext& context) -> Result<void> {
+            TRY(objects.destroy(tx, *object));
+            const std::string kind(kind_text(object->name.kind));
+            return context.record("Microsoft.KeyVault/vaults/" + kind + "/purge/action",
+                                  where + "/" + kind + "/" + object->name.name, {});
+          });
+    });
+    if (!done) log_error("what is due in a vault could not be done", done.error(), {{"object", row.key}});
+  }
+  return {};
+}
+
+// A vault may have held a million things: its keys are gone, and its rows go some hundreds at a time.
+Result<void> Service::sweep_leftovers(const Guard& guard) {
+  constexpr size_t kRowsAtOnce = 500;
+  const TenantId& tenant = platform_.core.tenant;
+  return platform_.core.store.write([&](store::Transaction& tx) -> Result<void> {
+    const auto leftovers =
+        TRY(store::scan<Leftover>(tx, tenant, {.prefix = {}, .after = {}, .after_key = {}, .limit = 1}));
+    if (leftovers.empty()) return {};
+    if (guard) TRY(guard(tx));
+    const store::Range range{
+        .prefix = leftovers.front().vault.text() + "/", .after = {}, .after_key = {}, .limit = kRowsAtOnce};
+    size_t erased = 0;
+    for (const store::TableSpec* table : {&Version::table(), &Object::table()})
+      for (const store::Row& row : TRY(tx.scan(*table, tenant, range))) {
+        TRY(tx.erase(*table, tenant, row.key));
+        ++erased;
+      }
+    if (erased == 0) TRY(store::erase<Leftover>(tx, tenant, leftovers.front().key()));
+    return {};
+  });
+}
+
+}  // namespace merlon::vault
