@@ -3,7 +3,7 @@
 import { ClientSecretCredential } from '@azure/identity';
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, openSync, readFileSync } from 'node:fs';
-import { get } from 'node:https';
+import { get, request as open } from 'node:https';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 
@@ -75,15 +75,19 @@ export class Server {
     return { endpoint: this.endpoint, ...this.trust };
   }
 
-  // A plain request, for what no SDK would send: { status, headers, body }
-  fetch(url, token) {
+  // A plain request, for what no SDK would send: { status, headers, text, body }
+  request(method, url, token, content) {
     return new Promise((resolve, reject) => {
       const headers = token ? { authorization: `Bearer ${token}` } : {};
-      get(url, { ca: this.ca, headers }, (response) => {
-        let body = '';
-        response.setEncoding('utf8').on('data', (text) => (body += text));
-        response.on('end', () => resolve({ status: response.statusCode, headers: response.headers, body }));
+      if (content) headers['content-type'] = 'application/json';
+      const sent = open(url, { method, ca: this.ca, headers }, (response) => {
+        let text = '';
+        response.setEncoding('utf8').on('data', (part) => (text += part));
+        response.on('end', () => resolve({
+          status: response.statusCode, headers: response.headers, text, body: text.startsWith('{') ? JSON.parse(text) : undefined,
+        }));
       }).on('error', reject);
+      sent.end(content && JSON.stringify(content));
     });
   }
 

@@ -180,7 +180,7 @@ test('a token for something else opens no vault, and a vault answers nothing els
   const url = vault.properties.vaultUri;
   const arm = await server.credential().getToken('https://management.azure.com/.default');
   const kv = await server.credential().getToken('https://vault.azure.net/.default');
-  const get = (path, token) => server.fetch(url.replace(/\/$/, '') + path, token);
+  const get = (path, token) => server.request('GET', url.replace(/\/$/, '') + path, token);
   const asked = await get('/secrets/db-password?api-version=7.4');
   assert.equal(asked.status, 401);
   assert.match(asked.headers['www-authenticate'], /^Bearer authorization="https:\/\/[^/]+\/[0-9a-f-]{36}", resource="https:\/\/vault\.[^"]+"$/);
@@ -189,7 +189,7 @@ test('a token for something else opens no vault, and a vault answers nothing els
   assert.equal((await get('/secrets/db-password', kv.token)).status, 400);
   assert.equal((await get('/subscriptions?api-version=2022-12-01', arm.token)).status, 401);
   assert.equal((await get('/subscriptions?api-version=2022-12-01', kv.token)).status, 404);
-  const control = await server.fetch(`${server.endpoint.replace(/\/$/, '')}/subscriptions?api-version=2022-12-01`, kv.token);
+  const control = await server.request('GET', `${server.endpoint.replace(/\/$/, '')}/subscriptions?api-version=2022-12-01`, kv.token);
   assert.equal(control.status, 401);
 });
 

@@ -118,6 +118,8 @@ Plane::Plane(Platform& platform) : platform_(platform) {
   };
   add_secret_operations(platform.core, add);
   add_shared_operations(platform.core, Kind::secrets, add);
+  add_key_operations(platform.core, add);
+  add_shared_operations(platform.core, Kind::keys, add);
   // Where two fit, the one with more literals is meant: "secrets/{name}/versions" is not version "versions".
   std::ranges::sort(operations_, [](const Operation& a, const Operation& b) {
     return std::pair(literals(b), a.path) < std::pair(literals(a), b.path);

@@ -85,6 +85,7 @@ class Plane {
 // The operations, one function per file.
 using AddOperation = std::function<void(Operation)>;
 void add_secret_operations(const resource::Core& core, const AddOperation& add);
+void add_key_operations(const resource::Core& core, const AddOperation& add);
 void add_shared_operations(const resource::Core& core, Kind kind,
                            const AddOperation& add);  // deleted, backup, …
 

@@ -184,6 +184,8 @@ JsonObject Version::to_json() const {
   json["facts"] = facts.to_json();
   if (!public_key.empty()) json["publicKey"] = public_key;
   if (!key_ops.empty()) json["keyOps"] = JsonArray(key_ops.begin(), key_ops.end());
+  if (oct_bits != 0) json["octBits"] = oct_bits;
+  if (public_only) json["publicOnly"] = true;
   if (in_hsm) json["inHsm"] = true;
   json["sealed"] = sealed.to_json();
   return json;
@@ -197,6 +199,8 @@ Result<Version> Version::from_json(const JsonObject& json) {
   if (const JsonArray* ops = array_at(json, "keyOps"))
     for (const Json& op : *ops)
       if (op.is_string()) version.key_ops.emplace_back(op.get_string());
+  version.oct_bits = int_at(json, "octBits").value_or(0);
+  version.public_only = bool_at(json, "publicOnly").value_or(false);
   version.in_hsm = bool_at(json, "inHsm").value_or(false);
   version.sealed = TRY(Sealed::from_json(object_in(json, "sealed")));
   return version;

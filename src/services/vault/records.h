@@ -83,6 +83,8 @@ struct Version {
   Facts facts;
   JsonObject public_key;             // keys: the public members of the JSON Web Key
   std::vector<std::string> key_ops;  // keys
+  int64_t oct_bits = 0;              // of a symmetric key, for rotation
+  bool public_only = false;          // a key imported without its private half
   bool in_hsm = false;               // its material lies in a token, not in `sealed`
   Sealed sealed;
 

@@ -11,6 +11,13 @@ namespace merlon::vault {
 
 inline constexpr std::string_view kVaultType = "Microsoft.KeyVault/vaults";
 
+// A key that its policy rotates now.
+struct DueRotation {
+  Object object;
+  Vault vault;
+  Version newest;
+};
+
 class Service final : public Vaults {
  public:
   explicit Service(Platform& platform);
@@ -43,6 +50,11 @@ class Service final : public Vaults {
 
   // What time makes due (timer.cpp).
   Result<void> purge_due_vaults(const Guard& guard, Timestamp now);
+  Result<std::optional<Vault>> vault_of(store::Reader& reader, const Object& object);
+  Result<void> purge_due_object(const Guard& guard, const std::string& key, Timestamp now);
+  Result<void> rotate_due_key(const Guard& guard, const std::string& key, Timestamp now);
+  Result<std::optional<DueRotation>> due_rotation(store::Reader& reader, const std::string& key,
+                                                  Timestamp now);
   Result<void> act_on_due_objects(const Guard& guard, Timestamp now);
   Result<void> sweep_leftovers(const Guard& guard);
 

@@ -1,6 +1,6 @@
 // What time makes due. Each thing in a write of its own: one that cannot be done holds up no other.
 #include "base/log.h"
-#include "services/vault/objects.h"
+#include "services/vault/keys.h"
 #include "services/vault/service.h"
 
 namespace merlon::vault {
@@ -8,6 +8,7 @@ namespace {
 
 constexpr auto kLookEvery = std::chrono::seconds(5);
 constexpr size_t kAtOnce = 100;
+constexpr auto kWaitForVault = std::chrono::hours(1);
 
 // Rows whose index value "due" has come, oldest first.
 Result<std::vector<store::Row>> due_rows(const resource::Core& core, const store::TableSpec& table,
@@ -53,27 +54,75 @@ Result<void> Service::purge_due_vaults(const Guard& guard, Timestamp now) {
 }
 
 Result<void> Service::act_on_due_objects(const Guard& guard, Timestamp now) {
-  const Objects objects(platform_.core);
   for (const store::Row& row : TRY(due_rows(platform_.core, Object::table(), now))) {
-    const auto done = platform_.core.store.write([&](store::Transaction& tx) -> Result<void> {
-      if (guard) TRY(guard(tx));
-      const auto object = TRY(store::get<Object>(tx, platform_.core.tenant, row.key));
-      if (!object || !object->deleted || !object->purge_due || *object->purge_due > now) return {};
-      const auto vaults =
-          TRY(store::find<Vault>(tx, platform_.core.tenant, "uid", object->name.vault.text()));
-      const std::string where =
-          vaults.empty() ? "/vaults/" + object->name.vault.text() : vaults.front().resource_id;
-      return platform_.resources.as_system(
-          tx, "the deleted object's retention is over", [&](resource::WriteContext& context) -> Result<void> {
-            TRY(objects.destroy(tx, *object));
-            const std::string kind(kind_text(object->name.kind));
-            return context.record("Microsoft.KeyVault/vaults/" + kind + "/purge/action",
-                                  where + "/" + kind + "/" + object->name.name, {});
-          });
-    });
+    const auto object = TRY(store::decode<Object>(row));
+    const auto done =
+        object.deleted ? purge_due_object(guard, row.key, now) : rotate_due_key(guard, row.key, now);
     if (!done) log_error("what is due in a vault could not be done", done.error(), {{"object", row.key}});
   }
   return {};
+}
+
+Result<std::optional<Vault>> Service::vault_of(store::Reader& reader, const Object& object) {
+  auto vaults = TRY(store::find<Vault>(reader, platform_.core.tenant, "uid", object.name.vault.text()));
+  if (vaults.empty()) return std::optional<Vault>();
+  return std::optional<Vault>(std::move(vaults.front()));
+}
+
+Result<void> Service::purge_due_object(const Guard& guard, const std::string& key, Timestamp now) {
+  return platform_.core.store.write([&](store::Transaction& tx) -> Result<void> {
+    if (guard) TRY(guard(tx));
+    const auto object = TRY(store::get<Object>(tx, platform_.core.tenant, key));
+    if (!object || !object->deleted || !object->purge_due || *object->purge_due > now) return {};
+    const auto vault = TRY(vault_of(tx, *object));
+    return platform_.resources.as_system(
+        tx, "the deleted object's retention is over", [&](resource::WriteContext& context) -> Result<void> {
+          TRY(Objects(platform_.core).destroy(tx, *object));
+          const std::string kind(kind_text(object->name.kind));
+          return context.record("Microsoft.KeyVault/vaults/" + kind + "/purge/action",
+                                (vault ? vault->resource_id : "") + "/" + kind + "/" + object->name.name, {});
+        });
+  });
+}
+
+// A rotation that is due; nothing when it is not to happen now.
+Result<std::optional<DueRotation>> Service::due_rotation(store::Reader& reader, const std::string& key,
+                                                         Timestamp now) {
+  const auto object = TRY(store::get<Object>(reader, platform_.core.tenant, key));
+  if (!object || object->deleted || !object->rotate_due || *object->rotate_due > now)
+    return std::optional<DueRotation>();
+  const auto vault = TRY(vault_of(reader, *object));
+  if (!vault) return std::optional<DueRotation>();
+  return std::optional<DueRotation>(
+      DueRotation{*object, *vault, TRY(Objects(platform_.core).require_version(reader, object->name, {}))});
+}
+
+// The new key is made before the transaction; whether it is still wanted is asked again inside.
+Result<void> Service::rotate_due_key(const Guard& guard, const std::string& key, Timestamp now) {
+  const auto due = TRY(store::read_value<std::optional<DueRotation>>(
+      platform_.core.store, [&](store::Reader& reader) { return due_rotation(reader, key, now); }));
+  if (!due) return {};
+  // A deleted vault's keys wait for it.
+  const bool waits = due->vault.deleted.has_value();
+  const Keys keys(platform_.core);
+  std::optional<crypto::KeyMaterial> material;
+  if (!waits) material = TRY(make_like(due->newest, platform_.core.random));
+  return platform_.core.store.write([&](store::Transaction& tx) -> Result<void> {
+    if (guard) TRY(guard(tx));
+    auto current = TRY(due_rotation(tx, key, now));
+    if (!current) return {};
+    if (!material || current->vault.deleted) {
+      current->object.rotate_due = now + kWaitForVault;
+      return store::put(tx, platform_.core.tenant, current->object);
+    }
+    return platform_.resources.as_system(
+        tx, "the key's rotation policy", [&](resource::WriteContext& context) -> Result<void> {
+          const Version version = TRY(keys.rotate_to(tx, current->vault, current->object, *material, now));
+          return context.record("Microsoft.KeyVault/vaults/keys/rotate/action",
+                                current->vault.resource_id + "/keys/" + current->object.name.name,
+                                {{"version", version.id}});
+        });
+  });
 }
 
 // A vault may have held a million things: its keys are gone, and its rows go some hundreds at a time.
