@@ -21,10 +21,9 @@ Result<std::string> check_roles(const resource::Core& core, store::Reader& reade
   const access::Decision decision = TRY(core.access.check(reader, asked.principal, question));
   if (decision.allowed) return decision.assignment_id;
   return fault(ErrorKind::forbidden, "Forbidden",
-               "Caller is not authorized to perform action on resource. Caller: " + caller(asked) +
-                   "\nAction: '" + question.action + "'\nResource: '" + question.scope + "'\n" +
-                   decision.reason +
-                   "\nGive the caller a role such as 'Key Vault Secrets User' at the vault.",
+               "Caller is not authorized to perform action on resource. Caller: '" + caller(asked) +
+                   "'. Action: '" + question.action + "'. Resource: '" + question.scope + "'. " +
+                   decision.reason + " Give the caller a role such as 'Key Vault Secrets User' at the vault.",
                "ForbiddenByRbac");
 }
 
