@@ -1,5 +1,5 @@
-// What the vault's keys refuse, and that what they make is read back. Agreement with others is tested where keys are
-// used: services/vault/wycheproof_test.cpp, tests/sdk/vault-keys.test.js.
+// What the vault's keys refuse, and that what they make is read back. Agreement with others is tested where
+// keys are used: services/vault/wycheproof_test.cpp, tests/sdk/vault-keys.test.js.
 #include "crypto/key_material.h"
 
 #include <gtest/gtest.h>
@@ -65,7 +65,8 @@ TEST(KeyMaterial, AlgorithmsFitTheirKeysAndDigestsTheirAlgorithms) {
   EXPECT_EQ(code(ec.sign("ES384", digest(48))), "BadParameter");
   EXPECT_EQ(code(oct.sign("ES256", digest(32))), "BadParameter");
   EXPECT_EQ(code(rsa.sign("none", digest(32))), "BadParameter");
-  for (const size_t size : {0, 20, 31, 33, 64}) EXPECT_EQ(code(rsa.sign("RS256", digest(size))), "BadParameter") << size;
+  for (const size_t size : {0, 20, 31, 33, 64})
+    EXPECT_EQ(code(rsa.sign("RS256", digest(size))), "BadParameter") << size;
   EXPECT_EQ(code(ec.encrypt({"RSA-OAEP", {}, {}}, digest(4), random)), "BadParameter");
   EXPECT_EQ(code(oct.encrypt({"A256GCM", {}, {}}, digest(4), random)), "BadParameter");
   EXPECT_EQ(code(oct.encrypt({"A128KW", {}, {}}, digest(16), random)), "BadParameter");
@@ -98,7 +99,8 @@ TEST(KeyMaterial, WhateverIsWrongWithACiphertextTheAnswerIsOne) {
     Bytes changed = must(rsa.encrypt({algorithm, {}, {}}, digest(16), random)).value;
     changed[100] ^= 1;
     std::string answer;
-    for (const Bytes& ciphertext : {changed, Bytes(256, 0), Bytes(256, 0xff), Bytes(255, 1), Bytes(257, 1), Bytes()}) {
+    for (const Bytes& ciphertext :
+         {changed, Bytes(256, 0), Bytes(256, 0xff), Bytes(255, 1), Bytes(257, 1), Bytes()}) {
       const auto opened = rsa.decrypt({algorithm, {}, {}, {}}, ciphertext);
       ASSERT_FALSE(opened);
       if (answer.empty()) answer = opened.error().message;
@@ -124,10 +126,11 @@ TEST(KeyMaterial, ImportRefusesWhatIsNoKey) {
   JsonObject mismatch = own;
   mismatch["d"] = one;
   for (const JsonObject& jwk :
-       {JsonObject{}, JsonObject{{"kty", "EC"}}, JsonObject{{"kty", "EC"}, {"crv", "P-256"}, {"x", zero}, {"y", zero}},
+       {JsonObject{}, JsonObject{{"kty", "EC"}},
+        JsonObject{{"kty", "EC"}, {"crv", "P-256"}, {"x", zero}, {"y", zero}},
         JsonObject{{"kty", "RSA"}, {"n", one}, {"e", one}}, JsonObject{{"kty", "oct"}},
-        JsonObject{{"kty", "oct"}, {"k", to_base64url(Bytes(17, 1))}}, JsonObject{{"kty", "OKP"}, {"crv", "Ed25519"}},
-        other, mismatch}) {
+        JsonObject{{"kty", "oct"}, {"k", to_base64url(Bytes(17, 1))}},
+        JsonObject{{"kty", "OKP"}, {"crv", "Ed25519"}}, other, mismatch}) {
     const auto made = KeyMaterial::from_jwk(jwk);
     ASSERT_FALSE(made) << to_text(jwk);
     EXPECT_EQ(made.error().code, "BadParameter");
