@@ -1,13 +1,14 @@
 // @azure/keyvault-keys: keys of every kind, what is done with them here and what the client does by itself, and
 // openssl as the third opinion.
 import { CryptographyClient, KeyClient } from '@azure/keyvault-keys';
+import { SecretClient } from '@azure/keyvault-secrets';
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createHash, createPublicKey, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { collect, startServer } from './server.js';
+import { collect, restError, startServer } from './server.js';
 import { giveRole, keyVaultError, vaultClient, vaultProperties } from './vault.js';
 
 let server, vault, keys, scratch;
@@ -207,7 +208,7 @@ test('dates, enabled and key_ops stop what they should', async () => {
   await assert.rejects(remote(expired).sign('RS256', digest), /expired/);
   assert.deepEqual(await sign(expired), [403, 'KeyExpired']);
   assert.equal((await raw('POST', `keys/expired/${expired.properties.version}/decrypt`, { alg: 'RSA1_5', value: b64(randomBytes(256)) })).status, 400);
-  const later = await keys.createRsaKey('later', { notBefore: new Date('2100-01-01') });
+  const later = await keys.createRsaKey('later', { notBefore: new Date('2037-01-01') });
   assert.deepEqual(await sign(later), [403, 'KeyNotYetValid']);
   const off = await keys.createRsaKey('off', { enabled: false });
   const answer = await raw('POST', `keys/off/${off.properties.version}/verify`, { alg: 'RS256', digest: b64(digest), value: b64(digest) });
@@ -245,6 +246,27 @@ test('what this server does not have says so', async () => {
   const exportable = await keys.createRsaKey('exportable', { exportable: true, releasePolicy: { encodedPolicy: policy } });
   assert.deepEqual(Buffer.from(exportable.properties.releasePolicy.encodedPolicy), policy);
   await assert.rejects(keys.createRsaKey('naked', { exportable: true }), keyVaultError(400, 'BadParameter'));
+});
+
+test('secrets and keys through the Resource Manager', async () => {
+  const client = await vaultClient(server);
+  const secret = await client.secrets.createOrUpdate('rg', 'kv-keys', 'deployed', { properties: { value: 'by template' }, tags: { a: '1' } });
+  assert.match(secret.properties.secretUriWithVersion, /\/secrets\/deployed\/[0-9a-f]{32}$/);
+  assert.equal(secret.properties.value, undefined);
+  const read = new SecretClient(vault.properties.vaultUri, server.credential(), server.trust);
+  assert.equal((await read.getSecret('deployed')).value, 'by template');
+  await client.secrets.update('rg', 'kv-keys', 'deployed', { properties: { contentType: 'text/plain' } });
+  const shown = await client.secrets.get('rg', 'kv-keys', 'deployed');
+  assert.deepEqual([shown.properties.contentType, shown.properties.value, shown.tags], ['text/plain', undefined, { a: '1' }]);
+  assert.deepEqual((await collect(client.secrets.list('rg', 'kv-keys'))).map((s) => s.name), ['deployed']);
+  const key = await client.keys.createIfNotExist('rg', 'kv-keys', 'arm-key', { properties: { kty: 'EC', curveName: 'P-256' } });
+  assert.match(key.keyUriWithVersion, /\/keys\/arm-key\/[0-9a-f]{32}$/);
+  const again = await client.keys.createIfNotExist('rg', 'kv-keys', 'arm-key', { properties: { kty: 'RSA' } });
+  assert.equal(again.keyUriWithVersion, key.keyUriWithVersion);
+  assert.equal((await client.keys.get('rg', 'kv-keys', 'arm-key')).curveName, 'P-256');
+  assert.equal((await collect(client.keys.listVersions('rg', 'kv-keys', 'arm-key'))).length, 1);
+  assert.ok((await collect(client.keys.list('rg', 'kv-keys'))).some((k) => k.name === 'arm-key'));
+  await assert.rejects(client.secrets.createOrUpdate('rg', 'kv-absent', 's', { properties: { value: 'x' } }), restError(404, 'ParentResourceNotFound'));
 });
 
 test('each use is in the ledger', () => {

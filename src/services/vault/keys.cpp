@@ -23,24 +23,6 @@ std::unexpected<Error> no_token() {
       "without '-HSM'.");
 }
 
-Result<KeyMaterial> generate(const JsonObject& body, Random& random) {
-  const std::string type = TRY(required_text(body, "kty"));
-  if (type.ends_with("-HSM")) return no_token();
-  const auto whole = [&](std::string_view key, int64_t otherwise) -> Result<int64_t> {
-    const Json* value = body.if_contains(key);
-    if (value == nullptr || value->is_null()) return otherwise;
-    const auto number = int_at(body, key);
-    if (!number) return bad_parameter("'" + std::string(key) + "' is not a whole number.");
-    return *number;
-  };
-  if (type == "RSA")
-    return KeyMaterial::generate_rsa(TRY(whole("key_size", kRsaBitsDefault)),
-                                     TRY(whole("public_exponent", 65537)));
-  if (type == "EC") return KeyMaterial::generate_ec(string_at(body, "crv").value_or("P-256"));
-  if (type == "oct") return KeyMaterial::generate_oct(TRY(whole("key_size", kOctBitsDefault)), random);
-  return bad_parameter("kty must be RSA, EC or oct.");
-}
-
 // Azure reads it only when it releases; what it could never read is refused at once.
 Result<JsonObject> read_release_policy(const JsonObject& policy) {
   const auto data = string_at(policy, "data");
@@ -55,16 +37,6 @@ Result<JsonObject> read_release_policy(const JsonObject& policy) {
       {"contentType", string_at(policy, "contentType").value_or("application/json; charset=utf-8")},
       {"data", *data},
       {"immutable", bool_at(policy, "immutable").value_or(false)}};
-}
-
-Version new_version(const Objects& objects, ObjectName name, const KeyMaterial& material) {
-  Version version;
-  version.name = std::move(name);
-  version.id = objects.new_version_id();
-  version.public_key = material.public_jwk();
-  version.public_only = !material.is_private();
-  if (material.kind() == MaterialKind::oct) version.oct_bits = material.bits();
-  return version;
 }
 
 // The object's next rotation goes by its newest version.
@@ -87,6 +59,34 @@ JsonObject shown_policy(const Asked& asked, const Object& object) {
 }
 
 }  // namespace
+
+Result<KeyMaterial> generate_key(const JsonObject& body, Random& random) {
+  const std::string type = TRY(required_text(body, "kty"));
+  if (type.ends_with("-HSM")) return no_token();
+  const auto whole = [&](std::string_view key, int64_t otherwise) -> Result<int64_t> {
+    const Json* value = body.if_contains(key);
+    if (value == nullptr || value->is_null()) return otherwise;
+    const auto number = int_at(body, key);
+    if (!number) return bad_parameter("'" + std::string(key) + "' is not a whole number.");
+    return *number;
+  };
+  if (type == "RSA")
+    return KeyMaterial::generate_rsa(TRY(whole("key_size", kRsaBitsDefault)),
+                                     TRY(whole("public_exponent", 65537)));
+  if (type == "EC") return KeyMaterial::generate_ec(string_at(body, "crv").value_or("P-256"));
+  if (type == "oct") return KeyMaterial::generate_oct(TRY(whole("key_size", kOctBitsDefault)), random);
+  return bad_parameter("kty must be RSA, EC or oct.");
+}
+
+Version new_key_version(const Objects& objects, ObjectName name, const KeyMaterial& material) {
+  Version version;
+  version.name = std::move(name);
+  version.id = objects.new_version_id();
+  version.public_key = material.public_jwk();
+  version.public_only = !material.is_private();
+  if (material.kind() == MaterialKind::oct) version.oct_bits = material.bits();
+  return version;
+}
 
 Result<Facts> read_key_facts(const JsonObject& body, Facts facts, Timestamp now, bool is_new) {
   const bool was_exportable = facts.exportable.value_or(false);
@@ -130,7 +130,7 @@ Result<void> Keys::make(Asked& asked) const {
   TRY(objects_.core().store.read(
       [&](store::Reader& reader) { return objects_.require_free(reader, asked.object(Kind::keys)); }));
   TRY(read_key_facts(asked.body, {}, asked.now, true));
-  asked.gathered = MadeKey{TRY(generate(asked.body, objects_.core().random))};
+  asked.gathered = MadeKey{TRY(generate_key(asked.body, objects_.core().random))};
   return {};
 }
 
@@ -150,7 +150,7 @@ Result<Answer> Keys::add(Asked& asked, store::Transaction& tx) const {
   TRY(objects_.require_free(tx, name));
   const auto existing = TRY(objects_.find(tx, name));
   if (existing) name = existing->name;
-  Version version = new_version(objects_, name, material);
+  Version version = new_key_version(objects_, name, material);
   version.facts = TRY(read_key_facts(asked.body, {}, asked.now, true));
   if (existing && !version.facts.expires)
     version.facts.expires = expiry_by_policy(existing->rotation_policy, asked.now);
@@ -212,7 +212,7 @@ Result<void> Keys::make_like_newest(Asked& asked) const {
 Result<Version> Keys::rotate_to(store::Transaction& tx, const Vault& vault, const Object& object,
                                 const KeyMaterial& material, Timestamp now) const {
   const Version newest = TRY(objects_.require_version(tx, object.name, {}));
-  Version version = new_version(objects_, object.name, material);
+  Version version = new_key_version(objects_, object.name, material);
   version.facts = newest.facts;
   version.facts.created = version.facts.updated = to_seconds(now);
   version.facts.not_before.reset();

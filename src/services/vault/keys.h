@@ -35,6 +35,10 @@ class Keys {
   Objects objects_;
 };
 
+// As the data plane asks for it: kty, key_size, crv, public_exponent. Errors: BadParameter, NotSupported.
+Result<crypto::KeyMaterial> generate_key(const JsonObject& body, Random& random);
+// A version with a new id and the public half; the rest is the caller's.
+Version new_key_version(const Objects& objects, ObjectName name, const crypto::KeyMaterial& material);
 // New material of the kind and size of a version's.
 Result<crypto::KeyMaterial> make_like(const Version& version, Random& random);
 // Attributes of keys alone, and the release policy. Errors: BadParameter.

@@ -142,6 +142,7 @@ std::unique_ptr<Vaults> install(Platform& platform) {
   platform.resources.add(deleted_list(*service));
   platform.resources.add(deleted_get(*service));
   platform.resources.add(deleted_purge(*service, platform));
+  add_arm_object_routes(platform);
   return service;
 }
 

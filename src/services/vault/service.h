@@ -11,6 +11,8 @@ namespace merlon::vault {
 
 inline constexpr std::string_view kVaultType = "Microsoft.KeyVault/vaults";
 
+void add_arm_object_routes(Platform& platform);  // arm_objects.cpp
+
 // A key that its policy rotates now.
 struct DueRotation {
   Object object;

@@ -163,7 +163,9 @@ TEST_F(Wycheproof, RsaDecryption) {
   for (const std::string bits : {"2048", "3072", "4096"})
     decrypt_file("rsa_pkcs1_" + bits + "_test", "RSA1_5");
   // No oracle: whatever is wrong, the answer is one.
-  if (keys_ > 0) EXPECT_EQ(refusals_.size(), 1U);
+  if (keys_ > 0) {
+    EXPECT_EQ(refusals_.size(), 1U);
+  }
 }
 
 TEST_F(Wycheproof, AesGcmAndCbc) {
@@ -185,7 +187,9 @@ TEST_F(Wycheproof, AesGcmAndCbc) {
         if (gcm) body["aad"] = b64(hex_at(test, "aad"));
         const Seen opened = use(name, "decrypt", body);
         judge(test, opened.status == 200, file);
-        if (opened.status == 200) EXPECT_EQ(opened.at("value"), b64(hex_at(test, "msg")));
+        if (opened.status == 200) {
+          EXPECT_EQ(opened.at("value"), b64(hex_at(test, "msg")));
+        }
         ++counts.ran;
       }
     });
@@ -205,7 +209,9 @@ TEST_F(Wycheproof, AesKeyWrap) {
         ASSERT_FALSE(name.empty());
         const Seen opened = use(name, "unwrapkey", {{"alg", algorithm}, {"value", b64(hex_at(test, "ct"))}});
         judge(test, opened.status == 200, file);
-        if (opened.status == 200) EXPECT_EQ(opened.at("value"), b64(hex_at(test, "msg")));
+        if (opened.status == 200) {
+          EXPECT_EQ(opened.at("value"), b64(hex_at(test, "msg")));
+        }
         if (*string_at(test, "result") == "valid") {
           const Seen wrapped =
               use(name, "wrapkey", {{"alg", algorithm}, {"value", b64(hex_at(test, "msg"))}});
