@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The key vault from the command line, from Debian's az, by curl, and its secrets in a program's environment.
 # time limit: 600 s
-# shellcheck source=/dev/null disable=SC2154,SC2034
+# shellcheck source=/dev/null disable=SC2154,SC2034,SC2016
 . "$(dirname "$0")/lib.sh"
 start_server
 merlon_json() { # merlon_json FILTER ARGUMENTS...
