@@ -129,9 +129,13 @@ Result<void> Service::rotate_due_key(const Guard& guard, const std::string& key,
 Result<void> Service::sweep_leftovers(const Guard& guard) {
   constexpr size_t kRowsAtOnce = 500;
   const TenantId& tenant = platform_.core.tenant;
+  const auto oldest = [&](store::Reader& reader) {
+    return store::scan<Leftover>(reader, tenant, {.prefix = {}, .after = {}, .after_key = {}, .limit = 1});
+  };
+  // Nothing to do is the rule, and no reason to write.
+  if (TRY(store::read_value<std::vector<Leftover>>(platform_.core.store, oldest)).empty()) return {};
   return platform_.core.store.write([&](store::Transaction& tx) -> Result<void> {
-    const auto leftovers =
-        TRY(store::scan<Leftover>(tx, tenant, {.prefix = {}, .after = {}, .after_key = {}, .limit = 1}));
+    const auto leftovers = TRY(oldest(tx));
     if (leftovers.empty()) return {};
     if (guard) TRY(guard(tx));
     const store::Range range{
