@@ -28,13 +28,16 @@ const std::map<std::string, std::string>& group_summaries() {
       {"group", "Groups of users and applications"},
       {"jit", "Just-in-time access: ports that are open only for a while"},
       {"jit policy", "Which ports of which machines are closed until somebody asks"},
+      {"key", "Keys in a vault"},
       {"ledger", "The signed record of everything that happened"},
       {"machine", "Enrolled machines"},
       {"nsg", "Network security groups"},
       {"nsg rule", "Security rules of a group"},
       {"role", "Who may do what, where, and why"},
+      {"secret", "Values in a vault, which programs need and nobody should see"},
       {"session", "Who is signed in where"},
-      {"user", "People"}};
+      {"user", "People"},
+      {"vault", "Vaults: where secrets and keys are kept"}};
   return summaries;
 }
 

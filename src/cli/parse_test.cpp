@@ -187,7 +187,8 @@ TEST(AllCommands, NoOptionTakesAPasswordOrSecretFromTheArguments) {
   for (const Command& command : all_commands())
     for (const Option& option : command.options) {
       EXPECT_THAT(option.names, testing::Not(HasSubstr("password"))) << command.path;
-      if (option.names == "--secret") {
+      // Of "merlon run" it names secrets in a vault.
+      if (option.names == "--secret" && command.path != "run") {
         EXPECT_TRUE(std::holds_alternative<bool*>(option.target)) << command.path;
       }
     }

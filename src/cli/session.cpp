@@ -155,6 +155,34 @@ Result<Secret> Session::access_token() {
   return token_->access_token;
 }
 
+Result<Secret> Session::token_for(const std::string& audience) {
+  if (!token_) token_ = cached_token(context_, login_);
+  const std::string scope = audience + "/.default" + (login_.is_person() ? " offline_access" : "");
+  Form form = {{"client_id", login_.client_id}, {"scope", scope}};
+  if (login_.is_person()) {
+    TRY(access_token());  // says how to sign in again when there is nothing to refresh with
+    form.insert(form.end(),
+                {{"grant_type", "refresh_token"}, {"refresh_token", token_->refresh_token.expose_text()}});
+  } else {
+    form.insert(form.end(), {{"grant_type", "client_credentials"},
+                             {"client_secret", login_.client_secret.expose_text()}});
+  }
+  const net::Response response = TRY(post_form(oauth_path("token"), form));
+  if (response.status != 200) return std::unexpected(error_of(response));
+  const JsonObject answer = parse_json_object(response.body).value_or(JsonObject{});
+  const auto token = string_at(answer, "access_token");
+  if (!token || token->empty())
+    return fail(
+        ErrorKind::internal, "TokenAnswerNotUnderstood",
+        "The server at " + login_.endpoint + " answered with something that is no token. Is it Merlon?");
+  // A refresh token is good once: the new one takes its place.
+  if (const auto refresh = string_at(answer, "refresh_token"); refresh && login_.is_person()) {
+    token_->refresh_token = Secret(*refresh);
+    TRY(cache_token(context_, login_, *token_));
+  }
+  return Secret(*token);
+}
+
 Result<void> Session::sign_in(const Secret& password) {
   token_.reset();
   return fetch_token(

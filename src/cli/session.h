@@ -21,6 +21,9 @@ class Session {
   const Login& login() const { return login_; }
   // From the cache, by the refresh token, or by the secret.
   Result<Secret> access_token();
+  // For another API than the Resource Manager, such as "https://vault.merlon.localhost:8443". Not kept
+  // between commands.
+  Result<Secret> token_for(const std::string& audience);
   // First sign-in of a person; the password is not kept.
   Result<void> sign_in(const Secret& password);
   // Sign-in in a browser, anywhere (RFC 8628): what to tell the person, then a question every few seconds.

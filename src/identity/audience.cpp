@@ -19,6 +19,11 @@ constexpr std::array<std::string_view, 7> kManagement = {
 constexpr std::array<std::string_view, 2> kGraph = {"https://graph.microsoft.com",
                                                     "00000003-0000-0000-c000-000000000000"};
 
+// Azure Key Vault, in each cloud, and its application id.
+constexpr std::array<std::string_view, 4> kVault = {
+    "https://vault.azure.net", "https://vault.usgovcloudapi.net", "https://vault.azure.cn",
+    "cfa8b339-82a2-471a-a3c9-0fc0be7a4093"};
+
 bool is_one_of(std::string_view audience, auto const& names) {
   const std::string_view bare = without_slashes(audience);
   return std::ranges::any_of(names, [&](std::string_view name) { return ascii_iequal(bare, name); });
@@ -33,6 +38,7 @@ std::string_view without_slashes(std::string_view audience) {
 
 bool is_azure_management_audience(std::string_view audience) { return is_one_of(audience, kManagement); }
 bool is_graph_audience(std::string_view audience) { return is_one_of(audience, kGraph); }
+bool is_azure_vault_audience(std::string_view audience) { return is_one_of(audience, kVault); }
 
 std::optional<HttpsUrl> parse_audience_url(std::string_view url) {
   if (!ascii_istarts_with(url, "https://")) return std::nullopt;

@@ -22,8 +22,10 @@ std::optional<HttpsUrl> parse_audience_url(std::string_view url);
 // Azure's own names of the Resource Manager and of Microsoft Graph, slashes at the end apart.
 bool is_azure_management_audience(std::string_view audience);
 bool is_graph_audience(std::string_view audience);
+bool is_azure_vault_audience(std::string_view audience);
 inline bool is_reserved_audience(std::string_view audience) {
-  return is_azure_management_audience(audience) || is_graph_audience(audience);
+  return is_azure_management_audience(audience) || is_graph_audience(audience) ||
+         is_azure_vault_audience(audience);
 }
 
 // `audience` without the slashes at its end.

@@ -111,6 +111,12 @@ bool KeyedIssuer::is_resource_manager_at(std::string_view audience, const std::s
   return !asked->host.ends_with("." + ascii_lower(parameters_.domain));
 }
 
+bool KeyedIssuer::is_vault(std::string_view audience) const {
+  if (is_azure_vault_audience(audience)) return true;
+  const auto url = parse_audience_url(without_slashes(audience));
+  return url && url->path.empty() && url->host == "vault." + ascii_lower(parameters_.domain);
+}
+
 Result<Principal> KeyedIssuer::authenticate(store::Reader& reader, std::string_view authorization,
                                             const IpAddress& peer, Api api) {
   const std::string_view token = TRY(bearer_token(authorization));
@@ -120,12 +126,14 @@ Result<Principal> KeyedIssuer::authenticate(store::Reader& reader, std::string_v
   const auto issuer = parse_audience_url(claims.issuer);
   const std::string origin =
       claims.issuer.substr(0, claims.issuer.size() - (issuer ? issuer->path.size() : 0));
-  const bool ours = is_resource_manager_at(claims.audience, origin) ||
-                    (api == Api::graph && is_graph_audience(claims.audience));
+  const bool ours = api == Api::vault ? is_vault(claims.audience)
+                                      : is_resource_manager_at(claims.audience, origin) ||
+                                            (api == Api::graph && is_graph_audience(claims.audience));
   if (!ours)
     return fail(ErrorKind::unauthenticated, "InvalidAuthenticationTokenAudience",
                 "The access token has been obtained for wrong audience or resource '" + claims.audience +
-                    "'. Ask for a token for 'https://" + domain() + "/' or for this server's own address.");
+                    "'. Ask for a token for 'https://" + (api == Api::vault ? "vault." : "") + domain() +
+                    (api == Api::vault ? "'." : "/' or for this server's own address."));
   return live_principal(reader, directory_, claims, peer);
 }
 

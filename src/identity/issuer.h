@@ -46,7 +46,7 @@ struct IdTokenForm {
 
 enum class Rotation;  // signing_keys.h
 
-enum class Api { resource_manager, graph };
+enum class Api { resource_manager, graph, vault };
 
 class Issuer {
  public:
@@ -63,11 +63,15 @@ class Issuer {
   // As above, also true for the very origin that was asked: a server answers on addresses that it was never
   // told.
   virtual bool is_resource_manager_at(std::string_view audience, const std::string& origin) const = 0;
+  // Whether it names the data plane of the vaults: "https://vault.<domain>" at any port, and Azure's own
+  // names.
+  virtual bool is_vault(std::string_view audience) const = 0;
   // For the client application itself (aud = its app id): never accepted as an access token.
   virtual Result<std::string> issue_id_token(const TokenSubject& subject, const IdTokenForm& form,
                                              Duration lifetime) = 0;
   // Reads "Bearer …": signature by our key, iss one of ours, tid, exp and nbf (5 min skew), aud for the
-  // Resource Manager (Graph takes both its own and the Resource Manager's), the principal exists and is
+  // Resource Manager (Graph takes both its own and the Resource Manager's; the vaults' data plane only its
+  // own), the principal exists and is
   // enabled, the token is not older than a revocation. Errors are unauthenticated with Azure's codes:
   // AuthenticationFailed (no header), InvalidAuthenticationToken, ExpiredAuthenticationToken,
   // InvalidAuthenticationTokenAudience, InvalidAuthenticationTokenTenant.

@@ -33,6 +33,7 @@ class KeyedIssuer final : public Issuer {
                                      Duration lifetime) override;
   bool is_resource_manager(std::string_view audience) const override;
   bool is_resource_manager_at(std::string_view audience, const std::string& origin) const override;
+  bool is_vault(std::string_view audience) const override;
   Result<Principal> authenticate(store::Reader& reader, std::string_view authorization, const IpAddress& peer,
                                  Api api) override;
   JsonObject jwks() override;

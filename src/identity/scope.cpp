@@ -58,6 +58,7 @@ SignIn<ResourceKind> resolve_audience(store::Reader& reader, Directory& director
                                       std::string_view audience, const std::string& origin) {
   if (issuer.is_resource_manager_at(audience, origin)) return ResourceKind::resource_manager;
   if (is_graph_audience(audience)) return ResourceKind::graph;
+  if (issuer.is_vault(audience)) return ResourceKind::vault;
   auto application = TRY(directory.application_by_identifier(reader, without_slashes(audience)));
   if (!application)
     if (const auto app_id = Uuid::parse(audience))

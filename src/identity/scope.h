@@ -20,7 +20,7 @@ struct RequestedScope {
 // "https://management.azure.com//.default offline_access openid profile"
 SignIn<RequestedScope> parse_scope(std::string_view scope);
 
-enum class ResourceKind { resource_manager, graph, application };
+enum class ResourceKind { resource_manager, graph, vault, application };
 
 // Which of our resources `audience` names, or AADSTS500011.
 SignIn<ResourceKind> resolve_audience(store::Reader& reader, Directory& directory, const Issuer& issuer,

@@ -61,6 +61,7 @@ Result<std::unique_ptr<Assembly>> Assembly::assemble(std::unique_ptr<store::Serv
   a->platform_.reset(new Platform{*a->core_, *a->manager_, *a->grants_, *a->machines_});
   a->compute_ = compute::install(*a->platform_);
   a->network_ = network::install(*a->platform_, *a->compute_);
+  a->vaults_ = vault::install(*a->platform_);
   a->jit_ = jit::install(*a->platform_, *a->compute_, *a->network_);
   add_administrators_route(*a->core_, *a->manager_);
   a->timers_ = std::make_unique<store::Lease>(*a->store_, clock, "timers", Uuid::generate(random).text());
@@ -72,6 +73,10 @@ Assembly::~Assembly() { stop(); }
 void Assembly::handle(net::Request request, net::Responder respond) {
   if (request.plane == net::Plane::agents || machines_->handles(request)) {
     machines_->handle(std::move(request), std::move(respond));
+    return;
+  }
+  if (vaults_->handles(request)) {
+    respond(vaults_->handle(request));
     return;
   }
   if (request.path == "/healthz") {
@@ -108,6 +113,8 @@ void Assembly::end_what_is_due() {
     guard = [this](store::Transaction& tx) { return timers_->check(tx); };
   }
   if (const auto expired = grants_->expire_due(guard); !expired) log_error("expiry failed", expired.error());
+  if (const auto done = vaults_->tick(guard); !done)
+    log_error("what is due in the vaults could not be done", done.error());
 }
 
 void Assembly::tick() {

@@ -18,6 +18,7 @@
 #include "services/compute/api.h"
 #include "services/jit/api.h"
 #include "services/network/api.h"
+#include "services/vault/api.h"
 #include "store/lease.h"
 #include "store/server_store.h"
 
@@ -81,6 +82,7 @@ class Assembly {
   std::unique_ptr<Platform> platform_;
   std::unique_ptr<compute::Compute> compute_;
   std::unique_ptr<network::Network> network_;
+  std::unique_ptr<vault::Vaults> vaults_;
   std::unique_ptr<jit::Jit> jit_;
   std::unique_ptr<store::Lease> timers_;  // on what one server does for all
   bool lease_failed_ = false;

@@ -14,6 +14,7 @@
 #include "services/compute/api.h"
 #include "services/jit/api.h"
 #include "services/network/api.h"
+#include "services/vault/api.h"
 #include "store/lease.h"
 
 namespace merlon::server {
@@ -53,7 +54,7 @@ store::Schema state_schema() {
   schema.tables.push_back(store::leases_table());
   for (const auto* specs : {&tables(), &seal::tables(), &ledger::tables(), &identity::tables(),
                             &access::tables(), &resource::tables(), &grant::tables(), &machine::tables(),
-                            &compute::tables(), &network::tables(), &jit::tables()})
+                            &compute::tables(), &network::tables(), &vault::tables(), &jit::tables()})
     schema.tables.insert(schema.tables.end(), specs->begin(), specs->end());
   schema.migrations = {{.number = 1, .name = "active grants by subject and group", .apply = index_grants}};
   return schema;

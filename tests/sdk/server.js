@@ -3,7 +3,7 @@
 import { ClientSecretCredential } from '@azure/identity';
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, openSync, readFileSync } from 'node:fs';
-import { get } from 'node:https';
+import { get, request as open } from 'node:https';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 
@@ -73,6 +73,22 @@ export class Server {
   // For a client of a package: new Client(credential, subscription, server.options())
   options() {
     return { endpoint: this.endpoint, ...this.trust };
+  }
+
+  // A plain request, for what no SDK would send: { status, headers, text, body }
+  request(method, url, token, content) {
+    return new Promise((resolve, reject) => {
+      const headers = token ? { authorization: `Bearer ${token}` } : {};
+      if (content) headers['content-type'] = 'application/json';
+      const sent = open(url, { method, ca: this.ca, headers }, (response) => {
+        let text = '';
+        response.setEncoding('utf8').on('data', (part) => (text += part));
+        response.on('end', () => resolve({
+          status: response.statusCode, headers: response.headers, text, body: text.startsWith('{') ? JSON.parse(text) : undefined,
+        }));
+      }).on('error', reject);
+      sent.end(content && JSON.stringify(content));
+    });
   }
 
   merlon(...args) {

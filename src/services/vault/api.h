@@ -1,0 +1,29 @@
+// The key vault: Microsoft.KeyVault/vaults on the control plane, and each vault's data plane (secrets and
+// keys) behind its own name, <vault>.vault.<domain> (contract keyvault.md).
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "machine/platform.h"
+#include "net/http.h"
+
+namespace merlon::vault {
+
+class Vaults {
+ public:
+  virtual ~Vaults() = default;
+  // Whether the request's host is a vault's name: such a request is for no other part of Merlon.
+  virtual bool handles(const net::Request& request) const = 0;
+  virtual net::Response handle(const net::Request& request) = 0;
+  // What time makes due: the end of retention, rotation by policy, rows of vaults that are gone. `guard` runs
+  // first in each write (grant::Grants::Guard).
+  using Guard = std::function<Result<void>(store::Transaction&)>;
+  virtual Result<void> tick(const Guard& guard) = 0;
+};
+
+std::unique_ptr<Vaults> install(Platform& platform);
+const std::vector<store::TableSpec>& tables();
+
+}  // namespace merlon::vault

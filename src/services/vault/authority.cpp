@@ -1,0 +1,111 @@
+// Who may use a vault, and from where.
+#include "base/text.h"
+#include "services/vault/plane.h"
+
+namespace merlon::vault {
+namespace {
+
+std::string caller(const Asked& asked) {
+  return "appid=" + asked.principal.app_id.text() + ";oid=" + asked.principal.object_id.text();
+}
+
+Result<std::string> check_roles(const resource::Core& core, store::Reader& reader, const Asked& asked) {
+  access::Question question;
+  question.action = "Microsoft.KeyVault/vaults/" + asked.operation->action;
+  question.scope = asked.vault.resource_id;
+  // A role may be given for one secret or key (Microsoft Learn, "Provide access to Key Vault with Azure
+  // RBAC").
+  if (!asked.arguments.empty())
+    question.scope += "/" + asked.operation->policy_kind + "/" + asked.arguments[0];
+  question.kind = access::ActionKind::data;
+  const access::Decision decision = TRY(core.access.check(reader, asked.principal, question));
+  if (decision.allowed) return decision.assignment_id;
+  return fault(ErrorKind::forbidden, "Forbidden",
+               "Caller is not authorized to perform action on resource. Caller: '" + caller(asked) +
+                   "'. Action: '" + question.action + "'. Resource: '" + question.scope + "'. " +
+                   decision.reason + " Give the caller a role such as 'Key Vault Secrets User' at the vault.",
+               "ForbiddenByRbac");
+}
+
+bool has_word(const JsonObject& policy, const Operation& operation) {
+  const JsonArray* words = array_at(policy, "permissions." + operation.policy_kind);
+  if (words == nullptr) return false;
+  return std::ranges::any_of(*words, [&](const Json& word) {
+    if (!word.is_string()) return false;
+    const std::string_view text = word.get_string();
+    return ascii_iequal(text, operation.policy_word) ||
+           (ascii_iequal(text, "all") && operation.policy_word != "purge");
+  });
+}
+
+Result<std::string> check_policies(const resource::Core& core, store::Reader& reader, const Asked& asked) {
+  const auto holders = TRY(core.access.principal_and_groups(reader, asked.principal.object_id));
+  const auto holds = [&](const JsonObject& policy) {
+    const auto holder = Uuid::parse(string_at(policy, "objectId").value_or(""));
+    if (!holder || std::ranges::find(holders, *holder) == holders.end()) return false;
+    // A compound identity: this person through this application alone.
+    const auto application = string_at(policy, "applicationId");
+    return !application || ascii_iequal(*application, asked.principal.app_id.text());
+  };
+  if (const JsonArray* policies = array_at(asked.vault.properties, "accessPolicies"))
+    for (const Json& policy : *policies)
+      if (holds(policy.as_object()) && has_word(policy.as_object(), *asked.operation)) return "access policy";
+  return fault(ErrorKind::forbidden, "Forbidden",
+               "The user, group or application '" + caller(asked) + "' does not have " +
+                   asked.operation->policy_kind + " " + asked.operation->policy_word +
+                   " permission on key vault '" + asked.vault.name + ";location=" + asked.vault.location +
+                   "'. Whoever may change the vault can add an access policy.",
+               "AccessDenied");
+}
+
+Result<bool> is_in_subnet(Platform& platform, store::Reader& reader, const std::string& id,
+                          const IpAddress& peer) {
+  const auto parsed = resource::ResourceId::parse(id);
+  const auto subnet =
+      parsed ? TRY(platform.resources.get(reader, *parsed)) : std::optional<resource::Resource>();
+  if (!subnet) return false;
+  std::vector<std::string> prefixes;
+  if (const auto one = string_at(subnet->body, "properties.addressPrefix")) prefixes.push_back(*one);
+  if (const JsonArray* more = array_at(subnet->body, "properties.addressPrefixes"))
+    for (const Json& prefix : *more)
+      if (prefix.is_string()) prefixes.emplace_back(prefix.get_string());
+  return std::ranges::any_of(prefixes, [&](const std::string& text) {
+    const auto prefix = IpPrefix::parse(text);
+    return prefix && prefix->contains(peer);
+  });
+}
+
+}  // namespace
+
+Result<void> check_network(Platform& platform, store::Reader& reader, const Vault& vault,
+                           const IpAddress& peer) {
+  if (ascii_iequal(string_at(vault.properties, "publicNetworkAccess").value_or(""), "Disabled"))
+    return fault(
+        ErrorKind::forbidden, "Forbidden",
+        "Public network access is disabled and request is not from a trusted service nor via an approved "
+        "private link. Caller: " +
+            peer.text() + ". Whoever may change the vault can enable it.",
+        "ForbiddenByConnection");
+  const JsonObject* acls = object_at(vault.properties, "networkAcls");
+  if (acls == nullptr || !ascii_iequal(string_at(*acls, "defaultAction").value_or(""), "Deny")) return {};
+  if (const JsonArray* rules = array_at(*acls, "ipRules"))
+    for (const Json& rule : *rules) {
+      const auto prefix = IpPrefix::parse(string_at(rule.as_object(), "value").value_or(""));
+      if (prefix && prefix->contains(peer)) return {};
+    }
+  if (const JsonArray* rules = array_at(*acls, "virtualNetworkRules"))
+    for (const Json& rule : *rules)
+      if (TRY(is_in_subnet(platform, reader, string_at(rule.as_object(), "id").value_or(""), peer)))
+        return {};
+  return fault(ErrorKind::forbidden, "Forbidden",
+               "Client address is not authorized and caller is not a trusted service. Client address: " +
+                   peer.text() + ". Vault: " + vault.name + ";location=" + vault.location +
+                   ". Whoever may change the vault can add the address to its networkAcls.ipRules.",
+               "ForbiddenByFirewall");
+}
+
+Result<std::string> check_right(const resource::Core& core, store::Reader& reader, const Asked& asked) {
+  return asked.vault.uses_rbac() ? check_roles(core, reader, asked) : check_policies(core, reader, asked);
+}
+
+}  // namespace merlon::vault

@@ -1,0 +1,88 @@
+// What is secret is sealed by itself inside the sealed whole: no text of ours ever holds it in clear.
+#include "services/vault/backup.h"
+
+#include "base/text.h"
+
+namespace merlon::vault {
+namespace {
+
+constexpr size_t kVersionsMax = 500;  // Azure's limit (contract, Rules)
+constexpr size_t kBackupBytesMax = 3 * 1024 * 1024;
+
+std::string whole_context(const resource::Core& core) { return "vault-backup/" + core.subscription.text(); }
+std::string part_context(const resource::Core& core, const Version& version) {
+  return whole_context(core) + "/" + std::string(kind_text(version.name.kind)) + "/" +
+         ascii_lower(version.name.name) + "/" + version.id;
+}
+
+std::unexpected<Error> not_ours() {
+  return bad_parameter(
+      "The backup is not one that this server made for this kind of object, or it was changed. A backup "
+      "opens on the "
+      "server that made it, and where its state was restored with its root key.");
+}
+
+}  // namespace
+
+Result<std::string> make_backup(const Objects& objects, const Vault& vault, const Object& object,
+                                store::Reader& reader) {
+  const resource::Core& core = objects.core();
+  const auto versions = TRY(store::scan<Version>(
+      reader, core.tenant,
+      {.prefix = object.name.version_prefix(), .after = {}, .after_key = {}, .limit = kVersionsMax + 1}));
+  if (versions.size() > kVersionsMax)
+    return fault(ErrorKind::invalid, "BadParameter", "It has more than 500 versions, which no backup holds.");
+  const Keyring keyring = objects.keyring(vault);
+  JsonArray parts;
+  for (const Version& version : versions) {
+    JsonObject part = version.to_json();
+    part.erase("sealed");
+    if (version.in_hsm)
+      return fault(ErrorKind::unsupported, "NotSupported",
+                   "A key whose material lies in a token has no backup.");
+    const Secret material = TRY(keyring.open(version.seal_context(), version.sealed));
+    part["material"] = core.seal.seal(part_context(core, version), material);
+    parts.push_back(std::move(part));
+  }
+  const JsonObject whole{{"object", object.to_json()}, {"versions", std::move(parts)}};
+  return to_base64url(as_bytes(core.seal.seal(whole_context(core), Secret(to_text(whole)))));
+}
+
+Result<Version> restore_backup(const Objects& objects, const Vault& vault, Kind kind, const std::string& text,
+                               store::Transaction& tx) {
+  const resource::Core& core = objects.core();
+  const auto sealed = text.size() <= kBackupBytesMax ? from_base64url(text) : std::nullopt;
+  if (!sealed) return not_ours();
+  const auto opened = core.seal.open(whole_context(core), as_text(*sealed));
+  if (!opened) return not_ours();
+  const JsonObject whole = TRY(parse_json_object(opened->expose_text()));
+  const JsonObject* object_json = object_at(whole, "object");
+  const JsonArray* parts = array_at(whole, "versions");
+  if (object_json == nullptr || parts == nullptr) return not_ours();
+  Object object = TRY(Object::from_json(*object_json));
+  if (object.name.kind != kind) return not_ours();
+  object.name.vault = vault.uid;
+  TRY(objects.require_free(tx, object.name));
+  if (TRY(objects.find(tx, object.name)))
+    return fault(ErrorKind::conflict, "Conflict",
+                 "'" + object.name.name + "' exists in this vault already. Delete and purge it first.",
+                 "ObjectAlreadyExists");
+  const Keyring keyring = objects.keyring(vault);
+  std::optional<Version> newest;
+  for (const Json& part : *parts) {
+    JsonObject json = part.as_object();
+    const std::string material = TRY(require_string(json, "material"));
+    json["sealed"] = Sealed{}.to_json();
+    Version version = TRY(Version::from_json(json));
+    version.name = object.name;
+    const Secret secret = TRY(core.seal.open(part_context(core, version), material));
+    version.sealed = TRY(keyring.seal(version.seal_context(), secret, core.random));
+    TRY(store::put(tx, core.tenant, version));
+    if (version.id == object.current) newest = std::move(version);
+  }
+  if (!newest) return not_ours();
+  TRY(store::put(tx, core.tenant, object));
+  return *std::move(newest);
+}
+
+}  // namespace merlon::vault

@@ -1,0 +1,246 @@
+// What is done with keys, and the table of everything that keys have. A key's material is kept opened for a
+// while: unsealing and parsing an RSA key costs as much as using it.
+#include <list>
+#include <map>
+#include <mutex>
+
+#include "base/text.h"
+#include "services/vault/keys.h"
+
+namespace merlon::vault {
+namespace {
+
+using crypto::KeyMaterial;
+
+constexpr size_t kOpenedMax = 1024;
+constexpr int64_t kRandomBytesMax = 128;
+
+// A version's material never changes and its name is never used again, so what is here is never stale.
+// Whether the version is still there, enabled and permitted is read each time, from the store.
+class OpenedKeys {
+ public:
+  std::optional<KeyMaterial> find(const std::string& name) {
+    const std::lock_guard lock(mutex_);
+    const auto at = by_name_.find(name);
+    if (at == by_name_.end()) return std::nullopt;
+    order_.splice(order_.begin(), order_, at->second);
+    return at->second->second;
+  }
+  void keep(const std::string& name, const KeyMaterial& material) {
+    const std::lock_guard lock(mutex_);
+    if (by_name_.contains(name)) return;
+    order_.emplace_front(name, material);
+    by_name_[name] = order_.begin();
+    if (order_.size() <= kOpenedMax) return;
+    by_name_.erase(order_.back().first);
+    order_.pop_back();
+  }
+
+ private:
+  using Order = std::list<std::pair<std::string, KeyMaterial>>;
+  std::mutex mutex_;
+  Order order_;
+  std::map<std::string, Order::iterator> by_name_;
+};
+
+struct Loaded {
+  Version version;
+  KeyMaterial material;
+};
+
+Result<Bytes> bytes_in(const JsonObject& body, std::string_view key, bool required) {
+  const Json* value = body.if_contains(key);
+  if (value == nullptr || value->is_null()) {
+    if (required) return bad_parameter("The body needs '" + std::string(key) + "', in base64url.");
+    return Bytes();
+  }
+  auto bytes = value->is_string() ? from_base64url(value->get_string()) : std::nullopt;
+  if (!bytes) return bad_parameter("'" + std::string(key) + "' is not base64url without padding.");
+  return *std::move(bytes);
+}
+
+// What is decrypted or unwrapped is a secret until it has left.
+std::string text_of(const Secret& secret) { return to_base64url(secret.expose()); }
+
+class Uses {
+ public:
+  explicit Uses(const resource::Core& core) : objects_(core) {}
+
+  // The dates stop what makes something new, never what reads the old (contract, Rules).
+  Result<void> load(Asked& asked, store::Reader& reader, std::string_view op) {
+    Version version = TRY(objects_.require_version(reader, asked.object(Kind::keys), asked.arguments.at(1)));
+    asked.details["version"] = version.id;
+    if (const auto algorithm = string_at(asked.body, "alg")) asked.details["alg"] = algorithm->substr(0, 32);
+    const auto refused = [&](const std::string& why, std::string_view inner) {
+      return fault(ErrorKind::forbidden, "Forbidden", "Operation " + std::string(op) + " is not " + why + ".",
+                   inner);
+    };
+    if (!version.facts.enabled) return refused("allowed on a disabled key", "KeyDisabled");
+    const bool makes = op == "encrypt" || op == "sign" || op == "wrapKey";
+    const int64_t now = to_seconds(asked.now);
+    if (makes && version.facts.not_before && now < *version.facts.not_before)
+      return refused("allowed on a key that is not yet valid", "KeyNotYetValid");
+    if (makes && version.facts.expires && now >= *version.facts.expires)
+      return refused("allowed on an expired key", "KeyExpired");
+    if (std::ranges::find(version.key_ops, op) == version.key_ops.end())
+      return refused("permitted on this key", "KeyOperationForbidden");
+    const std::string name = version.seal_context();
+    auto material = opened_.find(name);
+    if (!material) {
+      material = TRY(KeyMaterial::load(TRY(objects_.keyring(asked.vault).open(name, version.sealed))));
+      opened_.keep(name, *material);
+    }
+    asked.gathered = Loaded{std::move(version), *std::move(material)};
+    return {};
+  }
+
+  Result<Answer> sign(Asked& asked) const {
+    const Bytes digest = TRY(bytes_in(asked.body, "value", true));
+    return answer(asked, to_base64url(TRY(material(asked).sign(TRY(algorithm(asked)), digest))));
+  }
+  Result<Answer> verify(Asked& asked) const {
+    const Bytes digest = TRY(bytes_in(asked.body, "digest", true));
+    const Bytes signature = TRY(bytes_in(asked.body, "value", true));
+    return Answer{200, {{"value", TRY(material(asked).verify(TRY(algorithm(asked)), digest, signature))}}};
+  }
+  Result<Answer> encrypt(Asked& asked) const {
+    const Secret plaintext(TRY(bytes_in(asked.body, "value", true)));
+    const crypto::EncryptParameters parameters{.algorithm = TRY(algorithm(asked)),
+                                               .iv = TRY(bytes_in(asked.body, "iv", false)),
+                                               .aad = TRY(bytes_in(asked.body, "aad", false))};
+    const auto made = TRY(material(asked).encrypt(parameters, plaintext.expose(), objects_.core().random));
+    Answer shown = answer(asked, to_base64url(made.value));
+    if (!made.iv.empty()) shown.body["iv"] = to_base64url(made.iv);
+    if (!made.tag.empty()) shown.body["tag"] = to_base64url(made.tag);
+    if (!parameters.aad.empty()) shown.body["aad"] = to_base64url(parameters.aad);
+    return shown;
+  }
+  Result<Answer> decrypt(Asked& asked) const {
+    const Bytes ciphertext = TRY(bytes_in(asked.body, "value", true));
+    const crypto::DecryptParameters parameters{.algorithm = TRY(algorithm(asked)),
+                                               .iv = TRY(bytes_in(asked.body, "iv", false)),
+                                               .aad = TRY(bytes_in(asked.body, "aad", false)),
+                                               .tag = TRY(bytes_in(asked.body, "tag", false))};
+    return answer(asked, text_of(TRY(material(asked).decrypt(parameters, ciphertext))));
+  }
+  Result<Answer> wrap(Asked& asked) const {
+    const Secret key(TRY(bytes_in(asked.body, "value", true)));
+    return answer(asked, to_base64url(TRY(material(asked).wrap(TRY(algorithm(asked)), key.expose()))));
+  }
+  Result<Answer> unwrap(Asked& asked) const {
+    const Bytes wrapped = TRY(bytes_in(asked.body, "value", true));
+    return answer(asked, text_of(TRY(material(asked).unwrap(TRY(algorithm(asked)), wrapped))));
+  }
+  Result<Answer> random_bytes(Asked& asked) const {
+    const auto count = int_at(asked.body, "count");
+    if (!count || *count < 1 || *count > kRandomBytesMax)
+      return bad_parameter("The body needs 'count', a number from 1 to 128.");
+    const Secret bytes(objects_.core().random.bytes(static_cast<size_t>(*count)));
+    return Answer{200, {{"value", text_of(bytes)}}};
+  }
+  static Result<Answer> not_released(const char* what) {
+    return fault(
+        ErrorKind::unsupported, "NotSupported",
+        std::string(what) +
+            " needs attestation, which this server does not have. The release policy is kept and shown.");
+  }
+
+ private:
+  static const Loaded& loaded(const Asked& asked) { return *std::any_cast<Loaded>(&asked.gathered); }
+  static const KeyMaterial& material(const Asked& asked) { return loaded(asked).material; }
+  static Result<std::string> algorithm(const Asked& asked) { return required_text(asked.body, "alg"); }
+  static Answer answer(const Asked& asked, std::string value) {
+    const Version& version = loaded(asked).version;
+    return {200, {{"kid", object_url(asked, version.name, version.id)}, {"value", std::move(value)}}};
+  }
+
+  Objects objects_;
+  OpenedKeys opened_;
+};
+
+void add_uses(const resource::Core& core, const AddOperation& add) {
+  const auto uses = std::make_shared<Uses>(core);
+  using Use = Result<Answer> (Uses::*)(Asked&) const;
+  const auto use = [&](std::string verb, std::string right, std::string word, Use work) {
+    Operation operation{.method = "POST",
+                        .path = "keys/{name}/{version}/" + verb,
+                        .action = "keys/" + right + "/action",
+                        .policy_kind = "keys",
+                        .policy_word = word};
+    operation.load = [uses, word](Asked& asked, store::Reader& reader) {
+      return uses->load(asked, reader, word);
+    };
+    operation.compute = [uses, work](Asked& asked) { return ((*uses).*work)(asked); };
+    add(std::move(operation));
+  };
+  use("encrypt", "encrypt", "encrypt", &Uses::encrypt);
+  use("decrypt", "decrypt", "decrypt", &Uses::decrypt);
+  use("sign", "sign", "sign", &Uses::sign);
+  use("verify", "verify", "verify", &Uses::verify);
+  use("wrapkey", "wrap", "wrapKey", &Uses::wrap);
+  use("unwrapkey", "unwrap", "unwrapKey", &Uses::unwrap);
+  add({.method = "POST",
+       .path = "rng",
+       .action = "keys/rng/action",
+       .policy_kind = "keys",
+       .policy_word = "get",
+       .read = [uses](Asked& asked, store::Reader&) { return uses->random_bytes(asked); }});
+  add({.method = "POST",
+       .path = "keys/{name}/{version}/release",
+       .action = "keys/release/action",
+       .policy_kind = "keys",
+       .policy_word = "release",
+       .read = [](Asked&, store::Reader&) { return Uses::not_released("Releasing a key"); }});
+  add({.method = "GET",
+       .path = "keys/{name}/{version}/attestation",
+       .action = "keys/read",
+       .policy_kind = "keys",
+       .policy_word = "get",
+       .read = [](Asked&, store::Reader&) { return Uses::not_released("A key's attestation"); }});
+}
+
+}  // namespace
+
+void add_key_operations(const resource::Core& core, const AddOperation& add) {
+  const auto keys = std::make_shared<Keys>(core);
+  using Gather = Result<void> (Keys::*)(Asked&) const;
+  using Write = Result<Answer> (Keys::*)(Asked&, store::Transaction&) const;
+  using Read = Result<Answer> (Keys::*)(Asked&, store::Reader&) const;
+  const auto writing = [&](const char* method, std::string path, std::string action, const char* word,
+                           Write work, Gather gather) {
+    Operation operation{.method = method,
+                        .path = std::move(path),
+                        .action = std::move(action),
+                        .policy_kind = "keys",
+                        .policy_word = word};
+    if (gather != nullptr)
+      operation.gather = [keys, gather](Asked& asked) { return ((*keys).*gather)(asked); };
+    operation.write = [keys, work](Asked& asked, store::Transaction& tx) {
+      return ((*keys).*work)(asked, tx);
+    };
+    add(std::move(operation));
+  };
+  const auto reading = [&](std::string path, std::string action, const char* word, Read work) {
+    Operation operation{.method = "GET",
+                        .path = std::move(path),
+                        .action = std::move(action),
+                        .policy_kind = "keys",
+                        .policy_word = word};
+    operation.read = [keys, work](Asked& asked, store::Reader& reader) {
+      return ((*keys).*work)(asked, reader);
+    };
+    add(std::move(operation));
+  };
+  writing("POST", "keys/{name}/create", "keys/create/action", "create", &Keys::add, &Keys::make);
+  writing("PUT", "keys/{name}", "keys/import/action", "import", &Keys::add, &Keys::take);
+  reading("keys/{name}/{version}", "keys/read", "get", &Keys::get);
+  writing("PATCH", "keys/{name}/{version}", "keys/update/action", "update", &Keys::update, nullptr);
+  writing("POST", "keys/{name}/rotate", "keys/rotate/action", "rotate", &Keys::rotate,
+          &Keys::make_like_newest);
+  reading("keys/{name}/rotationpolicy", "keyrotationpolicies/read", "getrotationpolicy", &Keys::policy);
+  writing("PUT", "keys/{name}/rotationpolicy", "keyrotationpolicies/write", "setrotationpolicy",
+          &Keys::set_policy, nullptr);
+  add_uses(core, add);
+}
+
+}  // namespace merlon::vault

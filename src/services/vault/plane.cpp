@@ -1,0 +1,320 @@
+// A data-plane request's way: which vault, who, from where, may they, what; then the ledger, then the answer.
+#include "services/vault/plane.h"
+
+#include "base/log.h"
+#include "base/text.h"
+#include "resource/request_checks.h"
+
+namespace merlon::vault {
+namespace {
+
+constexpr std::string_view kActionPrefix = "Microsoft.KeyVault/vaults/";
+constexpr size_t kEnteredTextMax = 1024;
+constexpr std::string_view kServiceVersion = "1.9.0.0";
+
+std::string_view name_of_host(std::string_view host) { return host.substr(0, host.rfind(':')); }
+std::string port_of_host(const std::string& host) {
+  const size_t colon = host.rfind(':');
+  return colon == std::string::npos ? std::string() : host.substr(colon);
+}
+
+// "kv" of "kv.vault.<domain>"; nothing for other names.
+std::optional<std::string> vault_of_host(std::string_view host, const std::string& domain) {
+  std::string_view name = name_of_host(host);
+  const std::string suffix = ".vault." + ascii_lower(domain);
+  if (!name.ends_with(suffix)) return std::nullopt;
+  name.remove_suffix(suffix.size());
+  if (name.empty() || name.find('.') != std::string_view::npos) return std::nullopt;
+  return std::string(name);
+}
+
+bool is_parameter(std::string_view segment) { return segment.starts_with('{'); }
+
+// Versions may be missing: at the end, and as the empty segment that clients send before a verb, which the
+// edge drops.
+std::optional<std::vector<std::string>> match(const std::vector<std::string>& shape,
+                                              const std::vector<std::string>& segments) {
+  std::vector<std::string> arguments;
+  size_t next = 0;
+  for (size_t i = 0; i < shape.size(); ++i) {
+    if (shape[i] == "{version}") {
+      const size_t left = shape.size() - i - 1;
+      const bool missing = segments.size() - next <= left;
+      arguments.push_back(missing ? std::string() : segments[next++]);
+      continue;
+    }
+    if (next == segments.size()) return std::nullopt;
+    if (is_parameter(shape[i])) {
+      arguments.push_back(segments[next++]);
+    } else if (!ascii_iequal(shape[i], segments[next++])) {
+      return std::nullopt;
+    }
+  }
+  if (next != segments.size()) return std::nullopt;
+  return arguments;
+}
+
+size_t literals(const Operation& operation) {
+  return static_cast<size_t>(std::ranges::count_if(
+      operation.shape, [](const std::string& segment) { return !is_parameter(segment); }));
+}
+
+Result<void> check_names(const Asked& asked) {
+  size_t next = 0;
+  for (const std::string& segment : asked.operation->shape) {
+    if (!is_parameter(segment)) continue;
+    const std::string& value = asked.arguments[next++];
+    const auto plain = [](char c) {
+      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-';
+    };
+    const auto hex = [](char c) {
+      return (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F') || (c >= '0' && c <= '9');
+    };
+    if (segment == "{name}" && (value.empty() || value.size() > 127 || !std::ranges::all_of(value, plain)))
+      return bad_parameter(
+          "The request URI contains an invalid name. Use 1 to 127 letters, digits and hyphens.");
+    if (segment == "{version}" && !value.empty() && (value.size() != 32 || !std::ranges::all_of(value, hex)))
+      return bad_parameter(
+          "The request URI contains an invalid version. A version has 32 hexadecimal digits.");
+  }
+  return {};
+}
+
+std::string method_of(const net::Request& request) {
+  const std::string_view wanted = request.headers.value_or("X-HTTP-METHOD", "");
+  if (request.method == "POST" && (wanted == "PATCH" || wanted == "DELETE" || wanted == "PUT"))
+    return std::string(wanted);
+  return request.method;
+}
+
+}  // namespace
+
+std::unexpected<Error> fault(ErrorKind kind, std::string_view code, std::string message,
+                             std::string_view inner) {
+  auto failed = fail(kind, code, std::move(message));
+  if (!inner.empty()) failed.error().details.push_back({std::string(inner), {}, {}});
+  return failed;
+}
+
+net::Response fault_response(const Error& error) {
+  const bool ours = error.kind == ErrorKind::internal || error.kind == ErrorKind::unavailable;
+  if (ours) log_error("a request to a vault failed", error);
+  // What the shared checks call InvalidRequestContent is Key Vault's BadParameter.
+  const bool content = error.kind == ErrorKind::invalid && error.code.starts_with("Invalid");
+  JsonObject inner{{"code", content ? "BadParameter" : error.code}, {"message", error.message}};
+  if (!error.details.empty()) inner["innererror"] = JsonObject{{"code", error.details.front().code}};
+  net::Response response =
+      resource::json_response(net::http_status(error.kind), {{"error", std::move(inner)}});
+  if (error.kind == ErrorKind::throttled || error.kind == ErrorKind::unavailable)
+    response.headers.set("Retry-After", "2");
+  return response;
+}
+
+Plane::Plane(Platform& platform) : platform_(platform) {
+  const AddOperation add = [this](Operation operation) {
+    MERLON_CHECK(!operation.action.empty() && !operation.policy_word.empty());
+    for (const std::string_view segment : split(operation.path, '/')) operation.shape.emplace_back(segment);
+    operations_.push_back(std::move(operation));
+  };
+  add_secret_operations(platform.core, add);
+  add_shared_operations(platform.core, Kind::secrets, add);
+  add_key_operations(platform.core, add);
+  add_shared_operations(platform.core, Kind::keys, add);
+  // Where two fit, the one with more literals is meant: "secrets/{name}/versions" is not version "versions".
+  std::ranges::sort(operations_, [](const Operation& a, const Operation& b) {
+    return std::pair(literals(b), a.path) < std::pair(literals(a), b.path);
+  });
+}
+Plane::~Plane() = default;
+
+bool Plane::handles(const net::Request& request) const {
+  return request.plane == net::Plane::control &&
+         vault_of_host(request.host, platform_.core.domain).has_value();
+}
+
+net::Response Plane::handle(const net::Request& request) const {
+  Asked asked{.request = request,
+              .method = method_of(request),
+              .origin = "https://" + request.host,
+              .vault_name = vault_of_host(request.host, platform_.core.domain).value_or(""),
+              .now = platform_.core.clock.now(),
+              .arguments = {},
+              .vault = {},
+              .principal = {},
+              .reason = {},
+              .body = {},
+              .gathered = {},
+              .details = {}};
+  const auto answer = run(asked);
+  net::Response response;
+  if (!answer) {
+    response = fault_response(answer.error());
+  } else if (answer->status == 204) {
+    response = resource::empty_response(204);
+  } else {
+    response = resource::json_response(answer->status, answer->body);
+  }
+  set_headers(asked, response);
+  return response;
+}
+
+void Plane::set_headers(const Asked& asked, net::Response& response) const {
+  const net::Request& request = asked.request;
+  if (response.status == 401) {
+    // Clients compare the resource's host with the vault's, some with the port (contract, Auth challenge).
+    const std::string port = port_of_host(request.host);
+    const std::string& domain = platform_.core.domain;
+    response.headers.set("WWW-Authenticate", "Bearer authorization=\"https://" + domain + port + "/" +
+                                                 platform_.core.tenant.text() +
+                                                 "\", resource=\"https://vault." + domain + port + "\"");
+  }
+  response.headers.set("Cache-Control", "no-cache");
+  response.headers.set("x-ms-request-id", request.request_id);
+  response.headers.set("x-ms-keyvault-service-version", std::string(kServiceVersion));
+  response.headers.set("x-ms-keyvault-region",
+                       asked.vault.location.empty() ? platform_.core.default_location : asked.vault.location);
+  response.headers.set(
+      "x-ms-keyvault-network-info",
+      std::string("conn_type=") + (request.peer.is_v4() ? "Ipv4" : "Ipv6") + ";addr=" + request.peer.text() +
+          ";act_addr_fam=" + (request.peer.is_v4() ? "InterNetwork" : "InterNetworkV6") + ";");
+  if (const auto id = Uuid::parse(request.headers.value_or("x-ms-client-request-id", "")))
+    response.headers.set("x-ms-client-request-id", id->text());
+}
+
+Result<void> Plane::route(Asked& asked) const {
+  bool path_known = false;
+  for (const Operation& operation : operations_) {
+    auto arguments = match(operation.shape, asked.request.segments);
+    if (!arguments) continue;
+    path_known = true;
+    if (operation.method != asked.method) continue;
+    asked.operation = &operation;
+    asked.arguments = *std::move(arguments);
+    return {};
+  }
+  if (path_known)
+    return fault(ErrorKind::method_not_allowed, "MethodNotAllowed",
+                 "The method '" + asked.method + "' is not served at this address.");
+  return fault(ErrorKind::not_found, "NotFound", "There is nothing at this address of a vault.");
+}
+
+// In the order that Azure's answers show: who, then whether the vault exists, from where, what, and may they.
+Result<void> Plane::admit(Asked& asked, store::Reader& reader) const {
+  asked.reason.clear();
+  auto principal = platform_.core.issuer.authenticate(
+      reader, asked.request.headers.value_or("Authorization", ""), asked.request.peer, identity::Api::vault);
+  if (!principal) {
+    Error error = std::move(principal).error();
+    if (error.kind == ErrorKind::unauthenticated) error.code = "Unauthorized";
+    return std::unexpected(std::move(error));
+  }
+  asked.principal = *std::move(principal);
+  asked.identified = true;
+  const auto vault = TRY(store::get<Vault>(reader, platform_.core.tenant, asked.vault_name));
+  if (!vault || vault->deleted)
+    return fault(ErrorKind::not_found, "VaultNotFound",
+                 "There is no vault '" + asked.vault_name + "' here" +
+                     (vault ? ": it is deleted, and can be recovered." : "."));
+  asked.vault = *vault;
+  TRY(check_network(platform_, reader, asked.vault, asked.request.peer));
+  TRY(route(asked));
+  const std::string* version = asked.request.query.find("api-version");
+  if (version == nullptr || version->empty()) return bad_parameter("api-version must be specified");
+  TRY(check_names(asked));
+  asked.reason = TRY(check_right(platform_.core, reader, asked));
+  return {};
+}
+
+Result<void> Plane::parse(Asked& asked) const {
+  if (asked.method == "GET" || asked.method == "DELETE") return {};
+  asked.body = TRY(resource::parse_body(asked.request));
+  return {};
+}
+
+Result<Answer> Plane::run(Asked& asked) const {
+  // A first look at the route only says whether this is going to be a write.
+  const auto first =
+      store::read_value<bool>(platform_.core.store, [&](store::Reader& reader) -> Result<bool> {
+        TRY(admit(asked, reader));
+        if (!asked.operation->read && !asked.operation->load) return true;
+        TRY(parse(asked));
+        if (asked.operation->load) {
+          TRY(asked.operation->load(asked, reader));
+        } else {
+          asked.gathered = TRY(asked.operation->read(asked, reader));
+        }
+        return false;
+      });
+  auto answer = [&]() -> Result<Answer> {
+    if (!first) return std::unexpected(first.error());
+    return *first ? run_write(asked) : run_read(asked);
+  }();
+  if (!answer) TRY(enter_refusal(asked, answer.error()));
+  return answer;
+}
+
+Result<Answer> Plane::run_read(Asked& asked) const {
+  Answer answer;
+  if (asked.operation->load) {
+    answer = TRY(asked.operation->compute(asked));
+  } else {
+    answer = std::move(*std::any_cast<Answer>(&asked.gathered));
+  }
+  TRY(platform_.core.store.write([&](store::Transaction& tx) {
+    return platform_.core.ledger.append(tx, entry_for(asked, ledger::Decision::allowed));
+  }));
+  return answer;
+}
+
+Result<Answer> Plane::run_write(Asked& asked) const {
+  TRY(parse(asked));
+  if (asked.operation->gather) TRY(asked.operation->gather(asked));
+  return store::write_value<Answer>(platform_.core.store, [&](store::Transaction& tx) -> Result<Answer> {
+    TRY(admit(asked, tx));
+    Answer answer = TRY(asked.operation->write(asked, tx));
+    TRY(platform_.core.ledger.append(tx, entry_for(asked, ledger::Decision::allowed)));
+    return answer;
+  });
+}
+
+ledger::Entry Plane::entry_for(const Asked& asked, ledger::Decision decision) const {
+  ledger::Entry entry;
+  entry.time = asked.now;
+  entry.actor = asked.identified ? asked.principal.actor()
+                                 : ledger::Actor{"Anonymous", {}, {}, asked.request.peer.text()};
+  entry.action = asked.operation == nullptr ? "Microsoft.KeyVault/vaults/request/action"
+                                            : std::string(kActionPrefix) + asked.operation->action;
+  entry.resource =
+      asked.vault.resource_id.empty() ? "/vaults/" + asked.vault_name.substr(0, 24) : asked.vault.resource_id;
+  if (asked.operation != nullptr && !asked.arguments.empty()) {
+    entry.resource += "/" + asked.operation->policy_kind + "/" + asked.arguments[0].substr(0, 127);
+    if (asked.arguments.size() > 1 && !asked.arguments[1].empty())
+      entry.resource += "/" + asked.arguments[1].substr(0, 32);
+  }
+  entry.decision = decision;
+  entry.reason = asked.reason;
+  entry.request_id = asked.request.request_id;
+  entry.correlation_id = asked.request.request_id;
+  entry.details = asked.details;
+  return entry;
+}
+
+// Refusals are summed up, by caller and minute (trust.md, Ledger): nobody without a right fills the disk.
+// What fails although it is allowed is entered one by one.
+Result<void> Plane::enter_refusal(const Asked& asked, const Error& error) const {
+  if (error.kind == ErrorKind::internal || error.kind == ErrorKind::unavailable) return {};
+  const bool allowed = !asked.reason.empty();
+  ledger::Entry entry =
+      entry_for(asked, allowed && error.kind != ErrorKind::forbidden ? ledger::Decision::failed
+                                                                     : ledger::Decision::denied);
+  entry.reason = error.details.empty() ? error.code : error.details.front().code;
+  if (!allowed) {
+    platform_.core.ledger.note_denial(entry);
+    return {};
+  }
+  entry.details["message"] = error.message.substr(0, kEnteredTextMax);
+  return platform_.core.store.write(
+      [&](store::Transaction& tx) { return platform_.core.ledger.append(tx, entry); });
+}
+
+}  // namespace merlon::vault

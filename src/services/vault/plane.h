@@ -1,0 +1,106 @@
+// The data plane of the vaults: https://<vault>.vault.<domain>. One table of operations, each with the right
+// that it takes; what all of them share (who asks, from where, may they, the ledger) happens here.
+#pragma once
+
+#include <any>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "machine/platform.h"
+#include "net/http.h"
+#include "services/vault/records.h"
+
+namespace merlon::vault {
+
+struct Operation;
+
+// One request on its way.
+struct Asked {
+  const net::Request& request;
+  std::string method;      // X-HTTP-METHOD looked at
+  std::string origin;      // "https://kv.vault.merlon.localhost:8443", as asked for
+  std::string vault_name;  // from the host, lower case
+  Timestamp now;
+  const Operation* operation = nullptr;
+  std::vector<std::string> arguments;  // what stands at the path's {names}; absent ones at the end are ""
+  Vault vault;
+  identity::Principal principal;
+  bool identified = false;
+  std::string reason;  // what allowed it: an assignment's id, or "access policy"
+  JsonObject body;
+  std::any gathered;   // from `load` or `gather` to what follows
+  JsonObject details;  // for the ledger
+  ObjectName object(Kind kind) const {
+    return {vault.uid, kind, arguments.empty() ? std::string() : arguments[0]};
+  }
+};
+
+struct Answer {
+  int status = 200;
+  JsonObject body;
+};
+
+// Exactly one of read, load and write. Reads are entered in the ledger after they were answered for, before
+// the answer leaves; writes in the transaction that changes something.
+struct Operation {
+  std::string method;
+  std::string path;    // "secrets/{name}/{version}"; a version at the end or before a verb may be missing
+  std::string action;  // "secrets/getSecret/action", below Microsoft.KeyVault/vaults/
+  std::string policy_kind, policy_word;  // "secrets", "get"
+  std::function<Result<Answer>(Asked&, store::Reader&)> read{};
+  // What the snapshot has to give; then `compute`, which may take long and holds no snapshot.
+  std::function<Result<void>(Asked&, store::Reader&)> load{};
+  std::function<Result<Answer>(Asked&)> compute{};
+  // What takes long before a write: making a key.
+  std::function<Result<void>(Asked&)> gather{};
+  std::function<Result<Answer>(Asked&, store::Transaction&)> write{};
+  std::vector<std::string> shape{};  // the path's segments; the plane fills them in
+};
+
+class Plane {
+ public:
+  explicit Plane(Platform& platform);
+  ~Plane();
+  bool handles(const net::Request& request) const;
+  net::Response handle(const net::Request& request) const;
+
+ private:
+  Result<Answer> run(Asked& asked) const;
+  Result<Answer> run_read(Asked& asked) const;
+  Result<Answer> run_write(Asked& asked) const;
+  Result<void> route(Asked& asked) const;
+  Result<void> admit(Asked& asked, store::Reader& reader) const;
+  Result<void> parse(Asked& asked) const;
+  ledger::Entry entry_for(const Asked& asked, ledger::Decision decision) const;
+  Result<void> enter_refusal(const Asked& asked, const Error& error) const;
+  void set_headers(const Asked& asked, net::Response& response) const;
+
+  Platform& platform_;
+  std::vector<Operation> operations_;
+};
+
+// The operations, one function per file.
+using AddOperation = std::function<void(Operation)>;
+void add_secret_operations(const resource::Core& core, const AddOperation& add);
+void add_key_operations(const resource::Core& core, const AddOperation& add);
+void add_shared_operations(const resource::Core& core, Kind kind,
+                           const AddOperation& add);  // deleted, backup, …
+
+// Key Vault's errors have an inner code: innererror.code.
+std::unexpected<Error> fault(ErrorKind kind, std::string_view code, std::string message,
+                             std::string_view inner = {});
+inline std::unexpected<Error> bad_parameter(std::string message) {
+  return fault(ErrorKind::invalid, "BadParameter", std::move(message));
+}
+net::Response fault_response(const Error& error);
+
+// Whether the vault's network rules let `peer` in (authority.cpp).
+Result<void> check_network(Platform& platform, store::Reader& reader, const Vault& vault,
+                           const IpAddress& peer);
+// The vault's own way of deciding: roles, or access policies, never both. Returns what allowed it.
+Result<std::string> check_right(const resource::Core& core, store::Reader& reader, const Asked& asked);
+
+}  // namespace merlon::vault

@@ -1,0 +1,68 @@
+// The rules of vaults, on both planes.
+#pragma once
+
+#include <memory>
+
+#include "services/vault/api.h"
+#include "services/vault/plane.h"
+#include "services/vault/records.h"
+
+namespace merlon::vault {
+
+inline constexpr std::string_view kVaultType = "Microsoft.KeyVault/vaults";
+
+void add_arm_object_routes(Platform& platform);  // arm_objects.cpp
+
+// A key that its policy rotates now.
+struct DueRotation {
+  Object object;
+  Vault vault;
+  Version newest;
+};
+
+class Service final : public Vaults {
+ public:
+  explicit Service(Platform& platform);
+
+  bool handles(const net::Request& request) const override { return plane_.handles(request); }
+  net::Response handle(const net::Request& request) override { return plane_.handle(request); }
+  Result<void> tick(const Guard& guard) override;
+
+  // Control plane (control.cpp).
+  Result<JsonObject> put(resource::WriteContext& context, const resource::ResourceId& id,
+                         const resource::Resource* existing, JsonObject wanted);
+  Result<void> changed(resource::WriteContext& context, const resource::ResourceId& id);
+  Result<void> remove(resource::WriteContext& context, const resource::Resource& existing);
+  Result<JsonObject> change_policies(resource::WriteContext& context, const resource::ResourceId& id,
+                                     std::string_view operation);
+  Result<JsonObject> name_availability(store::Reader& reader, const std::string& name);
+  Result<JsonObject> deleted_vault(store::Reader& reader, const std::string& location,
+                                   const std::string& name);
+  JsonObject shown_deleted(const Vault& vault) const;
+  Result<Vault> purge(resource::WriteContext& context, const std::string& location, const std::string& name);
+
+ private:
+  Result<JsonObject> create(resource::WriteContext& context, const resource::ResourceId& id,
+                            JsonObject wanted);
+  Result<JsonObject> recover(resource::WriteContext& context, const resource::ResourceId& id,
+                             JsonObject wanted, Vault vault);
+  Result<std::optional<Vault>> find(store::Reader& reader, std::string_view name);
+  Result<Vault> require_deleted(store::Reader& reader, const std::string& location, const std::string& name);
+  Result<void> destroy(store::Transaction& tx, const Vault& vault);
+
+  // What time makes due (timer.cpp).
+  Result<void> purge_due_vaults(const Guard& guard, Timestamp now);
+  Result<std::optional<Vault>> vault_of(store::Reader& reader, const Object& object);
+  Result<void> purge_due_object(const Guard& guard, const std::string& key, Timestamp now);
+  Result<void> rotate_due_key(const Guard& guard, const std::string& key, Timestamp now);
+  Result<std::optional<DueRotation>> due_rotation(store::Reader& reader, const std::string& key,
+                                                  Timestamp now);
+  Result<void> act_on_due_objects(const Guard& guard, Timestamp now);
+  Result<void> sweep_leftovers(const Guard& guard);
+
+  Platform& platform_;
+  Plane plane_;
+  Timestamp looked_{};  // tick's alone
+};
+
+}  // namespace merlon::vault
