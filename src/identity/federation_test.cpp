@@ -166,7 +166,7 @@ TEST_F(FederationTest, ForgedHeaders) {
     EXPECT_EQ(number(signed_as(forged, claims())), 700027) << member;
   }
   const int asked = issuer.asked();
-  for (const std::string kid :
+  for (const std::string& kid :
        {std::string("../../../../dev/null"), std::string("RSA\0", 4), std::string("' OR 1=1 --"),
         std::string("rsa"), std::string("|id"), std::string()})
     EXPECT_EQ(number(sign(claims(), {{"kid", kid}})), 700027) << kid;

@@ -42,26 +42,26 @@ equal "it is a service principal" ManagedIdentity "$(az_json .servicePrincipalTy
 
 # -- their federated credentials
 equal "federated-credential create" repo:shop/cart:ref:refs/heads/main "$(az_json .subject identity federated-credential create \
-  --name ci --identity-name shop --resource-group rg --issuer "$issuer" --subject repo:shop/cart:ref:refs/heads/main \
+  --name main --identity-name shop --resource-group rg --issuer "$issuer" --subject repo:shop/cart:ref:refs/heads/main \
   --audiences api://AzureADTokenExchange)"
-equal "federated-credential list" '["ci"]' "$(az_json '[.[].name] | tojson' \
+equal "federated-credential list" '["main"]' "$(az_json '[.[].name] | tojson' \
   identity federated-credential list --identity-name shop --resource-group rg)"
-equal "federated-credential show" "$issuer" "$(az_json .issuer identity federated-credential show --name ci --identity-name shop \
+equal "federated-credential show" "$issuer" "$(az_json .issuer identity federated-credential show --name main --identity-name shop \
   --resource-group rg)"
-az identity federated-credential delete --name ci --identity-name shop --resource-group rg --yes
+az identity federated-credential delete --name main --identity-name shop --resource-group rg --yes
 
 # -- the same of an application
 equal "ad app create" web "$(az_json .displayName ad app create --display-name web)"
 app=$(az_json '.[0].appId' ad app list --display-name web)
-jq -n --arg issuer "$issuer" '{name: "ci", issuer: $issuer, subject: "s", description: "d", audiences: ["api://AzureADTokenExchange"]}' \
+jq -n --arg issuer "$issuer" '{name: "main", issuer: $issuer, subject: "s", description: "d", audiences: ["api://AzureADTokenExchange"]}' \
   >"$MERLON_TMP/ci.json"
-equal "ad app federated-credential create" ci "$(az_json .name ad app federated-credential create --id "$app" \
+equal "ad app federated-credential create" main "$(az_json .name ad app federated-credential create --id "$app" \
   --parameters "@$MERLON_TMP/ci.json")"
-equal "ad app federated-credential list" '["ci"]' "$(az_json '[.[].name] | tojson' ad app federated-credential list --id "$app")"
-az ad app federated-credential update --id "$app" --federated-credential-id ci --parameters '{"subject": "t"}'
+equal "ad app federated-credential list" '["main"]' "$(az_json '[.[].name] | tojson' ad app federated-credential list --id "$app")"
+az ad app federated-credential update --id "$app" --federated-credential-id main --parameters '{"subject": "t"}'
 equal "ad app federated-credential show" t "$(az_json .subject ad app federated-credential show --id "$app" \
-  --federated-credential-id ci)"
-az ad app federated-credential delete --id "$app" --federated-credential-id ci
+  --federated-credential-id main)"
+az ad app federated-credential delete --id "$app" --federated-credential-id main
 
 # -- a token of the issuer signs the identity in
 jwk=$(openssl rsa -in "$MERLON_TMP/signer.key" -noout -modulus 2>/dev/null | cut -d= -f2 | basenc --base16 -d | basenc --base64url -w0 |
@@ -92,8 +92,7 @@ jq -n --arg issuer "$issuer" --rawfile ca "$MERLON_TMP/issuer.crt" '{properties:
   audiences: ["api://AzureADTokenExchange"], issuerAuthorities: $ca}}' >"$MERLON_TMP/pinned.json"
 az rest --method put --url "$identity/federatedIdentityCredentials/cart?api-version=2023-01-31" --body "@$MERLON_TMP/pinned.json" \
   >/dev/null
-az role assignment create --role Reader --assignee-object-id "$principal" --assignee-principal-type ServicePrincipal \
-  --scope "/subscriptions/$subscription" >/dev/null
+merlon role assign --role Reader --assignee "$principal" --scope "/subscriptions/$subscription" >/dev/null
 AZURE_CONFIG_DIR=$MERLON_TMP/azure-federated
 register_cloud
 equal "login by a foreign token shows the subscription" "$subscription" "$(az_json '.[].id' \
