@@ -42,7 +42,11 @@ JsonObject graph_credential(const FederatedCredential& credential) {
   return object;
 }
 
-void read_changes(FederatedCredential& credential, const JsonObject& body) {
+Result<void> read_changes(FederatedCredential& credential, const JsonObject& body) {
+  if (body.contains("claimsMatchingExpression"))
+    return graph_bad_request(
+        "claimsMatchingExpression is not supported: name one subject, in as many credentials as you need.",
+        "claimsMatchingExpression");
   const auto replace = [&](std::string_view property, std::string& value) {
     if (body.contains(property)) value = string_at(body, property).value_or(std::string());
   };
@@ -54,6 +58,7 @@ void read_changes(FederatedCredential& credential, const JsonObject& body) {
         body.at(kAuthorities).is_string() ? std::string(body.at(kAuthorities).get_string()) : std::string();
   const auto audiences = strings_at(body, "audiences");
   if (!audiences.empty()) credential.audience = audiences.front();
+  return {};
 }
 
 GraphOutcome changed(const Application& application, const FederatedCredential& credential) {
@@ -71,6 +76,7 @@ GraphOutcome changed(const Application& application, const FederatedCredential& 
 std::vector<schema::Member> changeable() {
   return {schema::optional("audiences", schema::array_of(schema::text()).with_range(1, 1)),
           schema::optional("description", schema::text()),
+          schema::optional("claimsMatchingExpression", schema::anything()),
           schema::optional(std::string(kAuthorities), schema::text().with_range(0, 65536))};
 }
 
@@ -131,7 +137,7 @@ Result<GraphOutcome> create_federated_credential(const GraphCall& call, store::T
   FederatedCredential credential;
   credential.app_id = application.app_id;
   credential.name = TRY(require_string(call.body, "name"));
-  read_changes(credential, call.body);
+  TRY(read_changes(credential, call.body));
   credential =
       TRY(add_federated_credential(tx, call.tenant(), std::move(credential), call.clock, call.random));
   GraphOutcome outcome = changed(application, credential);
@@ -146,7 +152,7 @@ Result<GraphOutcome> update_federated_credential(const GraphCall& call, store::T
   if (const auto name = string_at(call.body, "name"); name && *name != credential.name)
     return graph_bad_request(
         "The name of a federated identity credential can not be changed. Create another one.", "name");
-  read_changes(credential, call.body);
+  TRY(read_changes(credential, call.body));
   tx.urgent();
   TRY(identity::update_federated_credential(tx, call.tenant(), credential));
   return changed(application, credential);
