@@ -3,6 +3,7 @@
 // identity that @azure/arm-msi made.
 import { ManagedServiceIdentityClient } from '@azure/arm-msi';
 import { AuthorizationManagementClient } from '@azure/arm-authorization';
+import { ComputeManagementClient } from '@azure/arm-compute';
 import { ResourceManagementClient } from '@azure/arm-resources';
 import { ClientAssertionCredential, WorkloadIdentityCredential } from '@azure/identity';
 import { SignJWT, exportJWK, generateKeyPair } from 'jose';
@@ -161,6 +162,17 @@ test('a user-assigned identity: made, found, trusted, and gone', async () => {
   await authorization.roleAssignments.create(scope, randomUUID(),
     { roleDefinitionId: reader.id, principalId: identity.principalId, principalType: 'ServicePrincipal' });
   assert.equal((await theirs.resourceGroups.get('rg')).name, 'rg');
+
+  // Giving a machine an identity takes the right to assign it.
+  const machinist = server.application('machinist', '--secret');
+  server.merlon('role', 'assign', '--role', 'Virtual Machine Contributor', '--assignee', machinist.objectId, '--scope', scope);
+  const machines = (...who) => new ComputeManagementClient(server.credential(...who), server.subscription, server.options())
+    .virtualMachines;
+  const machine = { location: 'local', identity: { type: 'UserAssigned', userAssignedIdentities: { [identity.id]: {} } } };
+  const asMachinist = machines(machinist.clientId, machinist.clientSecret);
+  await assert.rejects(asMachinist.beginCreateOrUpdateAndWait('rg', 'vm', machine), restError(403, 'LinkedAuthorizationFailed'));
+  await machines().beginCreateOrUpdateAndWait('rg', 'vm', machine);
+  await asMachinist.beginCreateOrUpdateAndWait('rg', 'vm', { ...machine, tags: { a: 'b' } });
 
   await credentials.delete('rg', 'shop', 'cluster');
   await assert.rejects(tokenOf(await workload(identity.clientId)), /700213/);
