@@ -45,6 +45,10 @@ std::vector<Command> server_commands() {
             .text("--throttle", given.options.throttle,
                   "Requests of each principal: off, azure, or "
                   "reads=250:25,writes=200:10,deletes=200:10 (at once : refilled per second)")
+            .texts(
+                "--private-issuer", given.options.private_issuers,
+                "The exact URL of a token issuer for federated credentials that may be at a private address, "
+                "as often as needed; others are asked for their keys on the internet alone")
             .flag("--keep-bootstrap", given.options.keep_bootstrap,
                   "The first credential does not expire: for tests");
       })};

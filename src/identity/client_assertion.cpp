@@ -67,27 +67,6 @@ SignIn<const CertificateCredential*> find_signer(const Application& application,
                                "Register the certificate with the application.");
 }
 
-SignIn<Timestamp> check_times(const JsonObject& payload, Timestamp now) {
-  const auto expires = numeric_date(payload, "exp");
-  if (!expires) return refuse(700024, "Client assertion has no expiry ('exp').");
-  if (now >= *expires + kSkew)
-    return refuse(700024,
-                  "Client assertion is not within its valid time range: it has expired. Make a new one, and "
-                  "check the clock of the machine that made it.");
-  if (*expires > now + kLifetimeMax + kSkew)
-    return refuse(700024,
-                  "Client assertion is not within its valid time range: it may live for at most 24 hours.");
-  for (const std::string_view start : {"nbf", "iat"}) {
-    if (!payload.contains(start)) continue;
-    const auto time = numeric_date(payload, start);
-    if (!time || *time > now + kSkew)
-      return refuse(700024, "Client assertion is not within its valid time range: its '" +
-                                std::string(start) +
-                                "' lies in the future. Check the clock of the machine that made it.");
-  }
-  return *expires;
-}
-
 bool is_our_audience(std::string_view audience, const AssertionContext& context) {
   const auto url = parse_audience_url(audience);
   const auto own = parse_audience_url(context.origin);
@@ -129,16 +108,36 @@ std::string use_digest(const Application& application, const crypto::JwsParts& p
 
 }  // namespace
 
+SignIn<Timestamp> check_assertion_times(const JsonObject& payload, Timestamp now) {
+  const auto expires = numeric_date(payload, "exp");
+  if (!expires) return refuse(700024, "Client assertion has no expiry ('exp').");
+  if (now >= *expires + kSkew)
+    return refuse(700024,
+                  "Client assertion is not within its valid time range: it has expired. Make a new one, and "
+                  "check the clock of the machine that made it.");
+  if (*expires > now + kLifetimeMax + kSkew)
+    return refuse(700024,
+                  "Client assertion is not within its valid time range: it may live for at most 24 hours.");
+  for (const std::string_view start : {"nbf", "iat"}) {
+    if (!payload.contains(start)) continue;
+    const auto time = numeric_date(payload, start);
+    if (!time || *time > now + kSkew)
+      return refuse(700024, "Client assertion is not within its valid time range: its '" +
+                                std::string(start) +
+                                "' lies in the future. Check the clock of the machine that made it.");
+  }
+  return *expires + kSkew;
+}
+
 SignIn<ProvenAssertion> verify_client_assertion(const Application& application, std::string_view assertion,
                                                 const AssertionContext& context) {
   const auto parts = crypto::parse_jws(assertion);
   if (!parts) return bad_assertion("it is not a signed JWT.");
   const CertificateCredential* signer = TRY(find_signer(application, *parts, context.now));
   TRY(check_claims(parts->payload, application, context));
-  const Timestamp expires = TRY(check_times(parts->payload, context.now));
-  return ProvenAssertion{
-      .credential_id = signer->id,
-      .use = {.digest = use_digest(application, *parts), .peer = {}, .expires = expires + kSkew}};
+  const Timestamp expires = TRY(check_assertion_times(parts->payload, context.now));
+  return ProvenAssertion{.credential_id = signer->id,
+                         .use = {.digest = use_digest(application, *parts), .peer = {}, .expires = expires}};
 }
 
 }  // namespace merlon::identity

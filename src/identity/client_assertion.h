@@ -23,6 +23,10 @@ struct ProvenAssertion {
   AssertionUse use;  // to be recorded; `peer` is the caller's to fill
 };
 
+// exp, nbf and iat, with five minutes for clocks that differ. When the assertion is over, that margin
+// included.
+SignIn<Timestamp> check_assertion_times(const JsonObject& payload, Timestamp now);
+
 SignIn<ProvenAssertion> verify_client_assertion(const Application& application, std::string_view assertion,
                                                 const AssertionContext& context);
 

@@ -99,8 +99,15 @@ SignIn<ClientClaim> read_client(const net::Query& form, const net::Headers& head
 SignIn<Client> authenticate_client(store::Reader& reader, Directory& directory, const ClientClaim& claim,
                                    PublicClients public_clients, const AssertionContext& context) {
   auto application = TRY(directory.application_by_app_id(reader, claim.client_id));
-  if (!application) return unknown_application(claim.client_id.text(), directory.tenant());
   auto principal = TRY(directory.service_principal_by_app_id(reader, claim.client_id));
+  // A managed identity is a service principal without an application: only federated credentials can sign it
+  // in.
+  if (!application && principal && !principal->resource_id.empty()) {
+    application.emplace();
+    application->app_id = principal->app_id;
+    application->display_name = principal->display_name;
+  }
+  if (!application) return unknown_application(claim.client_id.text(), directory.tenant());
   Client client{.application = *std::move(application),
                 .principal = principal ? *principal : ServicePrincipal(),
                 .proof = ClientProof::none,
@@ -115,7 +122,13 @@ SignIn<Client> authenticate_client(store::Reader& reader, Directory& directory, 
                   "The request body must contain the following parameter: 'client_assertion' or "
                   "'client_secret'.");
   if (claim.has_secret) TRY(prove_by_secret(client, claim, context.now));
-  if (claim.has_assertion) {
+  if (claim.foreign) {
+    const ForeignProof proof = TRY(*claim.foreign);
+    TRY(check_still_trusted(reader, directory.tenant(), proof));
+    client.proof = ClientProof::certificate;
+    client.credential_id = proof.credential.id;
+    client.assertion_use = proof.use;
+  } else if (claim.has_assertion) {
     ProvenAssertion proven = TRY(verify_client_assertion(client.application, claim.assertion, context));
     client.proof = ClientProof::certificate;
     client.credential_id = proven.credential_id;

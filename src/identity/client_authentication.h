@@ -6,6 +6,7 @@
 
 #include "identity/client_assertion.h"
 #include "identity/directory.h"
+#include "identity/federation.h"
 #include "identity/issuer.h"
 #include "identity/sign_in_error.h"
 #include "net/http.h"
@@ -18,6 +19,9 @@ struct ClientClaim {
   std::string assertion;
   bool has_secret = false;
   bool has_assertion = false;
+  // When the assertion is a foreign issuer's: what came of looking at it, before any transaction
+  // (federation.h).
+  std::optional<SignIn<ForeignProof>> foreign{};
 };
 
 // What the request says, not yet believed.

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "identity/federated_credentials.h"
 #include "identity/membership.h"
 #include "identity/names.h"
 #include "identity/sessions.h"
@@ -160,6 +161,20 @@ Result<ServicePrincipal> Directory::create_service_principal(store::Transaction&
   return principal;
 }
 
+Result<ServicePrincipal> Directory::create_managed_identity(store::Transaction& tx, std::string display_name,
+                                                            std::string resource_id) {
+  TRY(check_display_name(display_name));
+  ServicePrincipal principal{.id = Uuid::generate(random_),
+                             .app_id = Uuid::generate(random_),
+                             .display_name = std::move(display_name),
+                             .enabled = true,
+                             .acts_for_users = false,
+                             .created = clock_.now(),
+                             .resource_id = std::move(resource_id)};
+  TRY(store::put(tx, tenant_, principal));
+  return principal;
+}
+
 Result<std::pair<Application, ServicePrincipal>> Directory::create_application(store::Transaction& tx,
                                                                                Application application) {
   Application created = TRY(register_application(tx, std::move(application)));
@@ -225,6 +240,7 @@ Result<void> Directory::erase_application(store::Transaction& tx, const Uuid& id
   if (!application) return no_such_object(id);
   if (const auto principal = TRY(service_principal_by_app_id(tx, application->app_id)))
     TRY(erase_service_principal(tx, principal->id));
+  TRY(erase_federated_credentials(tx, tenant_, application->app_id));
   application->identifier_uris.clear();
   TRY(claim_identifiers(tx, *application));
   return store::erase<Application>(tx, tenant_, id.text());

@@ -88,6 +88,7 @@ struct ServicePrincipal {
   bool enabled = true;
   bool acts_for_users = false;  // an administrator has consented to user_impersonation, for everybody
   Timestamp created;
+  std::string resource_id = {};  // a managed identity's: the resource that it belongs to
   static const store::TableSpec& table();
   std::string key() const;
   std::vector<std::optional<std::string>> index_values() const;
@@ -127,6 +128,9 @@ class Directory {
   // The two halves by themselves, as Microsoft Graph has them.
   Result<Application> register_application(store::Transaction& tx, Application application);
   Result<ServicePrincipal> create_service_principal(store::Transaction& tx, const Uuid& app_id);
+  // A service principal without an application, which no secret can sign in.
+  Result<ServicePrincipal> create_managed_identity(store::Transaction& tx, std::string display_name,
+                                                   std::string resource_id);
   Result<void> update_user(store::Transaction& tx,
                            const User& user);  // name, display name; not enabled, not password
   Result<void> update_group(store::Transaction& tx, const Group& group);

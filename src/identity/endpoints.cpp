@@ -15,10 +15,11 @@ namespace merlon::identity {
 
 struct Endpoints::State {
   State(store::Store& store, ledger::Ledger& ledger, Directory& directory, Issuer& issuer_in,
-        const Clock& clock_in, Random& random)
+        const Clock& clock_in, Random& random, IssuerAccess foreign_issuers)
       : issuer(issuer_in),
         clock(clock_in),
         guard(store, directory.tenant(), clock_in),
+        federation(store, directory.tenant(), clock_in, std::move(foreign_issuers)),
         passwords(store, ledger, directory, clock_in, gate, guard),
         tokens(TokenParts{.store = store,
                           .ledger = ledger,
@@ -27,7 +28,8 @@ struct Endpoints::State {
                           .clock = clock_in,
                           .random = random,
                           .passwords = passwords,
-                          .guard = guard}),
+                          .guard = guard,
+                          .federation = federation}),
         people(store, ledger, directory, issuer_in, clock_in, random, passwords),
         browsers(store, ledger, directory, issuer_in, clock_in, random, people),
         devices(store, ledger, directory, clock_in, guard, people),
@@ -37,6 +39,7 @@ struct Endpoints::State {
   const Clock& clock;
   PasswordGate gate;
   SignInGuard guard;
+  Federation federation;
   PasswordSignIn passwords;
   TokenEndpoint tokens;
   WebSignIn people;
@@ -58,8 +61,9 @@ struct Endpoints::State {
 };
 
 Endpoints::Endpoints(store::Store& store, ledger::Ledger& ledger, Directory& directory, Issuer& issuer,
-                     const Clock& clock, Random& random)
-    : state_(std::make_unique<State>(store, ledger, directory, issuer, clock, random)) {}
+                     const Clock& clock, Random& random, IssuerAccess foreign_issuers)
+    : state_(std::make_unique<State>(store, ledger, directory, issuer, clock, random,
+                                     std::move(foreign_issuers))) {}
 
 Endpoints::~Endpoints() = default;
 

@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "identity/directory.h"
+#include "identity/foreign_issuer.h"
 #include "identity/issuer.h"
 #include "ledger/ledger.h"
 #include "net/http.h"
@@ -17,7 +18,7 @@ namespace merlon::identity {
 class Endpoints {
  public:
   Endpoints(store::Store& store, ledger::Ledger& ledger, Directory& directory, Issuer& issuer,
-            const Clock& clock, Random& random);
+            const Clock& clock, Random& random, IssuerAccess foreign_issuers);
   ~Endpoints();
   // Nothing when the path is not one of identity's. Blocks (store, Argon2id): call it on a worker. `origin`
   // is "https://host:port" of the request.

@@ -43,6 +43,14 @@ Result<GraphOutcome> add_password(const GraphCall& call, store::Transaction& tx)
 Result<GraphOutcome> remove_password(const GraphCall& call, store::Transaction& tx);
 Result<GraphOutcome> add_key(const GraphCall& call, store::Transaction& tx);
 
+schema::Shape new_federated_credential();
+schema::Shape changed_federated_credential();
+Result<JsonObject> list_federated_credentials(const GraphCall& call, store::Reader& reader);
+Result<JsonObject> get_federated_credential(const GraphCall& call, store::Reader& reader);
+Result<GraphOutcome> create_federated_credential(const GraphCall& call, store::Transaction& tx);
+Result<GraphOutcome> update_federated_credential(const GraphCall& call, store::Transaction& tx);
+Result<GraphOutcome> delete_federated_credential(const GraphCall& call, store::Transaction& tx);
+
 schema::Shape new_service_principal();
 schema::Shape changed_service_principal();
 Result<JsonObject> list_service_principals(const GraphCall& call, store::Reader& reader);

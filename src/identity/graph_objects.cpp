@@ -72,6 +72,7 @@ JsonObject graph_application(const Application& application) {
 
 JsonObject graph_service_principal(const ServicePrincipal& principal, const Application* application,
                                    const TenantId& tenant) {
+  const bool managed = !principal.resource_id.empty();
   JsonArray names{principal.app_id.text()};
   if (application != nullptr)
     for (const std::string& uri : application->identifier_uris) names.emplace_back(uri);
@@ -81,7 +82,8 @@ JsonObject graph_service_principal(const ServicePrincipal& principal, const Appl
           {"appDisplayName", principal.display_name},
           {"accountEnabled", principal.enabled},
           {"servicePrincipalNames", std::move(names)},
-          {"servicePrincipalType", "Application"},
+          {"servicePrincipalType", managed ? "ManagedIdentity" : "Application"},
+          {"alternativeNames", managed ? JsonArray{"isExplicit=True", principal.resource_id} : JsonArray{}},
           {"signInAudience", "AzureADMyOrg"},
           {"appOwnerOrganizationId", tenant.text()},
           {"createdDateTime", to_rfc3339(principal.created)}};

@@ -145,6 +145,34 @@ std::vector<GraphRoute> application_routes() {
   };
 }
 
+constexpr std::string_view kFederated = "applications/{id}/federatedIdentityCredentials";
+constexpr std::string_view kOneFederated = "applications/{id}/federatedIdentityCredentials/{credential}";
+constexpr std::string_view kCredentialsUpdate = "microsoft.directory/applications/credentials/update";
+
+std::vector<GraphRoute> federated_credential_routes() {
+  return {
+      {.method = "GET", .pattern = kFederated, .permission = kRead, .read = list_federated_credentials},
+      {.method = "POST",
+       .pattern = kFederated,
+       .permission = kWrite,
+       .action = kCredentialsUpdate,
+       .write = create_federated_credential,
+       .shape = new_federated_credential},
+      {.method = "GET", .pattern = kOneFederated, .permission = kRead, .read = get_federated_credential},
+      {.method = "PATCH",
+       .pattern = kOneFederated,
+       .permission = kWrite,
+       .action = kCredentialsUpdate,
+       .write = update_federated_credential,
+       .shape = changed_federated_credential},
+      {.method = "DELETE",
+       .pattern = kOneFederated,
+       .permission = kWrite,
+       .action = kCredentialsUpdate,
+       .write = delete_federated_credential},
+  };
+}
+
 std::vector<GraphRoute> service_principal_routes() {
   return {
       {.method = "GET", .pattern = "servicePrincipals", .permission = kSelf, .read = list_service_principals},
@@ -217,7 +245,7 @@ const std::vector<GraphRoute>& graph_routes() {
   static const std::vector<GraphRoute> routes = [] {
     std::vector<GraphRoute> all;
     for (const auto& part : {common_routes(), user_routes(), group_routes(), application_routes(),
-                             service_principal_routes(), merlon_routes()})
+                             federated_credential_routes(), service_principal_routes(), merlon_routes()})
       all.insert(all.end(), part.begin(), part.end());
     return all;
   }();

@@ -70,6 +70,9 @@ Result<GraphOutcome> update_service_principal(const GraphCall& call, store::Tran
 
 Result<GraphOutcome> delete_service_principal(const GraphCall& call, store::Transaction& tx) {
   const ServicePrincipal principal = TRY(principal_argument(call, tx));
+  if (!principal.resource_id.empty())
+    return graph_bad_request("This service principal is a managed identity's. Delete the resource instead: " +
+                             principal.resource_id);
   tx.urgent();
   TRY(call.directory.erase_service_principal(tx, principal.id));
   return GraphOutcome{.status = 204,

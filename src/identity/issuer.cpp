@@ -61,6 +61,7 @@ Result<std::string> KeyedIssuer::issue(const TokenSubject& subject, const std::s
     if (!subject.session_id.empty()) payload["sid"] = subject.session_id;
   }
   if (!subject.stamp.empty()) payload["merlon_stamp"] = subject.stamp;
+  if (!subject.resource_id.empty()) payload["xms_mirid"] = subject.resource_id;
   if (subject.understands_claims_challenge) payload["xms_cc"] = JsonArray{"CP1"};
   return sign(payload);
 }

@@ -33,6 +33,7 @@ struct TokenSubject {
   std::string
       stamp;  // session_stamp() (sessions.h) when the credential was checked; empty before any revocation
   ClientProof proof = ClientProof::none;
+  std::string resource_id = {};               // managed identities: the claim "xms_mirid"
   bool understands_claims_challenge = false;  // the client asked for xms_cc ["CP1"]
 };
 

@@ -2,6 +2,7 @@
 #include "base/text.h"
 #include "identity/codes.h"
 #include "identity/directory.h"
+#include "identity/federated_credentials.h"
 #include "identity/membership.h"
 #include "identity/record_fields.h"
 #include "identity/sessions.h"
@@ -84,7 +85,8 @@ const std::vector<store::TableSpec>& tables() {
                                                     Session::table(),
                                                     AuthorizationCode::table(),
                                                     DeviceCode::table(),
-                                                    AttemptCount::table()};
+                                                    AttemptCount::table(),
+                                                    FederatedCredential::table()};
   return all;
 }
 
@@ -197,8 +199,10 @@ std::vector<std::optional<std::string>> ServicePrincipal::index_values() const {
   return {app_id.text(), ascii_lower(display_name)};
 }
 JsonObject ServicePrincipal::to_json() const {
-  return {{"id", id.text()},    {"appId", app_id.text()},         {"displayName", display_name},
-          {"enabled", enabled}, {"actsForUsers", acts_for_users}, {"created", to_rfc3339(created)}};
+  JsonObject json{{"id", id.text()},    {"appId", app_id.text()},         {"displayName", display_name},
+                  {"enabled", enabled}, {"actsForUsers", acts_for_users}, {"created", to_rfc3339(created)}};
+  if (!resource_id.empty()) json["resourceId"] = resource_id;
+  return json;
 }
 Result<ServicePrincipal> ServicePrincipal::from_json(const JsonObject& json) {
   return ServicePrincipal{.id = TRY(require_uuid(json, "id")),
@@ -206,7 +210,8 @@ Result<ServicePrincipal> ServicePrincipal::from_json(const JsonObject& json) {
                           .display_name = TRY(require_string(json, "displayName")),
                           .enabled = TRY(require_bool(json, "enabled")),
                           .acts_for_users = bool_at(json, "actsForUsers").value_or(false),
-                          .created = TRY(require_time(json, "created"))};
+                          .created = TRY(require_time(json, "created")),
+                          .resource_id = string_at(json, "resourceId").value_or(std::string())};
 }
 
 }  // namespace merlon::identity

@@ -46,7 +46,9 @@ constexpr std::array kFacts = {
     Fact{.number = 70019, .error = "expired_token", .status = 400},          // device code expired
     Fact{.number = 90002, .error = "invalid_request", .status = 400},        // tenant not found
     Fact{.number = 90014, .error = "invalid_request", .status = 400},  // a field is missing or malformed
+    Fact{.number = 70021, .error = "invalid_client", .status = 401},   // federated credential gone
     Fact{.number = 90033, .error = "temporarily_unavailable", .status = 503},
+    Fact{.number = 90061, .error = "invalid_request", .status = 400},   // a foreign issuer cannot be asked
     Fact{.number = 120000, .error = "invalid_request", .status = 400},  // password change: new one too weak
     Fact{.number = 500011, .error = "invalid_resource", .status = 400},
     Fact{.number = 500112, .error = "invalid_grant", .status = 400},  // another redirect URI than before
@@ -54,6 +56,9 @@ constexpr std::array kFacts = {
     Fact{.number = 700024, .error = "invalid_client", .status = 401},       // assertion outside its time
     Fact{.number = 700025, .error = "invalid_client", .status = 401},       // public client with a credential
     Fact{.number = 700027, .error = "invalid_client", .status = 401},       // assertion does not verify
+    Fact{.number = 700211, .error = "invalid_client", .status = 401},       // federated credential: issuer
+    Fact{.number = 700212, .error = "invalid_client", .status = 401},       // audience
+    Fact{.number = 700213, .error = "invalid_client", .status = 401},       // subject
     Fact{.number = 700082,
          .error = "invalid_grant",
          .status = 400,

@@ -182,6 +182,8 @@ class World {
   std::unique_ptr<Directory> directory;
   std::unique_ptr<Issuer> issuer;
   std::unique_ptr<Endpoints> endpoints;
+  IssuerAccess foreign_issuers{.fetch = net::fetch,
+                               .at_private_addresses = {}};  // reopen() after changing them
 
  private:
   struct TemporaryDirectory {
@@ -216,7 +218,8 @@ class World {
     directory = std::make_unique<Directory>(tenant, clock, random);
     issuer = must(Issuer::open(*store, *seal, clock, random,
                                {.tenant = tenant, .domain = "merlon.localhost", .own_audiences = {}}));
-    endpoints = std::make_unique<Endpoints>(*store, *ledger, *directory, *issuer, clock, random);
+    endpoints =
+        std::make_unique<Endpoints>(*store, *ledger, *directory, *issuer, clock, random, foreign_issuers);
   }
   void close() {
     endpoints.reset();

@@ -109,11 +109,27 @@ SignIn<TokenRequest> TokenEndpoint::read(const net::Request& request, const std:
                       .form = *std::move(form),
                       .understands_claims_challenge = false,
                       .wants_client_info = false,
+                      .foreign = {},
                       .ledger_resource = tenant_path()};
   parsed.understands_claims_challenge = TRY(asks_for_cp1(parsed.field("claims")));
   const std::string* client_info = parsed.field("client_info");
   parsed.wants_client_info = client_info != nullptr && *client_info == "1";
+  parsed.foreign = foreign_proof(parsed.form);
   return parsed;
+}
+
+std::optional<SignIn<ForeignProof>> TokenEndpoint::foreign_proof(const net::Query& form) const {
+  const std::string* client_id = form.find("client_id");
+  const std::string* assertion = form.find("client_assertion");
+  const auto id = client_id == nullptr ? std::nullopt : Uuid::parse(*client_id);
+  if (!id || assertion == nullptr) return std::nullopt;
+  return parts_.federation.prove(*id, *assertion);
+}
+
+SignIn<ClientClaim> TokenEndpoint::client_claim(const TokenRequest& request) const {
+  ClientClaim claim = TRY(read_client(request.form, request.request.headers, parts_.directory.tenant()));
+  if (claim.has_assertion) claim.foreign = request.foreign;
+  return claim;
 }
 
 SignIn<JsonObject> TokenEndpoint::answer(TokenRequest& request) {
@@ -157,8 +173,7 @@ AssertionContext TokenEndpoint::assertion_context(const TokenRequest& request) c
 }
 
 SignIn<Grant> TokenEndpoint::client_credentials(TokenRequest& request) {
-  const ClientClaim claim =
-      TRY(read_client(request.form, request.request.headers, parts_.directory.tenant()));
+  const ClientClaim claim = TRY(client_claim(request));
   const RequestedScope scope = TRY(requested_scope(request));
   std::optional<SignIn<Grant>> outcome;
   TRY(parts_.store.read([&](store::Reader& reader) -> Result<void> {
@@ -186,6 +201,7 @@ SignIn<Grant> TokenEndpoint::client_credentials(TokenRequest& request) {
                            .token_id = {},
                            .address = request.request.peer};
       subject.audience = scope.audience;
+      subject.resource_id = client.principal.resource_id;
       subject.proof = client.proof;
       subject.stamp = TRY(session_stamp(reader, parts_.directory.tenant(), client.principal.id));
       return grant;

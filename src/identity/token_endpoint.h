@@ -33,6 +33,7 @@ struct TokenParts {
   Random& random;
   PasswordSignIn& passwords;
   SignInGuard& guard;
+  Federation& federation;
 };
 
 // One request to the endpoint, read.
@@ -44,6 +45,8 @@ struct TokenRequest {
   net::Query form;
   bool understands_claims_challenge = false;
   bool wants_client_info = false;
+  // Of a client_assertion that a foreign issuer has signed.
+  std::optional<SignIn<ForeignProof>> foreign{};
   std::string ledger_resource;  // what a refusal is about, as far as it is known
   const std::string* field(std::string_view name) const { return form.find(name); }
 };
@@ -78,6 +81,9 @@ class TokenEndpoint {
   SignIn<JsonObject> answer(TokenRequest& request);
   SignIn<TokenRequest> read(const net::Request& request, const std::string& origin, const TenantPath& path,
                             Dialect dialect) const;
+  // Before any transaction: it may have to ask a foreign issuer for its keys.
+  std::optional<SignIn<ForeignProof>> foreign_proof(const net::Query& form) const;
+  SignIn<ClientClaim> client_claim(const TokenRequest& request) const;
   SignIn<RequestedScope> requested_scope(const TokenRequest& request) const;
   AssertionContext assertion_context(const TokenRequest& request) const;
 

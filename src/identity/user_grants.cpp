@@ -29,8 +29,7 @@ std::unexpected<SignInError> wrong_password() {
 }  // namespace
 
 SignIn<Client> TokenEndpoint::user_client(const TokenRequest& request, store::Reader& reader) const {
-  const ClientClaim claim =
-      TRY(read_client(request.form, request.request.headers, parts_.directory.tenant()));
+  const ClientClaim claim = TRY(client_claim(request));
   return authenticate_client(reader, parts_.directory, claim, PublicClients::allow,
                              assertion_context(request));
 }

@@ -192,6 +192,12 @@ Result<void> ClientImpl::connect() {
   std::string reasons;
   size_t left = found.size();
   for (const auto& entry : found) {
+    const IpAddress address = from_asio(entry.endpoint().address());
+    if (parameters_.may_connect_to && !parameters_.may_connect_to(address)) {
+      --left;
+      reasons += (reasons.empty() ? "" : "; ") + address.text() + ": not an address that may be connected to";
+      continue;
+    }
     // Each address gets its share of what is left, so that a silent first one does not use up the time of the
     // second.
     const SteadyTime share = std::chrono::steady_clock::now() + until(deadline) / static_cast<int>(left--);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,6 +27,8 @@ struct ClientParameters {
   std::string authorities_pem;  // the only trust; empty = the system's store
   std::string certificate_pem;  // client certificate, may be empty
   Secret private_key_pem;
+  // Asked about each address that the host resolves to, right before it is connected to; empty = all.
+  std::function<bool(const IpAddress&)> may_connect_to;
   uint32_t socket_mark = 0;  // SO_MARK on the connection, 0 = none (needs CAP_NET_ADMIN)
   std::chrono::milliseconds connect_timeout{10'000};
   std::chrono::milliseconds request_timeout{60'000};

@@ -4,10 +4,12 @@
 #include <utility>
 
 #include "base/log.h"
+#include "net/fetch.h"
 #include "resource/call.h"
 #include "server/administrators.h"
 #include "server/backup_notes.h"
 #include "server/state_schema.h"
+#include "services/managed_identity/api.h"
 
 namespace merlon::server {
 namespace {
@@ -53,13 +55,15 @@ Result<std::unique_ptr<Assembly>> Assembly::assemble(std::unique_ptr<store::Serv
                                     .subscription = a->settings_.subscription,
                                     .domain = a->settings_.domain,
                                     .rate_limits = parameters.rate_limits});
-  a->endpoints_ = std::make_unique<identity::Endpoints>(*a->store_, *a->ledger_, *a->directory_, *a->issuer_,
-                                                        clock, random);
+  a->endpoints_ = std::make_unique<identity::Endpoints>(
+      *a->store_, *a->ledger_, *a->directory_, *a->issuer_, clock, random,
+      identity::IssuerAccess{net::fetch, parameters.private_issuers});
   a->manager_ = resource::Manager::make(*a->core_);
   a->grants_ = std::make_unique<grant::Grants>(*a->core_, *a->manager_);
   a->machines_ = TRY(machine::Machines::open(*a->core_, *a->manager_, *a->grants_));
   a->platform_.reset(new Platform{*a->core_, *a->manager_, *a->grants_, *a->machines_});
   a->compute_ = compute::install(*a->platform_);
+  managed_identity::install(*a->platform_);
   a->network_ = network::install(*a->platform_, *a->compute_);
   a->vaults_ = vault::install(*a->platform_);
   a->jit_ = jit::install(*a->platform_, *a->compute_, *a->network_);

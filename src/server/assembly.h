@@ -31,7 +31,8 @@ struct AssemblyParameters {
   std::string store_url = "sqlite";  // or postgres://…
   bool restoring = false;            // a backup is being restored into the store: not yet to be served
   std::optional<resource::RateLimits> rate_limits{};  // none: nobody is throttled
-  std::vector<std::string> own_audiences;  // Resource Manager audiences beside the origins asked for
+  std::vector<std::string> private_issuers{};  // foreign token issuers that may be at private addresses
+  std::vector<std::string> own_audiences;      // Resource Manager audiences beside the origins asked for
 };
 
 class Assembly {

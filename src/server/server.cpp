@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "crypto/system_random.h"
+#include "net/client.h"
 #include "net/server.h"
 #include "net/worker_pool.h"
 #include "server/assembly.h"
@@ -52,6 +53,8 @@ Result<AssemblyParameters> assembly_parameters(const Options& options, const std
   parameters.store_url = options.store_url;
   parameters.root_key = TRY(seal::RootPlace::parse(options.root_key_path, state_dir));
   parameters.rate_limits = TRY(resource::parse_rate_limits(options.throttle));
+  for (const std::string& issuer : options.private_issuers) TRY(net::parse_https_url(issuer));
+  parameters.private_issuers = options.private_issuers;
   return parameters;
 }
 

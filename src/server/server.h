@@ -13,11 +13,12 @@ namespace merlon::server {
 struct Options {
   std::string state_dir;
   std::vector<std::string> listen = {"127.0.0.1:8443", "[::1]:8443"};
-  std::string domain;                // empty: what the state says, else merlon.localhost
-  std::string store_url = "sqlite";  // the embedded store in state_dir; or postgres://…
-  std::string root_key_path;         // what seal::RootPlace::parse reads; empty: state_dir/root.key
-  std::string throttle = "off";      // resource::parse_rate_limits
-  bool keep_bootstrap = false;       // the first credential does not expire: for tests
+  std::string domain;                        // empty: what the state says, else merlon.localhost
+  std::string store_url = "sqlite";          // the embedded store in state_dir; or postgres://…
+  std::string root_key_path;                 // what seal::RootPlace::parse reads; empty: state_dir/root.key
+  std::string throttle = "off";              // resource::parse_rate_limits
+  std::vector<std::string> private_issuers;  // foreign token issuers inside the network, by their exact URL
+  bool keep_bootstrap = false;               // the first credential does not expire: for tests
 };
 
 // Blocks until SIGTERM or SIGINT, then stops cleanly. Must be called before any other thread exists (signals

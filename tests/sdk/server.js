@@ -29,14 +29,15 @@ function answers(port, ca) {
   });
 }
 
-export async function startServer() {
+export async function startServer(...more) {
   const directory = mkdtempSync(join(process.env.MERLON_TMP ?? '/tmp', 'sdk-'));
   const state = join(directory, 'state');
   const port = await freePort();
   const log = openSync(join(directory, 'server.log'), 'w');
   const child = spawn(
     binary,
-    ['server', '--state', state, '--keep-bootstrap', '--listen', `127.0.0.1:${port}`, '--listen', `[::1]:${port}`],
+    ['server', '--state', state, '--keep-bootstrap', '--listen', `127.0.0.1:${port}`, '--listen', `[::1]:${port}`,
+      ...more],
     { stdio: ['ignore', log, log] },
   );
   const deadline = Date.now() + 15_000;

@@ -30,6 +30,21 @@ JsonObject status(std::string code, std::string text, Timestamp time) {
           {"time", to_rfc3339(time)}};
 }
 
+// Whoever gives a machine an identity lets it act as that identity, so it takes a right on the identity
+// itself (learn.microsoft.com/entra/identity/managed-identities-azure-resources/overview). Those it has
+// already are not asked about again.
+Result<void> check_assigned(WriteContext& context, const resource::Resource* existing,
+                            const JsonObject& wanted) {
+  const JsonObject* assigned = object_at(wanted, "identity.userAssignedIdentities");
+  if (assigned == nullptr) return {};
+  const JsonObject* before =
+      existing == nullptr ? nullptr : object_at(existing->body, "identity.userAssignedIdentities");
+  for (const auto& [id, value] : *assigned)
+    if (before == nullptr || !before->contains(id))
+      TRY(context.require("Microsoft.ManagedIdentity/userAssignedIdentities/assign/action", id));
+  return {};
+}
+
 }  // namespace
 
 Result<std::vector<ResourceId>> Service::interfaces_of(store::Reader& reader, const ResourceId& vm) {
@@ -62,6 +77,7 @@ Result<void> Service::attach_interface(WriteContext& context, const ResourceId& 
 
 Result<JsonObject> Service::put(WriteContext& context, const resource::Resource* existing,
                                 JsonObject wanted) {
+  TRY(check_assigned(context, existing, wanted));
   JsonObject& properties = member_object(wanted, "properties");
   const auto kept = [&](std::string_view path) {
     return existing != nullptr ? string_at(existing->body, path) : std::optional<std::string>();
