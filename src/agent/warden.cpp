@@ -137,6 +137,8 @@ Platform Warden::platform() const {
 
 Result<void> Warden::apply_rules(const DesiredState& state) {
   const Platform now = platform();
+  // What was logged so far is told by the rules that it was logged by.
+  if (const auto done = firewall_.follow_flows(flows_); !done) log_error("flow logs", done.error());
   TRY(firewall_.apply(state, now));
   platform_ = now;
   rules_ = state;
@@ -167,10 +169,14 @@ Result<void> Warden::keep_book() {
 
 void Warden::note(std::string kind, JsonObject facts) {
   // A report a minute would be most of the log.
-  if (kind != "traffic") log(LogLevel::info, "machine event", {{"kind", kind}, {"facts", to_text(facts)}});
+  if (kind != "traffic" && kind != "flows")
+    log(LogLevel::info, "machine event", {{"kind", kind}, {"facts", to_text(facts)}});
   news_ = true;
   events_.push_back({++last_event_, std::move(kind), clock_.boottime(), std::move(facts)});
-  if (events_.size() > kEventsMax) events_.pop_front();
+  if (events_.size() <= kEventsMax) return;
+  if (const JsonArray* flows = array_at(events_.front().facts, "flows"))
+    flows_.lost(static_cast<int64_t>(flows->size()));
+  events_.pop_front();
 }
 
 void Warden::note(std::vector<BookNews> news) {
@@ -290,6 +296,7 @@ void Warden::tick() {
     look_around();
   }
   report_audit();
+  report_flows();
 }
 
 Duration Warden::until_next() const {
