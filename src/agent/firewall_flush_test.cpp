@@ -32,7 +32,8 @@ DesiredState state_of(const std::vector<uint16_t>& in, const std::vector<uint16_
   state.version = {1, 1};
   state.mode = mode;
   InterfacePolicy policy;
-  policy.addresses = {address("10.1.0.4"), address("fd00:1::4")};
+  // All that a connection from here may come from: the kernel chooses among those of IPv6.
+  policy.addresses = {address("10.1.0.4"), address("fd00:1::4"), address("fd00:1::5"), address("fd00:1::6")};
   policy.primary = true;
   policy.flush_connections = flush;
   policy.inbound_layers.push_back({"group", {}, {}});
