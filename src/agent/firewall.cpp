@@ -25,7 +25,10 @@ Result<void> repeat_when_missing(const Work& work) {
 Result<Firewall> Firewall::open(const Clock& clock) {
   Nft nft = TRY(Nft::open());
   FirewallMonitor monitor = TRY(FirewallMonitor::open());
-  return Firewall(clock, std::move(nft), std::move(monitor));
+  Firewall firewall(clock, std::move(nft), std::move(monitor));
+  firewall.hear_flows_by(open_flow_events);
+  firewall.end_connections_by([](const WhichConnections& which) { return forget_connections(which); });
+  return firewall;
 }
 
 Result<void> Firewall::commit(const std::string& commands) {
@@ -107,7 +110,8 @@ Result<void> Firewall::write_openings() {
       std::set<OpeningSet> all = sets_;
       all.insert(sets.begin(), sets.end());
       const std::string commands =
-          (new_set ? opening_lookups_text({all.begin(), all.end()}, platform_.mark_mask) : std::string()) +
+          (new_set ? opening_lookups_text({all.begin(), all.end()}, platform_.mark_mask, opening_log(*state_))
+                   : std::string()) +
           door_changes_text(in_kernel_, live);
       if (!commands.empty()) TRY(commit(commands));
       sets_ = std::move(all);

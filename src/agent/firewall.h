@@ -2,16 +2,20 @@
 // somebody takes it away. The only door to nftables in Merlon. Privileged; one thread.
 #pragma once
 
+#include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "agent/firewall_compile.h"
+#include "agent/firewall_connections.h"
 #include "agent/firewall_kernel.h"
 #include "agent/firewall_monitor.h"
 #include "agent/firewall_sockets.h"
+#include "agent/flow_book.h"
 #include "base/clock.h"
 
 namespace merlon::agent {
@@ -45,6 +49,9 @@ class Firewall {
   // Sessions that go on although nobody has seen them begin: for as long as a silent one may stay silent, or
   // less when there are too many. Answers how many it took.
   Result<size_t> keep_sessions(std::vector<ConnectedSocket> sessions);
+  // Ends connections that the rules in force would not let begin, at interfaces whose security groups want
+  // that (flushConnection); in audit mode none. How many.
+  Result<size_t> end_denied_connections();
   // Takes the table away: the machine is as open as without Merlon.
   Result<void> remove();
   // The table is not ours to keep any more: nothing is repaired or opened until begin().
@@ -67,6 +74,17 @@ class Firewall {
   // Other base chains that may drop what we accept: "inet filter input (policy drop)".
   Result<std::vector<std::string>> blockers();
   Result<WouldDrop> would_drop();
+  // What has come for flow logs since the last look, with the rules' own names. Begins to listen when an
+  // interface's flows are to be logged, and ends when none is.
+  Result<void> follow_flows(FlowBook& book);
+  // Whoever ends connections; without one none is ended.
+  void end_connections_by(std::function<Result<size_t>(const WhichConnections&)> forget) {
+    forget_ = std::move(forget);
+  }
+  // Whoever hears of flows; without one flow logs stay empty.
+  void hear_flows_by(std::function<Result<std::unique_ptr<FlowEvents>>()> open) {
+    open_flows_ = std::move(open);
+  }
   // Base chains of others that may take packets out of connection tracking: "ip raw PREROUTING".
   Result<std::vector<std::string>> untracked_by();
   // Packets, in audit mode, with a connection mark in our bits that we have not set.
@@ -89,6 +107,12 @@ class Firewall {
   bool note_written(const Doors& before, Doors after, Duration begun);
   Result<void> write_openings();
   std::vector<OpeningSet> sets_in_use() const;
+  bool logs_flows() const;
+  std::optional<FlowBook::Rule> opening_of(const FlowKey& key) const;
+  void note_packet(const LoggedPacket& packet, FlowBook& book) const;
+  bool is_denied(const FlowKey& original, const FlowKey& reply) const;
+  const machine::InterfacePolicy* flushed_at(const IpAddress& address) const;
+  Result<void> forget_denied_sessions();
 
   const Clock& clock_;
   Nft nft_;
@@ -104,6 +128,10 @@ class Firewall {
   FirewallMonitor::News pending_;
   WouldDrop counted_;
   std::map<std::string, int64_t> counted_flows_;
+  std::function<Result<std::unique_ptr<FlowEvents>>()> open_flows_;
+  std::unique_ptr<FlowEvents> flows_;
+  std::function<Result<size_t>(const WhichConnections&)> forget_;
+  Duration open_flows_again_{};
 };
 
 std::string known_sessions_text(const std::vector<ConnectedSocket>& sessions, Duration remaining);

@@ -5,9 +5,12 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <set>
 
+#include "agent/firewall_flows.h"
 #include "agent/firewall_layer.h"
+#include "base/text.h"
 
 namespace merlon::agent {
 namespace {
@@ -30,6 +33,11 @@ struct Side {
 };
 constexpr Side kInbound{true, "in", "prerouting", "iifname", "iiftype", "daddr", "saddr"};
 constexpr Side kOutbound{false, "out", "postrouting", "oifname", "oiftype", "saddr", "daddr"};
+
+// Rules change, and with them what stands in a place: the label says of which rules it is.
+std::string flow_label(const DesiredState& state, std::string_view place) {
+  return fmt::format("f{}_{}_{}", state.version.epoch, state.version.number, place);
+}
 
 class Text {
  public:
@@ -153,6 +161,13 @@ void add_platform(Text& text, const Side& side, const Platform& platform) {
             fmt::format("ct state new tcp flags & (fin | syn | rst | ack) != syn goto denied_{}", side.word));
 }
 
+// For a flow log: the packet is told to the agent (firewall_flows.h) with the place of the rule. A label of
+// our own words and numbers needs no quotes.
+std::string log_statement(const DesiredState& state, std::string_view place) {
+  return fmt::format("log prefix {} group {} snaplen {} ", flow_label(state, place), kFlowLogGroup,
+                     kFlowLogBytes);
+}
+
 // The policy of the address that the packet is for or from; the first policy that names it, as judge() has
 // it.
 void add_selection(Text& text, const Side& side, const DesiredState& state) {
@@ -178,17 +193,23 @@ void add_layers(Text& text, const Side& side, const DesiredState& state) {
     const std::string chain = fmt::format("{}_{}", side.word, i);
     const auto& layers =
         side.inbound ? state.interfaces[i].inbound_layers : state.interfaces[i].outbound_layers;
+    const auto log = [&](const std::string& place) {
+      return state.interfaces[i].flow_log ? log_statement(state, fmt::format("{}_{}", chain, place))
+                                          : std::string();
+    };
     for (size_t j = 0; j < layers.size(); ++j) {
       const std::string layer = fmt::format("{}_{}", chain, j);
       text.rule(chain, "jump " + layer);
-      for (const machine::FilterRule& rule : side.inbound ? layers[j].inbound : layers[j].outbound)
-        for (const std::string& matches : rule_matches(rule))
-          text.rule(layer, matches + (rule.access == machine::Access::allow
-                                          ? "return"
-                                          : fmt::format("goto denied_{}", side.word)));
-      text.rule(layer, fmt::format("goto denied_{}", side.word));
+      const auto& rules = side.inbound ? layers[j].inbound : layers[j].outbound;
+      for (size_t k = 0; k < rules.size(); ++k)
+        for (const std::string& matches : rule_matches(rules[k]))
+          text.rule(layer, matches + log(fmt::format("{}_{}", j, k)) +
+                               (rules[k].access == machine::Access::allow
+                                    ? "return"
+                                    : fmt::format("goto denied_{}", side.word)));
+      text.rule(layer, log(fmt::format("{}_x", j)) + fmt::format("goto denied_{}", side.word));
     }
-    text.rule(chain, "accept");
+    text.rule(chain, (layers.empty() ? log("x") : std::string()) + "accept");
   }
 }
 
@@ -273,7 +294,7 @@ std::string rules_text(const DesiredState& state, const Platform& platform,
     add_denied(text, side, state.mode);
   }
   add_ended_verdicts(text, state.mode, platform.mark_mask);
-  text.append(opening_lookups_text(opening_sets, platform.mark_mask));
+  text.append(opening_lookups_text(opening_sets, platform.mark_mask, opening_log(state)));
   return text.take();
 }
 
@@ -281,7 +302,8 @@ std::string rules_text(const DesiredState& state, const Platform& platform,
 // a tracked connection cannot be marked, so no map lets it in. Setting a mark takes the bits of others away
 // that were set on the connection's first packet before this chain: joining two values needs a kernel of
 // 2025.
-std::string opening_lookups_text(const std::vector<OpeningSet>& opening_sets, uint32_t mark_mask) {
+std::string opening_lookups_text(const std::vector<OpeningSet>& opening_sets, uint32_t mark_mask,
+                                 std::string_view log) {
   Text text;
   text.append(opening_sets_text(opening_sets));
   text.line("flush chain", "openings");
@@ -304,11 +326,11 @@ std::string opening_lookups_text(const std::vector<OpeningSet>& opening_sets, ui
     }
     const std::string key = fmt::format("{}{} daddr . meta l4proto . th dport", source, ip);
     if (set.marks) {
-      const std::string lookup = fmt::format("ct mark set {} map @{} accept", key, set.name());
-      text.rule("openings", "ct state new " + lookup);
-      text.rule("reopened", lookup);
+      const std::string lookup = fmt::format("ct mark set {} map @{} ", key, set.name());
+      text.rule("openings", fmt::format("ct state new {}{}accept", lookup, log));
+      text.rule("reopened", lookup + "accept");
     } else {
-      plain.push_back(fmt::format("{} @{} accept", key, set.name()));
+      plain.push_back(fmt::format("{} @{} {}accept", key, set.name(), log));
       reopening.push_back(
           fmt::format("{} @{} ct mark set ct mark & {:#010x} accept", key, set.name(), ~mark_mask));
     }
@@ -317,6 +339,43 @@ std::string opening_lookups_text(const std::vector<OpeningSet>& opening_sets, ui
   if (mark_mask != 0)
     for (const std::string& rule : reopening) text.rule("reopened", rule);
   return text.take();
+}
+
+std::string opening_log(const DesiredState& state) {
+  const bool any = std::any_of(state.interfaces.begin(), state.interfaces.end(),
+                               [](const InterfacePolicy& policy) { return policy.flow_log; });
+  return any ? log_statement(state, "o") : std::string();
+}
+
+std::optional<LoggedRule> read_label(std::string_view label, const DesiredState& state) {
+  const std::string own = flow_label(state, "");
+  if (!label.starts_with(own)) return std::nullopt;
+  std::vector<std::string_view> parts = split(label.substr(own.size()), '_');
+  LoggedRule logged;
+  if (parts.size() == 1 && parts[0] == "o") {
+    logged.is_opening = true;
+    return logged;
+  }
+  if (parts.size() < 3 || (parts[0] != "in" && parts[0] != "out")) return std::nullopt;
+  logged.inbound = parts[0] == "in";
+  const auto number = [](std::string_view text, size_t below) -> std::optional<size_t> {
+    size_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || end != text.data() + text.size() || value >= below) return std::nullopt;
+    return value;
+  };
+  const auto interface = number(parts[1], state.interfaces.size());
+  if (!interface) return std::nullopt;
+  logged.interface = *interface;
+  if (parts[2] == "x") return logged;
+  const InterfacePolicy& policy = state.interfaces[*interface];
+  const auto& layers = logged.inbound ? policy.inbound_layers : policy.outbound_layers;
+  logged.layer = number(parts[2], layers.size());
+  if (!logged.layer || parts.size() != 4) return std::nullopt;
+  if (parts[3] == "x") return logged;
+  const machine::FilterLayer& layer = layers[*logged.layer];
+  logged.rule = number(parts[3], (logged.inbound ? layer.inbound : layer.outbound).size());
+  return logged.rule ? std::optional(logged) : std::nullopt;
 }
 
 DesiredState closed_state() {

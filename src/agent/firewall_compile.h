@@ -6,7 +6,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "agent/firewall_openings.h"
@@ -47,8 +49,23 @@ std::vector<std::string> chain_names(const machine::DesiredState& state);
 // Empties every chain and fills it anew; sets are not touched. `stale` are chains to remove.
 std::string rules_text(const machine::DesiredState& state, const Platform& platform,
                        const std::vector<OpeningSet>& opening_sets, const std::vector<std::string>& stale);
-// The look-ups of openings alone: emptied and filled anew when a prefix length comes into use.
-std::string opening_lookups_text(const std::vector<OpeningSet>& opening_sets, uint32_t mark_mask);
+// The look-ups of openings alone: emptied and filled anew when a prefix length comes into use. `log` is the
+// statement that reports what they let in, or empty.
+std::string opening_lookups_text(const std::vector<OpeningSet>& opening_sets, uint32_t mark_mask,
+                                 std::string_view log);
+// The statement of the openings in this state; empty when no interface's flows are logged.
+std::string opening_log(const machine::DesiredState& state);
+
+// Whose log statement carries this label: the place of a rule in a state. A label of another state of rules
+// means nothing.
+struct LoggedRule {
+  bool inbound = true;
+  bool is_opening = false;
+  size_t interface = 0;
+  std::optional<size_t> layer;  // nothing: the interface has no security group
+  std::optional<size_t> rule;   // nothing: no rule of the layer matched
+};
+std::optional<LoggedRule> read_label(std::string_view label, const machine::DesiredState& state);
 
 // Nothing but the platform rules: what a machine whose rules cannot be read starts with.
 machine::DesiredState closed_state();

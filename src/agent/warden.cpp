@@ -19,7 +19,7 @@ constexpr std::string_view kDropped = "reports-dropped";
 // What is kept when there is no room for all: first what says that this machine was not as it should be, then
 // what was let in, then the picture that audit mode makes.
 int weight(std::string_view kind) {
-  if (kind == "traffic" || kind == "would-drop") return 0;
+  if (kind == "traffic" || kind == "would-drop" || kind == "flows") return 0;
   if (kind == "opened" || kind == "closed" || kind == "suspended" || kind == "resumed") return 1;
   return kind == "released" ? 3 : 2;
 }
@@ -147,6 +147,8 @@ Platform Warden::platform() const {
 
 Result<void> Warden::apply_rules(const DesiredState& state) {
   const Platform now = platform();
+  // What was logged so far is told by the rules that it was logged by.
+  if (const auto done = firewall_.follow_flows(flows_); !done) log_error("flow logs", done.error());
   TRY(firewall_.apply(state, now));
   platform_ = now;
   rules_ = state;
@@ -177,7 +179,8 @@ Result<void> Warden::keep_book() {
 
 void Warden::note(std::string kind, JsonObject facts) {
   // A report a minute would be most of the log.
-  if (kind != "traffic") log(LogLevel::info, "machine event", {{"kind", kind}, {"facts", to_text(facts)}});
+  if (kind != "traffic" && kind != "flows")
+    log(LogLevel::info, "machine event", {{"kind", kind}, {"facts", to_text(facts)}});
   news_ = true;
   events_.push_back({++last_event_, std::move(kind), clock_.boottime(), std::move(facts)});
   if (events_.size() > kEventsMax) make_room();
@@ -191,6 +194,8 @@ void Warden::make_room() {
     const auto least =
         std::ranges::min_element(events_, {}, [](const Event& event) { return weight(event.kind); });
     ++dropped_[least->kind];
+    if (const JsonArray* flows = array_at(least->facts, "flows"))
+      flows_.lost(static_cast<int64_t>(flows->size()));
     events_.erase(least);
   }
   JsonObject counts;
@@ -318,6 +323,7 @@ void Warden::tick() {
     look_around();
   }
   report_audit();
+  report_flows();
 }
 
 Duration Warden::until_next() const {

@@ -103,6 +103,7 @@ class Warden {
   void watch_table();
   void look_around();  // slow changes: interfaces, resolvers
   void report_audit();
+  void report_flows();
   void keep_older_sessions();
   void notice_suspension();
   void follow_release();
@@ -139,6 +140,9 @@ class Warden {
   std::string released_at_;                 // which release that event is about
   Duration next_look_{};
   Duration next_report_{};
+  FlowBook flows_;
+  Duration next_flows_{};
+  Duration flows_failed_{};
   bool news_ = false;
   std::optional<Duration> slept_;  // CLOCK_BOOTTIME less the clock that stops in suspend
 };

@@ -169,6 +169,10 @@ Result<JsonObject> Warden::confirm(const JsonObject& request) {
   pending_.reset();
   confirmed_ = rules_;
   TRY(keep_rules());
+  // Not before: rules that are taken back must not have ended anything.
+  const auto ended = firewall_.end_denied_connections();
+  if (!ended) log_error("ending connections that the rules deny", ended.error());
+  if (ended && *ended > 0) note("connections-ended", {{"count", static_cast<int64_t>(*ended)}});
   return JsonObject{{"confirmed", true}};
 }
 

@@ -118,6 +118,7 @@ std::vector<Command> run_commands();
 std::vector<Command> machine_commands();
 std::vector<Command> nsg_commands();
 std::vector<Command> network_commands();
+std::vector<Command> flow_log_commands();
 std::vector<Command> jit_policy_commands();
 std::vector<Command> jit_options_commands();
 std::vector<Command> jit_commands();

@@ -126,6 +126,8 @@ Result<InterfacePolicy> read_interface(const JsonObject& json) {
     policy.addresses.push_back(*address);
   }
   policy.primary = TRY(bool_field(json, "primary"));
+  policy.flow_log = TRY(bool_field_or_false(json, "flowLog"));
+  policy.flush_connections = TRY(bool_field_or_false(json, "flushConnections"));
   policy.inbound_layers = TRY(read_layers(json, "inboundLayers"));
   policy.outbound_layers = TRY(read_layers(json, "outboundLayers"));
   return policy;
@@ -157,11 +159,15 @@ JsonObject DesiredState::to_json() const {
   for (const InterfacePolicy& policy : interfaces) {
     JsonArray addresses;
     for (const IpAddress& address : policy.addresses) addresses.emplace_back(address.text());
-    interface_array.push_back(JsonObject{{"nicId", policy.nic_id},
-                                         {"addresses", std::move(addresses)},
-                                         {"primary", policy.primary},
-                                         {"inboundLayers", layers_json(policy.inbound_layers)},
-                                         {"outboundLayers", layers_json(policy.outbound_layers)}});
+    JsonObject object = {{"nicId", policy.nic_id},
+                         {"addresses", std::move(addresses)},
+                         {"primary", policy.primary},
+                         {"inboundLayers", layers_json(policy.inbound_layers)},
+                         {"outboundLayers", layers_json(policy.outbound_layers)}};
+    // Said when it is on alone: an agent from before it knows the others.
+    if (policy.flow_log) object["flowLog"] = true;
+    if (policy.flush_connections) object["flushConnections"] = true;
+    interface_array.push_back(std::move(object));
   }
   JsonArray opening_array;
   for (const Opening& opening : openings)

@@ -50,6 +50,8 @@ struct InterfacePolicy {
   std::string nic_id;
   std::vector<IpAddress> addresses;  // the private addresses of the NIC: they select the policy
   bool primary = false;              // takes traffic of unknown interfaces and addresses
+  bool flush_connections = false;  // a change of rules ends connections that the new ones would not let begin
+  bool flow_log = false;           // new, ended and denied flows are reported (flow_report.h)
   std::vector<FilterLayer> inbound_layers, outbound_layers;
 };
 

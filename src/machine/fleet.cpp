@@ -19,7 +19,9 @@ std::string machine_resource_id(const EnrolmentToken& token) {
 }
 
 // What is entered in the ledger one by one; the rest is material for findings.
-bool is_recorded(std::string_view kind) { return kind != "would-drop" && kind != "traffic"; }
+bool is_recorded(std::string_view kind) {
+  return kind != "would-drop" && kind != "traffic" && kind != "flows";
+}
 
 }  // namespace
 

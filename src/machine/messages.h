@@ -65,7 +65,7 @@ struct Applied {
 // Something that happened on the machine since the last exchange; ledger entries and findings come from it.
 struct Observation {
   std::string kind;  // "opened", "closed", "table-lost", "rolled-back", "released", "address-changed",
-                     // "would-drop", "fork"
+                     // "would-drop", "fork", "flows" (flow_report.h)
   Duration age{};    // how long before this message was sent
   JsonObject facts;
 };

@@ -3,6 +3,7 @@
 // be changed through the parent.
 #include "base/text.h"
 #include "resource/document_write.h"
+#include "resource/expand.h"
 #include "resource/preconditions.h"
 #include "resource/state.h"
 
@@ -118,9 +119,13 @@ Result<net::Response> delete_element(State& state, const EmbeddedType& type, Wri
   return empty_response(200);
 }
 
-Result<net::Response> get_element(const State& state, const Call& call, store::Reader& reader) {
-  const Place place = TRY(find_place(state, reader, call.id));
+Result<net::Response> get_element(const State& state, const EmbeddedType& type, const Call& call,
+                                  store::Reader& reader) {
+  Place place = TRY(find_place(state, reader, call.id));
   if (!place.element) return std::unexpected(resource_not_found(call.id));
+  if (const std::string* asked = call.request.query.find("$expand"); asked != nullptr && type.expands)
+    place.element->body =
+        TRY(expand(state, call, reader, type.shape, std::move(place.element->body), *asked));
   return element_response(200, *place.element);
 }
 
@@ -159,7 +164,9 @@ void add_embedded_routes(State& state, const EmbeddedType& type, const AddRoute&
     return made;
   };
   Route get = route("GET", "read", "Gets");
-  get.read = [&state](const Call& call, store::Reader& reader) { return get_element(state, call, reader); };
+  get.read = [&state, &type](const Call& call, store::Reader& reader) {
+    return get_element(state, type, call, reader);
+  };
   add(std::move(get));
   Route head = route("HEAD", "read", "Says whether it exists");
   head.read = [&state](const Call& call, store::Reader& reader) -> Result<net::Response> {

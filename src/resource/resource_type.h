@@ -47,8 +47,10 @@ struct ResourceType {
   bool tracked = true;  // location (required) and tags
   bool location_from_path =
       false;  // the location is the path's, e.g. locations/{ascLocation}/jitNetworkAccessPolicies
-  bool etag_in_body = false;  // Microsoft.Network shows it as "etag": "W/\"…\""
-  int created_status = 201;   // of the first PUT
+  bool etag_in_body = false;         // Microsoft.Network shows it as "etag": "W/\"…\""
+  bool expands = false;              // GET takes $expand (expand.h)
+  bool patch_replaces_tags = false;  // the tags of a PATCH are all tags: Microsoft.Network's UpdateTags
+  int created_status = 201;          // of the first PUT
   int deleted_status = 200;  // of a DELETE that deleted; 202 gets a Location to poll. 204 when it was absent.
   std::string also_list_as;  // "jitNetworkAccessPolicies": lists without the path's location segment
   std::string summary;       // what it is, one line
@@ -69,6 +71,7 @@ struct EmbeddedType {
   std::string array_path;  // in the parent: "properties.securityRules"
   schema::Shape shape;     // of one element without id, name, type, etag
   bool read_only = false;  // defaultSecurityRules
+  bool expands = false;    // GET takes $expand
   std::string summary;
 };
 

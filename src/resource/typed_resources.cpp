@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "resource/document_write.h"
+#include "resource/expand.h"
 #include "resource/paging.h"
 #include "resource/preconditions.h"
 #include "resource/removal.h"
@@ -58,6 +59,8 @@ Result<net::Response> put_resource(State& state, const ResourceType& type, Write
   if (patch) {
     wanted = without_identity(existing->body);
     schema::merge_patch(wanted, without_identity(context.call.body));
+    const JsonObject* tags = type.patch_replaces_tags ? object_at(context.call.body, "tags") : nullptr;
+    if (tags != nullptr) wanted["tags"] = *tags;
     wanted = TRY(schema::conform(type.shape, wanted));
   }
   const Resource stored = TRY(write_document(state, context,
@@ -83,7 +86,8 @@ Result<net::Response> delete_resource(State& state, const ResourceType& type, Wr
   return Operations::accepted(context.call, operation);
 }
 
-Result<net::Response> get_resource(const State& state, const Call& call, store::Reader& reader, bool head) {
+Result<net::Response> get_resource(const State& state, const ResourceType& type, const Call& call,
+                                   store::Reader& reader, bool head) {
   const auto row = TRY(reader.get(Documents::table(), state.core.tenant, call.id.key()));
   if (!row) {
     TRY(state.groups.require(reader, call.id));
@@ -96,6 +100,10 @@ Result<net::Response> get_resource(const State& state, const Call& call, store::
     response = empty_response(204);
   } else if (is_unchanged(call.request, etag)) {
     response = empty_response(304);
+  } else if (const std::string* asked = call.request.query.find("$expand");
+             asked != nullptr && type.expands) {
+    response = json_response(
+        200, TRY(expand(state, call, reader, type.shape, TRY(state.documents.read(*row)).body, *asked)));
   } else {
     response = text_response(200, row->body);
   }
@@ -187,8 +195,8 @@ void add_type_routes(State& state, const ResourceType& type, const AddRoute& add
   add(std::move(remove));
   for (const bool head : {false, true}) {
     Route get = route(head ? "HEAD" : "GET", "read", head ? "Says whether it exists" : "Gets");
-    get.read = [&state, head](const Call& call, store::Reader& reader) {
-      return get_resource(state, call, reader, head);
+    get.read = [&state, &type, head](const Call& call, store::Reader& reader) {
+      return get_resource(state, type, call, reader, head);
     };
     add(std::move(get));
   }

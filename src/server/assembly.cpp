@@ -64,7 +64,8 @@ Result<std::unique_ptr<Assembly>> Assembly::assemble(std::unique_ptr<store::Serv
   a->platform_.reset(new Platform{*a->core_, *a->manager_, *a->grants_, *a->machines_});
   a->compute_ = compute::install(*a->platform_);
   managed_identity::install(*a->platform_);
-  a->network_ = network::install(*a->platform_, *a->compute_);
+  a->network_ = network::install(*a->platform_, *a->compute_,
+                                 parameters.state_dir.empty() ? "" : parameters.state_dir + "/flow-logs");
   a->vaults_ = vault::install(*a->platform_);
   a->jit_ = jit::install(*a->platform_, *a->compute_, *a->network_);
   add_administrators_route(*a->core_, *a->manager_);
@@ -127,6 +128,7 @@ void Assembly::tick() {
       log_error("the other servers' clock mark could not be read", followed.error());
   end_what_is_due();
   machines_->tick();
+  network_->tick();
   const Timestamp now = core_->clock.now();
   if (now - flushed_ < kFlushEvery && now >= flushed_) return;
   flushed_ = now;
@@ -142,6 +144,7 @@ void Assembly::tick() {
 void Assembly::stop() {
   if (store_) store_->on_foreign_commit({});
   if (machines_) machines_->stop();
+  if (network_) network_->tick();
   if (timers_ && store_->is_shared())
     if (const auto released = timers_->release(); !released)
       log_error("the lease on the timers could not be given back", released.error());

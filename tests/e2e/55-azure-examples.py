@@ -54,6 +54,7 @@ class Server:
         claims = self.token.split(".")[1]
         self.principal = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["oid"]
         self.made = set()
+        self.remotes = 0
 
     def wait_until_ready(self):
         deadline = time.monotonic() + WAIT_SECONDS
@@ -116,6 +117,7 @@ class Server:
         bodies = [body for body in (examples_of_azure.to_send(answer, resource_type) if answer else None,
                                     self.minimal(resource_type, resource_id, version)) if body is not None]
         for body in bodies:
+            self.make_remote_networks(body, version)
             for each in examples_of_azure.references(body):
                 if not each.lower().startswith(key):
                     self.make(each, version)
@@ -159,6 +161,17 @@ class Server:
                                      {"properties": {"addressPrefix": f"10.77.{third}.0/24"}})
             if status < 300:
                 return
+
+    def make_remote_networks(self, body, version):
+        """Networks that peer need spaces of their own."""
+        remote = ((body.get("properties") or {}).get("remoteVirtualNetwork") or {}).get("id")
+        if remote is None or remote.lower() in self.made:
+            return
+        self.made.add(remote.lower())
+        self.make_group(remote)
+        self.remotes += 1
+        self.send("PUT", remote, version, {"location": "eastus", "properties": {
+            "addressSpace": {"addressPrefixes": [f"172.{15 + self.remotes}.0.0/16"]}}})
 
     def declared_types(self):
         _, _, body = self.send("GET", f"/subscriptions/{self.subscription}/providers", "2022-09-01")

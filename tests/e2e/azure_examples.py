@@ -96,7 +96,7 @@ def to_send(answer, resource_type=None):
             return value
         kept = {}
         for key, member in value.items():
-            if key in dropped and not (key == "ipConfigurations" and inside):
+            if key in dropped and not (key == "ipConfigurations" and inside) and not (key == "id" and "ports" in value):
                 continue
             if key == "name" and inside == "top":
                 continue

@@ -1,6 +1,9 @@
 // What happens to virtual machines when people write them, and when machines enrol.
 #include "services/compute/service.h"
 
+#include <algorithm>
+
+#include "base/text.h"
 #include "base/time_text.h"
 
 namespace merlon::compute {
@@ -21,6 +24,38 @@ std::unexpected<Error> no_such_machine(const ResourceId& vm) {
   return fail(ErrorKind::not_found, "ResourceNotFound",
               "The Resource '" + vm.type() + "/" + vm.name() + "' under resource group '" +
                   vm.resource_group() + "' was not found.");
+}
+
+void show(JsonObject& json, std::string_view key, Json value) {
+  if (!json.contains(key)) json[key] = std::move(value);
+}
+
+JsonObject* object_in(JsonObject& json, std::string_view key) {
+  Json* member = json.if_contains(key);
+  return member == nullptr ? nullptr : member->if_object();
+}
+
+// What Azure shows of a machine although nobody has sent it; of its disks only what it was told or what every
+// disk begins with.
+void show_defaults(JsonObject& properties) {
+  JsonObject* system = object_in(properties, "osProfile");
+  if (system != nullptr) {
+    show(*system, "secrets", JsonArray());
+    show(*system, "allowExtensionOperations", true);
+  }
+  JsonObject* storage = object_in(properties, "storageProfile");
+  if (storage == nullptr) return;
+  show(*storage, "dataDisks", JsonArray());
+  if (JsonArray* disks = storage->at("dataDisks").if_array())
+    for (Json& disk : *disks)
+      if (disk.is_object()) {
+        show(disk.get_object(), "caching", "None");
+        show(disk.get_object(), "toBeDetached", false);
+      }
+  JsonObject* os_disk = object_in(*storage, "osDisk");
+  if (os_disk == nullptr || system == nullptr) return;
+  if (system->contains("linuxConfiguration")) show(*os_disk, "osType", "Linux");
+  if (system->contains("windowsConfiguration")) show(*os_disk, "osType", "Windows");
 }
 
 JsonObject status(std::string code, std::string text, Timestamp time) {
@@ -69,8 +104,14 @@ Result<void> Service::attach_interface(WriteContext& context, const ResourceId& 
   JsonObject& profile = member_object(member_object(resource->body, "properties"), "networkProfile");
   Json& interfaces = profile["networkInterfaces"];
   if (!interfaces.is_array()) interfaces = JsonArray();
-  interfaces.get_array().push_back(
-      JsonObject{{"id", nic.text()}, {"properties", JsonObject{{"primary", primary}}}});
+  // A person may have described the machine with it.
+  const bool is_there = std::ranges::any_of(interfaces.get_array(), [&](const Json& element) {
+    return element.is_object() &&
+           ascii_iequal(string_at(element.get_object(), "id").value_or(""), nic.text());
+  });
+  if (!is_there)
+    interfaces.get_array().push_back(
+        JsonObject{{"id", nic.text()}, {"properties", JsonObject{{"primary", primary}}}});
   TRY(platform_.resources.store_document(context, vm, std::move(resource->body)));
   return {};
 }
@@ -85,6 +126,7 @@ Result<JsonObject> Service::put(WriteContext& context, const resource::Resource*
   properties["vmId"] = kept("properties.vmId").value_or(Uuid::generate(context.core.random).text());
   properties["timeCreated"] = kept("properties.timeCreated").value_or(to_rfc3339(context.call.now));
   properties["provisioningState"] = "Succeeded";
+  show_defaults(properties);
   return wanted;
 }
 
@@ -121,6 +163,7 @@ Result<void> Service::enrol(WriteContext& context, machine::Machine& machine) {
     member_object(known->body, "properties")["vmId"] = machine.id.text();
     body = std::move(known->body);
   }
+  show_defaults(member_object(body, "properties"));
   TRY(platform_.resources.store_document(context, id, std::move(body)));
   return {};
 }

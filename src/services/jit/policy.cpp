@@ -81,7 +81,7 @@ schema::Shape policy_shape() {
        required("maxRequestAccessDuration", text().describe("ISO 8601, at most PT24H"))});
   const auto vm = object({required("id", text().describe("resource id of the virtual machine")),
                           optional("publicIpAddress", text()), required("ports", array_of(port))});
-  return object({defaulted("kind", text(), "Basic"), optional("location", text()),
+  return object({defaulted("kind", text(), "Basic"), read_only("location", text()),
                  required("properties", object({required("virtualMachines", array_of(vm)),
                                                 read_only("requests", anything()),
                                                 read_only("provisioningState", text())}))});

@@ -80,6 +80,8 @@ Result<JsonObject> Service::put_policy(WriteContext& context, const ResourceId& 
   for (const MachinePolicy& machine : policy.machines)
     TRY(context.require("Microsoft.Compute/virtualMachines/write", machine.vm.text()));
   TRY(check_reachable(context.tx, policy));
+  // The path's, whatever was sent: Azure's is read-only.
+  wanted["location"] = id.parts().front().second;
   JsonObject& properties = wanted["properties"].as_object();
   properties["provisioningState"] = "Succeeded";
   properties["requests"] = JsonArray();

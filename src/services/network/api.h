@@ -74,9 +74,13 @@ class Network {
   // address).
   virtual Result<Explanation> explain(store::Reader& reader, const resource::ResourceId& vm,
                                       machine::Flow flow) = 0;
+  // Several times a second: what flow logs wait to write, and what is too old in them.
+  virtual void tick() = 0;
 };
 
-std::unique_ptr<Network> install(Platform& platform, compute::Compute& compute);
+// Without a directory for flow logs what machines report for them is kept nowhere.
+std::unique_ptr<Network> install(Platform& platform, compute::Compute& compute,
+                                 std::string flow_log_directory = {});
 const std::vector<store::TableSpec>& tables();
 
 }  // namespace merlon::network

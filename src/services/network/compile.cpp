@@ -93,6 +93,7 @@ InterfacePolicy policy_of(const CompiledInterface& compiled) {
   policy.addresses = compiled.link.addresses;
   policy.primary = compiled.primary;
   for (const CompiledLayer& layer : compiled.layers) {
+    policy.flush_connections |= layer.flush_connections;
     policy.inbound_layers.push_back(filter_layer(layer, Direction::inbound));
     // Outbound a packet meets the interface's own group first.
     policy.outbound_layers.insert(policy.outbound_layers.begin(), filter_layer(layer, Direction::outbound));
@@ -110,6 +111,7 @@ Result<std::optional<CompiledLayer>> Service::layer(store::Reader& reader, const
   CompiledLayer layer = compile_layer(read, meanings);
   const auto document = TRY(platform_.resources.get(reader, TRY(ResourceId::parse(group_key))));
   layer.group_id = document ? document->id.text() : group_key;
+  layer.flush_connections = document && bool_at(document->body, "properties.flushConnection").value_or(false);
   return std::optional<CompiledLayer>(std::move(layer));
 }
 
@@ -144,8 +146,11 @@ Result<void> Service::recompile(WriteContext& context, const ResourceId& vm) {
   const auto machine = TRY(platform_.machines.by_resource(context.tx, vm.text()));
   if (!machine) return {};
   std::vector<InterfacePolicy> policies;
-  for (const CompiledInterface& compiled : TRY(compile(context.tx, vm)))
+  const auto logs = TRY(flow_logs(context.tx));
+  for (const CompiledInterface& compiled : TRY(compile(context.tx, vm))) {
     policies.push_back(policy_of(compiled));
+    policies.back().flow_log = !TRY(logs_over(context.tx, logs, compiled.link)).empty();
+  }
   TRY(check_size(policies, vm.name()));
   return platform_.machines.set_interfaces(context.tx, machine->id, std::move(policies));
 }

@@ -24,6 +24,7 @@ struct CompiledLayer {
   std::string group_id;   // as its creator spelled it
   std::string subnet_id;  // where the group is: at the subnet, or
   std::string nic_id;     // at the interface itself
+  bool flush_connections = false;
   std::vector<CompiledRule> inbound, outbound;
 };
 

@@ -54,6 +54,10 @@ JsonArray default_rules_json(const std::string& group_id) {
                                                {"destinationPortRange", "*"},
                                                {"sourceAddressPrefix", rule.sources.front()},
                                                {"destinationAddressPrefix", rule.destinations.front()},
+                                               {"sourcePortRanges", JsonArray()},
+                                               {"destinationPortRanges", JsonArray()},
+                                               {"sourceAddressPrefixes", JsonArray()},
+                                               {"destinationAddressPrefixes", JsonArray()},
                                                {"access", machine::access_text(rule.access)},
                                                {"priority", rule.priority},
                                                {"direction", direction_text(direction)}}}});

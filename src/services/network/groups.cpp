@@ -50,6 +50,7 @@ Result<JsonObject> Service::shown_document(store::Reader& reader, const Resource
     properties["resourceGuid"] = Uuid::generate(platform_.core.random).text();
   for (Json& rule : rendering.rules) properties_of(rule.as_object())["provisioningState"] = "Succeeded";
   properties["provisioningState"] = "Succeeded";
+  if (!properties.contains("flushConnection")) properties["flushConnection"] = false;
   properties["securityRules"] = std::move(rendering.rules);
   properties["defaultSecurityRules"] = default_rules_json(id.text());
   std::set<std::string> nics;
@@ -58,6 +59,11 @@ Result<JsonObject> Service::shown_document(store::Reader& reader, const Resource
     nics.insert(link.nic_text);
   for (const SubnetLink& link : TRY(store::find<SubnetLink>(reader, platform_.core.tenant, "nsg", id.key())))
     subnets.insert(link.subnet_text);
+  properties.erase("flowLogs");
+  JsonArray flow_logs_of_it;
+  for (const FlowLog& log : TRY(flow_logs(reader)))
+    if (log.target == id) flow_logs_of_it.push_back(JsonObject{{"id", log.id.text()}});
+  if (!flow_logs_of_it.empty()) properties["flowLogs"] = std::move(flow_logs_of_it);
   properties.erase("networkInterfaces");
   properties.erase("subnets");
   if (!nics.empty()) properties["networkInterfaces"] = references(nics);
@@ -120,6 +126,7 @@ Result<void> Service::remove_group(WriteContext& context, const resource::Resour
             (nics.empty() ? subnets.front().subnet_text : nics.front().nic_text) + ". Detach it there first.",
         existing.id.text());
   TRY(note_names(context.tx, existing.id.key(), {}));
+  TRY(remove_flow_logs_of(context, existing.id));
   return store::erase<SecurityGroup>(context.tx, platform_.core.tenant, existing.id.key());
 }
 

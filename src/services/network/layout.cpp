@@ -4,7 +4,9 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "services/network/prefixes.h"
 #include "services/network/service.h"
+#include "services/network/shown_defaults.h"
 
 namespace merlon::network {
 namespace {
@@ -22,46 +24,8 @@ JsonObject& properties_of(JsonObject& document) {
   return properties.get_object();
 }
 
-std::vector<IpPrefix> subnet_prefixes(const JsonObject& subnet) {
-  std::vector<IpPrefix> prefixes;
-  if (const auto one = string_at(subnet, "properties.addressPrefix"))
-    if (const auto prefix = IpPrefix::parse(*one)) prefixes.push_back(*prefix);
-  if (const JsonArray* many = array_at(subnet, "properties.addressPrefixes"))
-    for (const Json& element : *many)
-      if (element.is_string())
-        if (const auto prefix = IpPrefix::parse(element.get_string())) prefixes.push_back(*prefix);
-  return prefixes;
-}
-
 std::string lower_reference(const JsonObject& json, std::string_view path) {
   return ascii_lower(string_at(json, path).value_or(""));
-}
-
-std::optional<IpAddress> host_of(const IpPrefix& prefix, uint32_t number) {
-  std::array<uint8_t, 16> bytes = prefix.address().bytes();
-  const size_t last = prefix.family() == IpFamily::v4 ? 3 : 15;
-  uint32_t carry = number;
-  for (size_t i = 0; i < 4; ++i) {
-    const uint32_t sum = bytes[last - i] + (carry & 0xffU);
-    bytes[last - i] = static_cast<uint8_t>(sum);
-    carry = (carry >> 8) + (sum >> 8);
-  }
-  IpAddress address;
-  if (prefix.family() == IpFamily::v6) {
-    address = IpAddress::from_v6(bytes);
-  } else {
-    uint32_t host_order = 0;
-    for (size_t i = 0; i < 4; ++i) host_order = (host_order << 8) | bytes[i];
-    address = IpAddress::from_v4(host_order);
-  }
-  return prefix.contains(address) ? std::optional<IpAddress>(address) : std::nullopt;
-}
-
-const JsonObject* find_subnet(const JsonObject& network, std::string_view name) {
-  if (const JsonArray* subnets = array_at(network, "properties.subnets"))
-    for (const Json& subnet : *subnets)
-      if (ascii_iequal(string_at(subnet.as_object(), "name").value_or(""), name)) return &subnet.as_object();
-  return nullptr;
 }
 
 Result<void> check_space(const JsonObject& wanted) {
@@ -128,10 +92,12 @@ Result<void> Service::network_changed(WriteContext& context, const ResourceId& i
   const auto resource = TRY(platform_.resources.get(context.tx, id));
   MERLON_CHECK(resource.has_value());
   std::set<std::string> groups;
+  std::set<std::string> route_tables;
   std::set<std::string> vms;
   const auto peers = TRY(update_peering_links(context.tx, id, &resource->body));
   for (const SubnetLink& link : TRY(store::find<SubnetLink>(context.tx, tenant, "network", id.key()))) {
     groups.insert(link.group);
+    route_tables.insert(link.route_table);
     TRY(store::erase<SubnetLink>(context.tx, tenant, link.subnet));
   }
   if (const JsonArray* subnets = array_at(resource->body, "properties.subnets"))
@@ -142,12 +108,15 @@ Result<void> Service::network_changed(WriteContext& context, const ResourceId& i
       link.subnet = ascii_lower(link.subnet_text);
       link.network = id.key();
       link.group = lower_reference(subnet, "properties.networkSecurityGroup.id");
+      link.route_table = lower_reference(subnet, "properties.routeTable.id");
       groups.insert(link.group);
+      route_tables.insert(link.route_table);
       TRY(store::put(context.tx, tenant, link));
       for (const NicLink& nic : TRY(store::find<NicLink>(context.tx, tenant, "subnet", link.subnet)))
         if (!nic.vm.empty()) vms.insert(nic.vm);
     }
   for (const std::string& group : groups) TRY(refresh_references(context, group));
+  for (const std::string& table : route_tables) TRY(refresh_route_table(context, table));
   for (const std::string& vm : vms) TRY(layout_changed(context, vm));
   for (const std::string& peer : peers) TRY(refresh_peer(context, peer, id.key(), &resource->body));
   return {};
@@ -156,6 +125,7 @@ Result<void> Service::network_changed(WriteContext& context, const ResourceId& i
 Result<void> Service::remove_network(WriteContext& context, const resource::Resource& existing) {
   const TenantId& tenant = platform_.core.tenant;
   std::set<std::string> groups;
+  std::set<std::string> route_tables;
   for (const SubnetLink& link :
        TRY(store::find<SubnetLink>(context.tx, tenant, "network", existing.id.key()))) {
     const auto nics = TRY(store::find<NicLink>(context.tx, tenant, "subnet", link.subnet));
@@ -165,9 +135,12 @@ Result<void> Service::remove_network(WriteContext& context, const resource::Reso
                       nics.front().nic_text + ".",
                   link.subnet_text);
     groups.insert(link.group);
+    route_tables.insert(link.route_table);
     TRY(store::erase<SubnetLink>(context.tx, tenant, link.subnet));
   }
   for (const std::string& group : groups) TRY(refresh_references(context, group));
+  for (const std::string& table : route_tables) TRY(refresh_route_table(context, table));
+  TRY(remove_flow_logs_of(context, existing.id));
   for (const std::string& peer : TRY(update_peering_links(context.tx, existing.id, nullptr)))
     TRY(refresh_peer(context, peer, existing.id.key(), nullptr));
   return {};
@@ -263,6 +236,7 @@ Result<JsonObject> Service::put_interface(WriteContext& context, const ResourceI
     is_first = false;
   }
   TRY(check_joined(context.tx, id, wanted));
+  show_interface_defaults(properties);
   properties["provisioningState"] = "Succeeded";
   if (existing != nullptr)
     for (const std::string_view key : {"macAddress", "primary", "virtualMachine", "resourceGuid"})
@@ -308,6 +282,7 @@ Result<void> Service::remove_interface(WriteContext& context, const resource::Re
                     ". Detach it from the machine first.",
                 existing.id.text());
   TRY(store::erase<NicLink>(context.tx, platform_.core.tenant, link->nic));
+  TRY(remove_flow_logs_of(context, existing.id));
   TRY(recompile_all(context, TRY(leave_groups(context.tx, link->nic))));
   return refresh_references(context, link->group);
 }

@@ -51,7 +51,9 @@ std::vector<std::optional<std::string>> SubnetLink::index_values() const {
 }
 
 JsonObject SubnetLink::to_json() const {
-  return {{"subnet", subnet}, {"group", group}, {"network", network}, {"subnetText", subnet_text}};
+  JsonObject json = {{"subnet", subnet}, {"group", group}, {"network", network}, {"subnetText", subnet_text}};
+  if (!route_table.empty()) json["routeTable"] = route_table;
+  return json;
 }
 
 Result<SubnetLink> SubnetLink::from_json(const JsonObject& json) {
@@ -60,6 +62,7 @@ Result<SubnetLink> SubnetLink::from_json(const JsonObject& json) {
   link.group = TRY(require_string(json, "group"));
   link.network = TRY(require_string(json, "network"));
   link.subnet_text = TRY(require_string(json, "subnetText"));
+  link.route_table = string_at(json, "routeTable").value_or("");
   return link;
 }
 

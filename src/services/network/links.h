@@ -30,6 +30,7 @@ struct SubnetLink {
   std::string group;    // may be empty
   std::string network;  // the virtual network
   std::string subnet_text;
+  std::string route_table;  // may be empty
   static const store::TableSpec& table();
   std::string key() const { return subnet; }
   std::vector<std::optional<std::string>> index_values() const;

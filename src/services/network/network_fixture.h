@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -113,7 +114,7 @@ class NetworkFixture : public testing::Test {
     machines_ = must(machine::Machines::open(*core_, *manager_, *grants_));
     platform_.reset(new Platform{*core_, *manager_, *grants_, *machines_});
     compute_ = compute::install(*platform_);
-    network_ = install(*platform_, *compute_);
+    network_ = install(*platform_, *compute_, flow_log_directory());
     client_ = must(store::write_value<Uuid>(*store_, [&](auto& tx) -> Result<Uuid> {
       identity::Application application;
       application.display_name = "test client";
@@ -273,6 +274,8 @@ class NetworkFixture : public testing::Test {
     machines_->handle(std::move(request),
                       net::Responder([&](net::Response answer) { response = std::move(answer); }));
     EXPECT_EQ(response.status, 201) << response.body;
+    if (response.status == 201)
+      certificates_[name] = string_at(must(parse_json_object(response.body)), "certificate").value_or("");
     return must(resource::ResourceId::parse(kGroup + "/providers/Microsoft.Compute/virtualMachines/" + name));
   }
   machine::DesiredState desired(const resource::ResourceId& vm) {
@@ -293,6 +296,9 @@ class NetworkFixture : public testing::Test {
     return machine::judge(desired(vm), flow, clock_.now());
   }
 
+  std::string flow_log_directory() const { return path_ + "/flow-logs"; }
+
+  std::map<std::string, std::string> certificates_;  // of enrolled machines, by name
   ManualClock clock_;
   crypto::SystemRandom random_;
   TenantId tenant_ = tenant_of_tests();

@@ -3,7 +3,10 @@
 #include "services/network/prefixes.h"
 
 #include <algorithm>
+#include <array>
 #include <optional>
+
+#include "base/text.h"
 
 namespace merlon::network {
 namespace {
@@ -82,6 +85,44 @@ bool overlap(const std::vector<IpPrefix>& left, const std::vector<IpPrefix>& rig
     return std::any_of(right.begin(), right.end(),
                        [&](const IpPrefix& b) { return a.contains(b) || b.contains(a); });
   });
+}
+
+std::vector<IpPrefix> subnet_prefixes(const JsonObject& subnet) {
+  std::vector<IpPrefix> prefixes;
+  if (const auto one = string_at(subnet, "properties.addressPrefix"))
+    if (const auto prefix = IpPrefix::parse(*one)) prefixes.push_back(*prefix);
+  if (const JsonArray* many = array_at(subnet, "properties.addressPrefixes"))
+    for (const Json& element : *many)
+      if (element.is_string())
+        if (const auto prefix = IpPrefix::parse(element.get_string())) prefixes.push_back(*prefix);
+  return prefixes;
+}
+
+std::optional<IpAddress> host_of(const IpPrefix& prefix, uint32_t number) {
+  std::array<uint8_t, 16> bytes = prefix.address().bytes();
+  const size_t last = prefix.family() == IpFamily::v4 ? 3 : 15;
+  uint32_t carry = number;
+  for (size_t i = 0; i < 4; ++i) {
+    const uint32_t sum = bytes[last - i] + (carry & 0xffU);
+    bytes[last - i] = static_cast<uint8_t>(sum);
+    carry = (carry >> 8) + (sum >> 8);
+  }
+  IpAddress address;
+  if (prefix.family() == IpFamily::v6) {
+    address = IpAddress::from_v6(bytes);
+  } else {
+    uint32_t host_order = 0;
+    for (size_t i = 0; i < 4; ++i) host_order = (host_order << 8) | bytes[i];
+    address = IpAddress::from_v4(host_order);
+  }
+  return prefix.contains(address) ? std::optional<IpAddress>(address) : std::nullopt;
+}
+
+const JsonObject* find_subnet(const JsonObject& network, std::string_view name) {
+  if (const JsonArray* subnets = array_at(network, "properties.subnets"))
+    for (const Json& subnet : *subnets)
+      if (ascii_iequal(string_at(subnet.as_object(), "name").value_or(""), name)) return &subnet.as_object();
+  return nullptr;
 }
 
 }  // namespace merlon::network

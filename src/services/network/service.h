@@ -7,8 +7,11 @@
 
 #include "services/network/api.h"
 #include "services/network/compiled.h"
+#include "services/network/flow_log.h"
+#include "services/network/flow_log_files.h"
 #include "services/network/links.h"
 #include "services/network/memberships.h"
+#include "services/network/next_hop.h"
 #include "services/network/security_group.h"
 #include "services/network/service_tags.h"
 
@@ -24,7 +27,8 @@ struct FlowAnswer {
 
 class Service final : public Network {
  public:
-  Service(Platform& platform, compute::Compute& compute) : platform_(platform), compute_(compute) {}
+  Service(Platform& platform, compute::Compute& compute, std::string flow_log_directory)
+      : platform_(platform), compute_(compute), flow_files_(std::move(flow_log_directory)) {}
 
   Result<std::vector<VmInterface>> interfaces_of(store::Reader& reader,
                                                  const resource::ResourceId& vm) override;
@@ -43,6 +47,7 @@ class Service final : public Network {
   }
   Result<Explanation> explain(store::Reader& reader, const resource::ResourceId& vm,
                               machine::Flow flow) override;
+  void tick() override;
 
   // Hooks of the declared types (types.cpp).
   Result<JsonObject> put_group(resource::WriteContext& context, const resource::ResourceId& id,
@@ -62,18 +67,31 @@ class Service final : public Network {
   Result<void> interface_changed(resource::WriteContext& context, const resource::ResourceId& id);
   Result<void> remove_interface(resource::WriteContext& context, const resource::Resource& existing);
 
+  Result<JsonObject> put_route_table(resource::WriteContext& context, const resource::ResourceId& id,
+                                     const resource::Resource* existing, JsonObject wanted);
+  Result<void> remove_route_table(resource::WriteContext& context, const resource::Resource& existing);
+
+  // flow_log_service.cpp
+  Result<JsonObject> put_flow_log(resource::WriteContext& context, const resource::ResourceId& id,
+                                  const resource::Resource* existing, JsonObject wanted);
+  Result<void> flow_log_changed(resource::WriteContext& context, const resource::ResourceId& id);
+  Result<void> remove_flow_log(resource::WriteContext& context, const resource::Resource& existing);
+  Result<void> note_flows(resource::WriteContext& context, const machine::Machine& machine,
+                          const machine::Observation& observation);
+  const FlowLogFiles& flow_files() const { return flow_files_; }
+
   // What enrolment makes, and what removal takes away (enrolment.cpp).
   Result<void> enrol(resource::WriteContext& context, const machine::Machine& machine,
                      const std::string& group_id);
-  Result<void> enrol_interface(resource::WriteContext& context, const resource::ResourceId& nic,
-                               const resource::ResourceId& nsg, const machine::ReportedInterface& interface,
-                               const std::string& provider);
   Result<void> machine_changed(resource::WriteContext& context, const resource::ResourceId& vm);
   Result<void> machine_removed(resource::WriteContext& context, const resource::ResourceId& vm);
 
   // What guards an interface or a machine now (compile.cpp).
   Result<std::vector<CompiledInterface>> compile(store::Reader& reader, const resource::ResourceId& vm);
   Result<CompiledInterface> compile_interface(store::Reader& reader, const NicLink& link, bool primary);
+
+  // Where packets of an interface go, as Azure would route them (next_hop.cpp).
+  Result<std::vector<EffectiveRoute>> effective_routes(store::Reader& reader, const NicLink& link);
 
   // The model's verdict on a flow of a machine, enrolled or not; of one interface when `nic` is given
   // (watcher_routes.cpp).
@@ -91,6 +109,38 @@ class Service final : public Network {
   Result<TagChange> remove_tags(resource::WriteContext& context, const std::string& set_name);
 
  private:
+  // enrolment.cpp
+  using Addresses = std::vector<std::pair<IpAddress, IpPrefix>>;
+  Result<std::optional<resource::ResourceId>> described_as(store::Reader& reader,
+                                                           const std::vector<resource::ResourceId>& described,
+                                                           const machine::ReportedInterface& interface,
+                                                           bool is_first);
+  Result<void> enrol_group(resource::WriteContext& context, const resource::ResourceId& nsg);
+  Result<void> check_address_free(store::Reader& reader, const resource::ResourceId& nic,
+                                  const std::string& subnet, const IpAddress& address);
+  Result<Addresses> settle_described(store::Reader& reader, const resource::ResourceId& nic,
+                                     JsonArray& configurations, const machine::ReportedInterface& interface);
+  Result<std::string> enrol_network(resource::WriteContext& context, const std::string& provider,
+                                    const Addresses& addresses);
+  Result<void> enrol_interface(resource::WriteContext& context, const resource::ResourceId& vm,
+                               const resource::ResourceId& nic, const resource::ResourceId& nsg,
+                               const machine::ReportedInterface& interface, const std::string& provider);
+  // route_tables.cpp
+  Result<JsonArray> subnets_of_route_table(store::Reader& reader, const std::string& key);
+  Result<void> refresh_route_table(resource::WriteContext& context, const std::string& key);
+  // flow_log_service.cpp
+  Result<std::vector<FlowLog>> flow_logs(store::Reader& reader);
+  Result<void> remove_flow_logs_of(resource::WriteContext& context, const resource::ResourceId& target);
+  Result<void> refresh_target(resource::WriteContext& context, const resource::ResourceId& target);
+  Result<std::vector<std::string>> guards_of(store::Reader& reader, const NicLink& link);
+  Result<std::vector<FlowLog>> logs_over(store::Reader& reader, const std::vector<FlowLog>& logs,
+                                         const NicLink& link);
+  Result<std::vector<machine::FlowReport::Rule>> rules_of_opening(store::Reader& reader,
+                                                                  const std::vector<std::string>& groups,
+                                                                  const machine::FlowReport::Rule& opening);
+  Result<void> note_flows_of(resource::WriteContext& context, const NicLink& link,
+                             const machine::FlowReport& report, Duration age,
+                             const std::vector<FlowLog>& logs);
   // compile.cpp
   Result<void> recompile(resource::WriteContext& context, const resource::ResourceId& vm);
   Result<void> recompile_all(resource::WriteContext& context, const std::set<std::string>& vms);
@@ -138,6 +188,8 @@ class Service final : public Network {
 
   Platform& platform_;
   compute::Compute& compute_;
+  FlowLogFiles flow_files_;
+  std::optional<Duration> retained_;  // CLOCK_BOOTTIME: when old flow logs were last looked for
   std::vector<
       std::function<Result<void>(resource::WriteContext&, const resource::ResourceId&, const OverlayRule&)>>
       allow_removed_;

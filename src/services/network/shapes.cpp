@@ -3,6 +3,7 @@
 #include "services/network/shapes.h"
 
 #include "base/ip.h"
+#include "services/network/flow_log.h"
 #include "services/network/security_rule.h"
 
 namespace merlon::network {
@@ -98,6 +99,10 @@ Shape peering_properties() {
 
 }  // namespace
 
+Shape ip_configuration_shape() {
+  return object({required("name", text()), optional("properties", ip_configuration_properties())});
+}
+
 Shape application_group_shape() {
   return document(object({read_only("resourceGuid", text()), read_only("provisioningState", text())}));
 }
@@ -107,6 +112,40 @@ Shape peering_shape() {
 }
 
 Shape network_watcher_shape() { return document(object({read_only("provisioningState", text())})); }
+
+Shape flow_analytics_shape() {
+  return object(
+      {optional("networkWatcherFlowAnalyticsConfiguration",
+                object({optional("enabled", boolean()), optional("workspaceId", text()),
+                        optional("workspaceRegion", text()), optional("workspaceResourceId", text()),
+                        optional("trafficAnalyticsInterval", integer())}))});
+}
+
+namespace {
+
+std::vector<schema::Member> flow_log_settings() {
+  return {
+      required("storageId", text()), defaulted("enabled", boolean(), false),
+      optional("retentionPolicy", object({defaulted("days", integer().with_range(0, kRetentionDaysMax), 0),
+                                          defaulted("enabled", boolean(), false)})),
+      optional("format", object({defaulted("type", text_of({"JSON"}), "JSON"),
+                                 defaulted("version", integer().with_range(0, 2), 2)}))};
+}
+
+}  // namespace
+
+Shape flow_log_settings_shape() { return object(flow_log_settings()); }
+
+Shape flow_log_shape() {
+  std::vector<schema::Member> properties = flow_log_settings();
+  properties.insert(properties.begin(), required("targetResourceId", text()));
+  properties.push_back(optional("flowAnalyticsConfiguration", flow_analytics_shape()));
+  properties.push_back(read_only("targetResourceGuid", text()));
+  properties.push_back(read_only("resourceGuid", text()));
+  properties.push_back(read_only("provisioningState", text()));
+  return object({optional("location", text()), optional("tags", map_of(text())),
+                 optional("identity", anything()), required("properties", object(std::move(properties)))});
+}
 
 Shape security_rule_shape() {
   return object({required("name", text()), required("properties", rule_properties())});
@@ -124,6 +163,24 @@ Shape subnet_shape() {
   return object({required("name", text()), optional("properties", subnet_properties())});
 }
 
+Shape route_shape() {
+  return object(
+      {required("name", text()),
+       optional("properties",
+                object({required("addressPrefix", text()),
+                        required("nextHopType", text_of({"VirtualNetworkGateway", "VnetLocal", "Internet",
+                                                         "VirtualAppliance", "None"})),
+                        optional("nextHopIpAddress", text().with_check(check_address)),
+                        read_only("hasBgpOverride", boolean()), read_only("provisioningState", text())}))});
+}
+
+Shape route_table_shape() {
+  return document(
+      object({optional("routes", array_of(route_shape())),
+              defaulted("disableBgpRoutePropagation", boolean(), false), read_only("subnets", anything()),
+              read_only("resourceGuid", text()), read_only("provisioningState", text())}));
+}
+
 Shape virtual_network_shape() {
   return document(object(
       {required("addressSpace", object({required("addressPrefixes", array_of(prefix()))})),
@@ -138,9 +195,7 @@ Shape virtual_network_shape() {
 
 Shape network_interface_shape() {
   return document(object(
-      {optional("ipConfigurations",
-                array_of(object(
-                    {required("name", text()), optional("properties", ip_configuration_properties())}))),
+      {optional("ipConfigurations", array_of(ip_configuration_shape())),
        optional("networkSecurityGroup", reference()),
        optional("dnsSettings",
                 object({optional("dnsServers", array_of(text())), optional("internalDnsNameLabel", text())})),

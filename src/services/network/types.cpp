@@ -1,6 +1,7 @@
 // Azure's types that the network service declares.
 #include "services/network/declarations.h"
 #include "services/network/shapes.h"
+#include "services/network/shown_defaults.h"
 
 namespace merlon::network {
 namespace {
@@ -27,6 +28,8 @@ ResourceType network_type(std::string name, schema::Shape shape, std::string sum
   type.api_versions = api_versions();
   type.shape = std::move(shape);
   type.etag_in_body = true;
+  type.patch_replaces_tags = true;
+  type.expands = true;
   type.summary = std::move(summary);
   return type;
 }
@@ -59,10 +62,12 @@ ResourceType virtual_networks(Service& service) {
   ResourceType type =
       network_type("virtualNetworks", virtual_network_shape(),
                    "An address space and its subnets: what the tag VirtualNetwork stands for");
-  type.links = {{"properties.subnets[].properties.networkSecurityGroup.id",
-                 "Microsoft.Network/networkSecurityGroups/join/action"},
-                {"properties.virtualNetworkPeerings[].properties.remoteVirtualNetwork.id",
-                 "Microsoft.Network/virtualNetworks/peer/action"}};
+  type.links = {
+      {"properties.subnets[].properties.networkSecurityGroup.id",
+       "Microsoft.Network/networkSecurityGroups/join/action"},
+      {"properties.subnets[].properties.routeTable.id", "Microsoft.Network/routeTables/join/action"},
+      {"properties.virtualNetworkPeerings[].properties.remoteVirtualNetwork.id",
+       "Microsoft.Network/virtualNetworks/peer/action"}};
   type.put = [&service](WriteContext& context, const ResourceId& id, const Resource* existing,
                         JsonObject wanted) {
     return service.put_network(context, id, existing, std::move(wanted));
@@ -108,6 +113,19 @@ ResourceType network_interfaces(Service& service) {
   return type;
 }
 
+ResourceType route_tables(Service& service) {
+  ResourceType type = network_type("routeTables", route_table_shape(),
+                                   "Routes of one's own for subnets: next hops are answered by them");
+  type.put = [&service](WriteContext& context, const ResourceId& id, const Resource* existing,
+                        JsonObject wanted) {
+    return service.put_route_table(context, id, existing, std::move(wanted));
+  };
+  type.remove = [&service](WriteContext& context, const Resource& table) {
+    return service.remove_route_table(context, table);
+  };
+  return type;
+}
+
 ResourceType application_groups(Service& service) {
   ResourceType type = network_type("applicationSecurityGroups", application_group_shape(),
                                    "A name for interfaces: security rules that name it mean their addresses");
@@ -132,6 +150,7 @@ ResourceType public_ip_addresses() {
     const auto kept = string_at(existing == nullptr ? wanted : existing->body, "properties.resourceGuid");
     properties["resourceGuid"] = kept.value_or(Uuid::generate(context.core.random).text());
     properties["provisioningState"] = "Succeeded";
+    show_public_address_defaults(wanted);
     return wanted;
   };
   type.may_move = [](store::Reader&, const Resource&) -> Result<void> { return {}; };
@@ -144,6 +163,7 @@ EmbeddedType embedded(std::string type, std::string array_path, schema::Shape sh
   embedded_type.type = std::move(type);
   embedded_type.array_path = std::move(array_path);
   embedded_type.shape = std::move(shape);
+  embedded_type.expands = true;
   embedded_type.summary = std::move(summary);
   return embedded_type;
 }
@@ -153,6 +173,8 @@ EmbeddedType embedded(std::string type, std::string array_path, schema::Shape sh
 void add_types(resource::Manager& resources, Service& service) {
   resources.add(public_ip_addresses());
   resources.add(application_groups(service));
+  resources.add(route_tables(service));
+  resources.add(embedded("routeTables/routes", "properties.routes", route_shape(), "One route of a table"));
   resources.add(virtual_networks(service));
   resources.add(embedded("virtualNetworks/subnets", "properties.subnets", subnet_shape(),
                          "A subnet of a virtual network"));
@@ -160,6 +182,10 @@ void add_types(resource::Manager& resources, Service& service) {
                          peering_shape(),
                          "One side of a peering: the other network's space counts as VirtualNetwork"));
   resources.add(network_interfaces(service));
+  EmbeddedType configurations = embedded("networkInterfaces/ipConfigurations", "properties.ipConfigurations",
+                                         ip_configuration_shape(), "One address of a network interface");
+  configurations.read_only = true;
+  resources.add(std::move(configurations));
   resources.add(security_groups(service));
   resources.add(embedded("networkSecurityGroups/securityRules", "properties.securityRules",
                          security_rule_shape(), "One security rule of a group"));

@@ -8,6 +8,7 @@
 #include "services/network/declarations.h"
 #include "services/network/effective.h"
 #include "services/network/shapes.h"
+#include "services/network/watcher.h"
 
 namespace merlon::network {
 namespace {
@@ -17,47 +18,8 @@ using resource::Call;
 using resource::ResourceId;
 using resource::Route;
 
-constexpr const char* kNetwork =
-    "/subscriptions/{subscriptionId}/resourceGroups/{resourceGroupName}/providers/Microsoft.Network/";
 // The port of a side that the question leaves open: from the range of ephemeral ports (RFC 6335 section 6).
 constexpr uint16_t kSomePort = 50'000;
-
-std::unexpected<Error> bad(std::string_view field, const std::string& what) {
-  return fail(ErrorKind::invalid, "InvalidParameter", "'" + std::string(field) + "' " + what,
-              std::string(field));
-}
-
-// The answer tells about the machine: who asks must be allowed to read it.
-Result<ResourceId> readable_machine(const Platform& platform, const Call& call, store::Reader& reader) {
-  const std::string text = string_at(call.body, "targetResourceId").value_or("");
-  const auto id = ResourceId::parse(text);
-  if (!id || !ascii_iequal(id->type(), "Microsoft.Compute/virtualMachines"))
-    return bad("targetResourceId", "must be the id of a virtual machine.");
-  const std::string action = "Microsoft.Compute/virtualMachines/read";
-  const auto decision =
-      TRY(platform.core.access.check(reader, call.principal, {.action = action, .scope = id->text()}));
-  if (!decision.allowed)
-    return fail(ErrorKind::forbidden, "LinkedAuthorizationFailed",
-                "The client '" + call.principal.name +
-                    "' has permission to ask this network watcher, but not "
-                    "to perform action '" +
-                    action + "' on the linked scope '" + id->text() + "'.",
-                id->text());
-  return *id;
-}
-
-Result<void> require_watcher(const Platform& platform, const Call& call, store::Reader& reader) {
-  if (TRY(platform.resources.get(reader, call.id))) return {};
-  return fail(ErrorKind::not_found, "ResourceNotFound",
-              "The Resource '" + call.id.type() + "/" + call.id.name() + "' under resource group '" +
-                  call.id.resource_group() + "' was not found.");
-}
-
-Result<IpAddress> address_in(const JsonObject& body, std::string_view field) {
-  const auto address = IpAddress::parse(string_at(body, field).value_or(""));
-  if (!address) return bad(field, "must be an IP address.");
-  return *address;
-}
 
 // `may_be_open`: the side from which the connection comes may say "*".
 Result<uint16_t> port_in(const JsonObject& body, std::string_view field, bool may_be_open) {
@@ -66,8 +28,8 @@ Result<uint16_t> port_in(const JsonObject& body, std::string_view field, bool ma
   uint16_t port = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
   if (error != std::errc() || end != text.data() + text.size())
-    return bad(field,
-               may_be_open ? "must be a port from 0 to 65535, or *." : "must be a port from 0 to 65535.");
+    return wrong_parameter(
+        field, may_be_open ? "must be a port from 0 to 65535, or *." : "must be a port from 0 to 65535.");
   return port;
 }
 
@@ -79,7 +41,7 @@ Result<Flow> flow_in(const JsonObject& body) {
   const IpAddress local = TRY(address_in(body, "localIPAddress"));
   const IpAddress remote = TRY(address_in(body, "remoteIPAddress"));
   if (local.family() != remote.family())
-    return bad("remoteIPAddress", "must be of the same address family as localIPAddress.");
+    return wrong_parameter("remoteIPAddress", "must be of the same address family as localIPAddress.");
   const uint16_t local_port = TRY(port_in(body, "localPort", !flow.inbound));
   const uint16_t remote_port = TRY(port_in(body, "remotePort", flow.inbound));
   flow.source = flow.inbound ? remote : local;
@@ -96,6 +58,7 @@ resource::ResourceType network_watchers() {
   type.api_versions = {"2025-05-01", "2024-05-01", "2023-11-01", "2022-01-01"};
   type.shape = network_watcher_shape();
   type.etag_in_body = true;
+  type.patch_replaces_tags = true;
   type.summary = "Answers what is allowed at a machine: ipFlowVerify and securityGroupView";
   type.put = [](resource::WriteContext&, const ResourceId&, const resource::Resource*,
                 JsonObject wanted) -> Result<JsonObject> {
@@ -104,16 +67,6 @@ resource::ResourceType network_watchers() {
     return wanted;
   };
   return type;
-}
-
-Route watcher_action(std::string action, std::string summary, schema::Shape body) {
-  Route route;
-  route.method = "POST";
-  route.path = kNetwork + std::string("networkWatchers/{networkWatcherName}/") + action;
-  route.permission = "Microsoft.Network/networkWatchers/" + action + "/action";
-  route.summary = std::move(summary);
-  route.body = std::move(body);
-  return route;
 }
 
 Route flow_verify_route(const Platform& platform, Service& service) {
@@ -157,7 +110,7 @@ Route effective_route(Service& service) {
   Route route;
   route.method = "POST";
   route.path =
-      kNetwork + std::string("networkInterfaces/{networkInterfaceName}/effectiveNetworkSecurityGroups");
+      kNetworkPath + std::string("networkInterfaces/{networkInterfaceName}/effectiveNetworkSecurityGroups");
   route.permission = "Microsoft.Network/networkInterfaces/effectiveNetworkSecurityGroups/action";
   route.summary = "The rules that apply to an interface, with what their names stand for";
   route.read = [&service](const Call& call, store::Reader& reader) -> Result<net::Response> {
@@ -186,9 +139,9 @@ Result<FlowAnswer> Service::verify_flow(store::Reader& reader, const ResourceId&
       asked = &compiled;
   }
   if (asked == nullptr)
-    return bad("localIPAddress", local.text() + " is not an address of " +
-                                     (nic.empty() ? "the virtual machine '" + vm.name() + "'."
-                                                  : "the interface '" + std::string(nic) + "'."));
+    return wrong_parameter("localIPAddress", local.text() + " is not an address of " +
+                                                 (nic.empty() ? "the virtual machine '" + vm.name() + "'."
+                                                              : "the interface '" + std::string(nic) + "'."));
   // What the machine was told, when it has an agent: its openings count.
   machine::DesiredState state;
   if (const auto machine = TRY(platform_.machines.by_resource(reader, vm.text()))) {

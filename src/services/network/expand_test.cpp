@@ -1,0 +1,86 @@
+// $expand, the tags of a PATCH, and what Azure shows that nobody has sent.
+#include "services/network/network_fixture.h"
+
+namespace merlon::network {
+namespace {
+
+class Shown : public NetworkFixture {
+ protected:
+  void SetUp() override {
+    make_network("net", "10.9.0.0/24");
+    ASSERT_EQ(put_security_group("nsg", "").status, 201);
+    make(kNic, nic_body("net/subnets/a", "10.9.0.50", {},
+                        R"(,"networkSecurityGroup":{"id":")" + kGroupId + R"("})"));
+  }
+  static inline const std::string kGroupId = kProvider + "networkSecurityGroups/nsg";
+  static inline const std::string kNic = kProvider + "networkInterfaces/nic1";
+  static std::string version() { return "?api-version=2024-05-01"; }
+  static const JsonObject& first(const Answer& answer, std::string_view path) {
+    return array_at(answer.body, path)->front().as_object();
+  }
+};
+
+TEST_F(Shown, ExpandShowsWhatAReferenceNames) {
+  const Answer plain = get(kGroupId);
+  EXPECT_EQ(first(plain, "properties.networkInterfaces").size(), 1U);
+  const Answer expanded = get(kGroupId + version() + "&$expand=subnets,networkInterfaces");
+  ASSERT_EQ(expanded.status, 200) << expanded.text;
+  EXPECT_EQ(string_at(first(expanded, "properties.networkInterfaces"), "name"), "nic1");
+  EXPECT_EQ(string_at(expanded.body, "etag"), string_at(plain.body, "etag"));
+  const Answer deeper = get(kNic + version() + "&$expand=networkSecurityGroup/networkInterfaces");
+  EXPECT_EQ(deeper.at("properties.networkSecurityGroup.name"), "nsg");
+  EXPECT_EQ(string_at(first(deeper, "properties.networkSecurityGroup.properties.networkInterfaces"), "name"),
+            "nic1");
+  const Answer subnet =
+      get(kProvider + "virtualNetworks/net/subnets/a" + version() + "&$expand=ipConfigurations");
+  EXPECT_EQ(subnet.status, 200) << subnet.text;
+}
+
+TEST_F(Shown, ExpandShowsNobodyMoreThanTheyMayRead) {
+  const std::string narrow = make_person("narrow", kReader, kGroupId);
+  const Answer seen = send_as(narrow, "GET", kGroupId + version() + "&$expand=networkInterfaces");
+  ASSERT_EQ(seen.status, 200);
+  EXPECT_EQ(first(seen, "properties.networkInterfaces").size(), 1U) << seen.text;
+  const std::string wide = make_person("wide", kReader, kGroup);
+  EXPECT_GT(first(send_as(wide, "GET", kGroupId + version() + "&$expand=networkInterfaces"),
+                  "properties.networkInterfaces")
+                .size(),
+            1U);
+}
+
+TEST_F(Shown, ExpandRefusesWhatTheTypeDoesNotHave) {
+  EXPECT_EQ(get(kGroupId + version() + "&$expand=secrets").code(), "InvalidExpandQueryOption");
+  EXPECT_EQ(get(kGroupId + version() + "&$expand=subnets/a/b/c/d").code(), "InvalidExpandQueryOption");
+  EXPECT_EQ(get(kGroupId + version() + "&$expand=a,b,c,d,e,f,g,h,i,j,k").code(), "InvalidExpandQueryOption");
+  EXPECT_EQ(get(kGroupId + version() + "&$expand=").code(), "InvalidExpandQueryOption");
+}
+
+TEST_F(Shown, ThePatchOfTagsReplacesThem) {
+  ASSERT_EQ(send_as(owner_, "PATCH", kGroupId, R"({"tags":{"a":"1","b":"2"}})").status, 200);
+  const Answer changed = send_as(owner_, "PATCH", kGroupId, R"({"tags":{"b":"3"}})");
+  EXPECT_EQ(to_text(*object_at(changed.body, "tags")), R"({"b":"3"})");
+  EXPECT_EQ(to_text(*object_at(send_as(owner_, "PATCH", kNic, R"({"tags":{}})").body, "tags")), "{}");
+  EXPECT_EQ(get(kNic).at("properties.networkSecurityGroup.id"), kGroupId) << "nothing else is replaced";
+}
+
+TEST_F(Shown, FreeAddressesAndUsage) {
+  const std::string network = kProvider + "virtualNetworks/net";
+  const std::string ask = network + "/CheckIPAddressAvailability" + version() + "&ipAddress=";
+  const Answer taken = get(ask + "10.9.0.50");
+  EXPECT_EQ(bool_at(taken.body, "available"), false) << taken.text;
+  EXPECT_EQ(array_at(taken.body, "availableIPAddresses")->front().as_string(), "10.9.0.4");
+  EXPECT_EQ(bool_at(get(ask + "10.9.0.51").body, "available"), true);
+  EXPECT_EQ(get(ask + "192.0.2.1").code(), "PrivateIPAddressNotInAnySubnet");
+  EXPECT_EQ(get(ask + "none").code(), "InvalidParameter");
+  EXPECT_EQ(
+      get(kProvider + "virtualNetworks/no/CheckIPAddressAvailability" + version() + "&ipAddress=10.9.0.1")
+          .status,
+      404);
+  const Answer usage = get(network + "/usages");
+  ASSERT_EQ(usage.status, 200) << usage.text;
+  EXPECT_EQ(first(usage, "value").at("currentValue").to_number<double>(), 1.0);
+  EXPECT_EQ(first(usage, "value").at("limit").to_number<double>(), 251.0);
+}
+
+}  // namespace
+}  // namespace merlon::network
