@@ -174,15 +174,44 @@ Result<std::vector<FlowLog>> Service::logs_over(store::Reader& reader, const std
 // Which security groups show the opening, and under which name.
 Result<std::vector<FlowReport::Rule>> Service::rules_of_opening(store::Reader& reader,
                                                                 const std::vector<std::string>& groups,
-                                                                const FlowReport::Rule& opening) {
+                                                                const FlowReport::Rule& opening,
+                                                                const IpAddress& destination) {
+  // "<grant>/<position>" on the machine, "<grant>/<address>" among a group's rules: the grant is one.
+  const std::string_view id = opening.name;
+  const std::string_view grant = id.substr(0, id.find('/'));
   std::vector<FlowReport::Rule> rules;
   for (const std::string& key : groups) {
     const auto group = TRY(store::get<SecurityGroup>(reader, platform_.core.tenant, key));
     if (!group) continue;
     for (const OverlayRule* rule : group->overlay_rules(machine::Access::allow))
-      if (rule->id == opening.name) rules.push_back({opening.nic, key, rule->name, false, true});
+      if (rule->destination == destination &&
+          std::string_view(rule->id).substr(0, rule->id.find('/')) == grant)
+        rules.push_back({opening.nic, key, rule->name, false, true});
   }
   return rules;
+}
+
+// For each of the report's flows, as which rules of which groups it counts at this interface.
+Result<std::vector<std::vector<FlowReport::Rule>>> Service::meanings_of(
+    store::Reader& reader, const NicLink& link, const FlowReport& report,
+    const std::vector<std::string>& groups) {
+  std::map<std::pair<size_t, std::string>, std::vector<FlowReport::Rule>> known;
+  std::vector<std::vector<FlowReport::Rule>> meanings;
+  for (const ReportedFlow& flow : report.flows) {
+    FlowReport::Rule rule = report.rules[flow.rule];
+    const auto [at, is_new] =
+        known.try_emplace({flow.rule, rule.is_opening ? flow.destination.text() : std::string()});
+    if (is_new && ascii_iequal(rule.nic, link.nic) && is_name(rule.name)) {
+      rule.group = ascii_lower(rule.group);
+      if (rule.is_opening) {
+        at->second = TRY(rules_of_opening(reader, groups, rule, flow.destination));
+      } else if (rule.group.empty() || std::find(groups.begin(), groups.end(), rule.group) != groups.end()) {
+        at->second = {rule};
+      }
+    }
+    meanings.push_back(at->second);
+  }
+  return meanings;
 }
 
 // What a machine says counts for its own interfaces and the groups that guard them, and for nothing else.
@@ -212,33 +241,23 @@ Result<void> Service::note_flows_of(WriteContext& context, const NicLink& link, 
                                     Duration age, const std::vector<FlowLog>& logs) {
   if (logs.empty()) return {};
   const auto groups = TRY(guards_of(context.tx, link));
-  // For each of the report's rules, as which rules of which groups it counts here.
-  std::vector<std::vector<FlowReport::Rule>> meanings(report.rules.size());
+  const auto meanings = TRY(meanings_of(context.tx, link, report, groups));
   std::map<std::string, std::string> guids;
-  for (size_t i = 0; i < report.rules.size(); ++i) {
-    FlowReport::Rule rule = report.rules[i];
-    if (!ascii_iequal(rule.nic, link.nic) || !is_name(rule.name)) continue;
-    rule.group = ascii_lower(rule.group);
-    if (rule.is_opening) {
-      meanings[i] = TRY(rules_of_opening(context.tx, groups, rule));
-    } else if (rule.group.empty() || std::find(groups.begin(), groups.end(), rule.group) != groups.end()) {
-      meanings[i] = {rule};
-    }
-    for (const FlowReport::Rule& meant : meanings[i])
+  for (const auto& rules : meanings)
+    for (const FlowReport::Rule& meant : rules)
       if (!meant.group.empty() && !guids.contains(meant.group))
         if (const auto group = TRY(platform_.resources.get(context.tx, TRY(ResourceId::parse(meant.group)))))
           guids[meant.group] = string_at(group->body, "properties.resourceGuid").value_or("");
-  }
   const auto nic = TRY(platform_.resources.get(context.tx, TRY(ResourceId::parse(link.nic))));
   const std::string mac =
       mac_path(nic ? string_at(nic->body, "properties.macAddress").value_or("") : std::string());
   const Timestamp now = platform_.core.clock.now();
   for (const FlowLog& log : logs) {
     LoggedFlows logged;
-    for (const ReportedFlow& flow : report.flows)
-      for (const FlowReport::Rule& rule : meanings[flow.rule]) {
+    for (size_t i = 0; i < report.flows.size(); ++i)
+      for (const FlowReport::Rule& rule : meanings[i]) {
         if (log.is_of_group() && rule.group != log.target.key()) continue;
-        if (auto tuple = flow_tuple(log, flow, now - age - flow.before))
+        if (auto tuple = flow_tuple(log, report.flows[i], now - age - report.flows[i].before))
           logged.add(guids[rule.group], logged_rule_name(rule), *std::move(tuple));
       }
     if (logged.groups.empty()) continue;

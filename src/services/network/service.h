@@ -137,7 +137,11 @@ class Service final : public Network {
                                          const NicLink& link);
   Result<std::vector<machine::FlowReport::Rule>> rules_of_opening(store::Reader& reader,
                                                                   const std::vector<std::string>& groups,
-                                                                  const machine::FlowReport::Rule& opening);
+                                                                  const machine::FlowReport::Rule& opening,
+                                                                  const IpAddress& destination);
+  Result<std::vector<std::vector<machine::FlowReport::Rule>>> meanings_of(
+      store::Reader& reader, const NicLink& link, const machine::FlowReport& report,
+      const std::vector<std::string>& groups);
   Result<void> note_flows_of(resource::WriteContext& context, const NicLink& link,
                              const machine::FlowReport& report, Duration age,
                              const std::vector<FlowLog>& logs);

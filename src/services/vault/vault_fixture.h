@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "crypto/system_random.h"
+#include "identity/test_people.h"
 #include "services/compute/api.h"
 #include "services/network/api.h"
 #include "services/vault/api.h"
@@ -161,6 +162,7 @@ class VaultFixture : public testing::Test {
     subject.principal.auth_time = clock_.now();
     subject.audience = audience;
     subject.scope = "user_impersonation";
+    subject.session_id = identity::session_of(*store_, tenant_, person.id, clock_.now());
     subject.user_principal_name = person.name;
     return must(issuer_->issue(subject, kOrigin, std::chrono::hours(24)));
   }
