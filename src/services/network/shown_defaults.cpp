@@ -1,3 +1,4 @@
+// Fills in what a request left out, at the time that the resource is shown or stored, one function per type.
 #include "services/network/shown_defaults.h"
 
 namespace merlon::network {
