@@ -47,6 +47,8 @@ class KeyMaterial {
   // A JSON Web Key, with its secret half or (RSA, EC) without, which then signs and decrypts nothing.
   // Refused: what is no valid key of a kind and size above.
   static Result<KeyMaterial> from_jwk(const JsonObject& jwk);
+  // A pair that was read from a file: refused like a JSON Web Key.
+  static Result<KeyMaterial> adopt(std::shared_ptr<evp_pkey_st> pair);
   static Result<KeyMaterial> load(const Secret& stored);
   Secret store() const;  // for sealing; load() reads it
 
@@ -64,6 +66,8 @@ class KeyMaterial {
   Result<Secret> decrypt(const DecryptParameters& parameters, ByteView ciphertext) const;
   Result<Bytes> wrap(std::string_view algorithm, ByteView key) const;
   Result<Secret> unwrap(std::string_view algorithm, ByteView wrapped) const;
+
+  evp_pkey_st* handle() const { return pair_.get(); }  // for this room: RSA or EC
 
  private:
   KeyMaterial(MaterialKind kind, std::shared_ptr<evp_pkey_st> pair, bool is_private)

@@ -3,78 +3,25 @@
 #include <openssl/pem.h>
 
 #include <algorithm>
-#include <array>
 
 #include "base/text.h"
-#include "crypto/certificate_parts.h"
-#include "crypto/digest.h"
+#include "crypto/certificate_extensions.h"
 
 namespace merlon::crypto {
 namespace {
-
-using ExtendedUsageHandle = std::unique_ptr<EXTENDED_KEY_USAGE, FreeWith<EXTENDED_KEY_USAGE_free>>;
-using GeneralNameHandle = std::unique_ptr<GENERAL_NAME, FreeWith<GENERAL_NAME_free>>;
-using GeneralNamesHandle = std::unique_ptr<GENERAL_NAMES, FreeWith<GENERAL_NAMES_free>>;
-using NameConstraintsHandle = std::unique_ptr<NAME_CONSTRAINTS, FreeWith<NAME_CONSTRAINTS_free>>;
-using SubtreeHandle = std::unique_ptr<GENERAL_SUBTREE, FreeWith<GENERAL_SUBTREE_free>>;
-using BasicConstraintsHandle = std::unique_ptr<BASIC_CONSTRAINTS, FreeWith<BASIC_CONSTRAINTS_free>>;
-using BitStringHandle = std::unique_ptr<ASN1_BIT_STRING, FreeWith<ASN1_BIT_STRING_free>>;
-using OctetStringHandle = std::unique_ptr<ASN1_OCTET_STRING, FreeWith<ASN1_OCTET_STRING_free>>;
-using AuthorityKeyIdHandle = std::unique_ptr<AUTHORITY_KEYID, FreeWith<AUTHORITY_KEYID_free>>;
-using IntegerHandle = std::unique_ptr<ASN1_INTEGER, FreeWith<ASN1_INTEGER_free>>;
-using TimeHandle = std::unique_ptr<ASN1_TIME, FreeWith<ASN1_TIME_free>>;
 
 // RFC 5280 section 4.2.1.3.
 constexpr int kDigitalSignature = 0;
 constexpr int kKeyCertSign = 5;
 constexpr int kCrlSign = 6;
 
-enum class Criticality : int { no = 0, yes = 1 };
-
-bool is_label(std::string_view label) {
-  if (label.empty() || label.size() > 63 || label.front() == '-' || label.back() == '-') return false;
-  return std::ranges::all_of(label, [](char c) {
-    const char lower = ascii_lower(c);
-    return (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
-  });
-}
-
-// A host name in the preferred syntax (RFC 1034 section 3.5), underscores allowed. A wildcard is the whole
-// leftmost label and has at least two labels after it (RFC 9525 section 6.3).
-bool is_dns_name(std::string_view name, bool wildcard_allowed) {
-  if (name.empty() || name.size() > 253 || IpAddress::parse(name)) return false;
-  if (wildcard_allowed && name.starts_with("*.")) {
-    name.remove_prefix(2);
-    if (name.find('.') == std::string_view::npos) return false;
-  }
-  return std::ranges::all_of(split(name, '.'), is_label);
-}
-
 std::unexpected<Error> bad_parameter(std::string message) {
   return fail(ErrorKind::invalid, "BadParameter", std::move(message));
 }
 
-bool add_extension(X509* certificate, int nid, void* value, Criticality criticality) {
-  return X509_add1_ext_i2d(certificate, nid, value, static_cast<int>(criticality), X509V3_ADD_DEFAULT) == 1;
-}
-
-bool add_basic_constraints(X509* certificate, bool authority) {
-  const BasicConstraintsHandle constraints(BASIC_CONSTRAINTS_new());
-  if (!constraints) return false;
-  if (authority) {
-    constraints->ca = 0xff;
-    constraints->pathlen = ASN1_INTEGER_new();
-    if (constraints->pathlen == nullptr || ASN1_INTEGER_set(constraints->pathlen, 0) != 1) return false;
-  }
-  return add_extension(certificate, NID_basic_constraints, constraints.get(), Criticality::yes);
-}
-
-bool add_key_usage(X509* certificate, std::initializer_list<int> bits) {
-  const BitStringHandle usage(ASN1_BIT_STRING_new());
-  if (!usage) return false;
-  for (const int bit : bits)
-    if (ASN1_BIT_STRING_set_bit(usage.get(), bit, 1) != 1) return false;
-  return add_extension(certificate, NID_key_usage, usage.get(), Criticality::yes);
+bool add_key_usage(X509* certificate, const std::vector<int>& bits) {
+  const BitStringHandle usage = key_usage_of(bits);
+  return usage && add_extension(certificate, NID_key_usage, usage.get(), Criticality::yes);
 }
 
 bool add_extended_usage(X509* certificate, LeafUse use) {
@@ -82,52 +29,6 @@ bool add_extended_usage(X509* certificate, LeafUse use) {
   ASN1_OBJECT* usage = OBJ_nid2obj(use == LeafUse::tls_server ? NID_server_auth : NID_client_auth);
   return usages && usage != nullptr && sk_ASN1_OBJECT_push(usages.get(), usage) > 0 &&
          add_extension(certificate, NID_ext_key_usage, usages.get(), Criticality::no);
-}
-
-// RFC 7093 section 2, method 1: the first 160 bits of SHA-256 over the public key's bit string.
-Bytes key_identifier(const X509* certificate) {
-  const ASN1_BIT_STRING* bits = X509_get0_pubkey_bitstr(certificate);
-  MERLON_CHECK(bits != nullptr);
-  const Sha256Digest digest = sha256({bits->data, static_cast<size_t>(bits->length)});
-  return {digest.begin(), digest.begin() + 20};
-}
-
-bool add_subject_key_id(X509* certificate) {
-  const Bytes identifier = key_identifier(certificate);
-  const OctetStringHandle value(ASN1_OCTET_STRING_new());
-  return value &&
-         ASN1_OCTET_STRING_set(value.get(), identifier.data(), static_cast<int>(identifier.size())) == 1 &&
-         add_extension(certificate, NID_subject_key_identifier, value.get(), Criticality::no);
-}
-
-bool add_authority_key_id(X509* certificate, X509* issuer) {
-  // The issuer's own spelling, where it has one: an authority made elsewhere may have used another method.
-  const ASN1_OCTET_STRING* own = X509_get0_subject_key_id(issuer);
-  const Bytes identifier =
-      own != nullptr ? Bytes(own->data, own->data + own->length) : key_identifier(issuer);
-  const AuthorityKeyIdHandle value(AUTHORITY_KEYID_new());
-  if (!value) return false;
-  value->keyid = ASN1_OCTET_STRING_new();
-  return value->keyid != nullptr &&
-         ASN1_OCTET_STRING_set(value->keyid, identifier.data(), static_cast<int>(identifier.size())) == 1 &&
-         add_extension(certificate, NID_authority_key_identifier, value.get(), Criticality::no);
-}
-
-GeneralNameHandle general_name(int type, int string_type, ByteView value) {
-  GeneralNameHandle name(GENERAL_NAME_new());
-  ASN1_STRING* text = ASN1_STRING_type_new(string_type);
-  if (!name || text == nullptr || ASN1_STRING_set(text, value.data(), static_cast<int>(value.size())) != 1) {
-    ASN1_STRING_free(text);
-    return nullptr;
-  }
-  GENERAL_NAME_set0_value(name.get(), type, text);
-  return name;
-}
-
-bool push_name(GENERAL_NAMES* names, GeneralNameHandle name) {
-  if (!name || sk_GENERAL_NAME_push(names, name.get()) <= 0) return false;
-  static_cast<void>(name.release());
-  return true;
 }
 
 bool add_alternative_names(X509* certificate, const LeafParameters& parameters) {
@@ -166,32 +67,11 @@ bool add_name_constraints(X509* certificate, const std::vector<std::string>& per
   return add_extension(certificate, NID_name_constraints, constraints.get(), Criticality::yes);
 }
 
-// 159 random bits: RFC 5280 section 4.1.2.2 allows 20 octets and wants a positive number.
-bool set_serial(X509* certificate, Random& random) {
-  std::array<uint8_t, 20> bytes{};
-  random.fill(bytes);
-  bytes.front() = static_cast<uint8_t>(bytes.front() & 0x7f);
-  const BignumHandle number(BN_bin2bn(bytes.data(), static_cast<int>(bytes.size()), nullptr));
-  if (!number || (BN_is_zero(number.get()) && BN_one(number.get()) != 1)) return false;
-  const IntegerHandle serial(BN_to_ASN1_INTEGER(number.get(), nullptr));
-  return serial && X509_set_serialNumber(certificate, serial.get()) == 1;
-}
-
 bool set_common_name(X509_NAME* name, const std::string& common_name) {
   return common_name.empty() ||
          X509_NAME_add_entry_by_NID(name, NID_commonName, MBSTRING_UTF8,
                                     reinterpret_cast<const unsigned char*>(common_name.data()),
                                     static_cast<int>(common_name.size()), -1, 0) == 1;
-}
-
-bool set_times(X509* certificate, Timestamp not_before, Timestamp not_after) {
-  const auto seconds = [](Timestamp time) {
-    return static_cast<time_t>(std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count());
-  };
-  const TimeHandle start(ASN1_TIME_set(nullptr, seconds(not_before)));
-  const TimeHandle end(ASN1_TIME_set(nullptr, seconds(not_after)));
-  return start && end && X509_set1_notBefore(certificate, start.get()) == 1 &&
-         X509_set1_notAfter(certificate, end.get()) == 1;
 }
 
 struct Basics {
