@@ -31,11 +31,16 @@ const std::map<std::string, std::string>& group_summaries() {
       {"key", "Keys in a vault"},
       {"ledger", "The signed record of everything that happened"},
       {"machine", "Enrolled machines"},
+      {"network", "Flow logs, and the service tags that rules name"},
+      {"network flow-log", "What real connections were let in or refused, by which rule"},
+      {"network service-tags", "The prefixes behind the names that rules may use"},
       {"nsg", "Network security groups"},
       {"nsg rule", "Security rules of a group"},
+      {"root", "The root key of the server on this machine: where it is kept, and a new one"},
       {"role", "Who may do what, where, and why"},
       {"secret", "Values in a vault, which programs need and nobody should see"},
       {"session", "Who is signed in where"},
+      {"state", "Backups of a server's state, and a state made of one again"},
       {"user", "People"},
       {"vault", "Vaults: where secrets and keys are kept"}};
   return summaries;

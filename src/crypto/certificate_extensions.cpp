@@ -42,15 +42,13 @@ bool add_extension(X509* certificate, int nid, void* value, Criticality critical
   return X509_add1_ext_i2d(certificate, nid, value, static_cast<int>(criticality), X509V3_ADD_DEFAULT) == 1;
 }
 
-bool add_basic_constraints(X509* certificate, bool authority) {
-  const BasicConstraintsHandle constraints(BASIC_CONSTRAINTS_new());
-  if (!constraints) return false;
-  if (authority) {
-    constraints->ca = 0xff;
-    constraints->pathlen = ASN1_INTEGER_new();
-    if (constraints->pathlen == nullptr || ASN1_INTEGER_set(constraints->pathlen, 0) != 1) return false;
-  }
-  return add_extension(certificate, NID_basic_constraints, constraints.get(), Criticality::yes);
+BasicConstraintsHandle basic_constraints_of(bool authority) {
+  BasicConstraintsHandle constraints(BASIC_CONSTRAINTS_new());
+  if (!constraints || !authority) return constraints;
+  constraints->ca = 0xff;
+  constraints->pathlen = ASN1_INTEGER_new();
+  if (constraints->pathlen == nullptr || ASN1_INTEGER_set(constraints->pathlen, 0) != 1) return nullptr;
+  return constraints;
 }
 
 BitStringHandle key_usage_of(const std::vector<int>& bits) {

@@ -31,9 +31,8 @@ enum class Criticality : int { no = 0, yes = 1 };
 bool is_dns_name(std::string_view name, bool wildcard_allowed);
 
 bool add_extension(X509* certificate, int nid, void* value, Criticality criticality);
-// An authority's has path length 0.
-bool add_basic_constraints(X509* certificate, bool authority);
-BitStringHandle key_usage_of(const std::vector<int>& bits);  // RFC 5280 section 4.2.1.3; empty on failure
+BasicConstraintsHandle basic_constraints_of(bool authority);  // path length 0; empty on failure
+BitStringHandle key_usage_of(const std::vector<int>& bits);   // RFC 5280 section 4.2.1.3; empty on failure
 // RFC 7093 section 2, method 1: the first 160 bits of SHA-256 over the public key's bit string.
 bool add_subject_key_id(X509* certificate);
 bool add_authority_key_id(X509* certificate, X509* issuer);

@@ -61,14 +61,8 @@ bool push_extension(STACK_OF(X509_EXTENSION) * all, int nid, void* value, Critic
 }
 
 bool push_basic_constraints(STACK_OF(X509_EXTENSION) * all, bool authority) {
-  const BasicConstraintsHandle constraints(BASIC_CONSTRAINTS_new());
-  if (!constraints) return false;
-  if (authority) {
-    constraints->ca = 0xff;
-    constraints->pathlen = ASN1_INTEGER_new();
-    if (constraints->pathlen == nullptr || ASN1_INTEGER_set(constraints->pathlen, 0) != 1) return false;
-  }
-  return push_extension(all, NID_basic_constraints, constraints.get(), Criticality::yes);
+  const BasicConstraintsHandle constraints = basic_constraints_of(authority);
+  return constraints && push_extension(all, NID_basic_constraints, constraints.get(), Criticality::yes);
 }
 
 bool push_usages(STACK_OF(X509_EXTENSION) * all, const CertificateProfile& profile) {
@@ -137,15 +131,6 @@ const EVP_MD* digest_for(const KeyMaterial& key) {
   return digest_algorithm(DigestAlgorithm::sha256);
 }
 
-Result<Bytes> der_of(X509* certificate) {
-  const int size = i2d_X509(certificate, nullptr);
-  if (size <= 0) return internal_error("a certificate cannot be written");
-  Bytes der(static_cast<size_t>(size));
-  uint8_t* cursor = der.data();
-  i2d_X509(certificate, &cursor);
-  return der;
-}
-
 Result<CertificateHandle> certificate_of_der(ByteView der) {
   const uint8_t* cursor = der.data();
   if (der.empty() || der.size() > kCertificateBytesMax)
@@ -179,7 +164,7 @@ Result<CertificateHandle> unsigned_certificate(const CertificateProfile& profile
 Result<Bytes> signed_der(X509* certificate, const KeyMaterial& key, const ErrorQueue& errors) {
   if (X509_sign(certificate, key.handle(), digest_for(key)) <= 0)
     return errors.failure("cannot sign a certificate");
-  return der_of(certificate);
+  return der_of_certificate(certificate);
 }
 
 std::string text_of(const ASN1_STRING* string) {

@@ -27,15 +27,6 @@ std::unexpected<Error> bad(std::string message) {
   return fail(ErrorKind::invalid, "BadParameter", std::move(message));
 }
 
-Result<Bytes> der_of(X509* certificate) {
-  const int size = i2d_X509(certificate, nullptr);
-  if (size <= 0) return bad("A certificate in the bundle cannot be written back as DER.");
-  Bytes der(static_cast<size_t>(size));
-  uint8_t* cursor = der.data();
-  i2d_X509(certificate, &cursor);
-  return der;
-}
-
 // The key's own certificate first; the others as they came.
 Result<KeyBundle> assemble(KeyHandle key, const std::vector<X509*>& certificates) {
   if (!key) return bad("There is no private key in what was given to import.");
@@ -43,7 +34,7 @@ Result<KeyBundle> assemble(KeyHandle key, const std::vector<X509*>& certificates
     return bad("There are more than 20 certificates in the bundle.");
   KeyBundle bundle{TRY(KeyMaterial::adopt(std::shared_ptr<EVP_PKEY>(std::move(key)))), {}};
   for (X509* certificate : certificates) {
-    Bytes der = TRY(der_of(certificate));
+    Bytes der = TRY(der_of_certificate(certificate));
     if (X509_check_private_key(certificate, bundle.key.handle()) == 1)
       bundle.certificates_der.insert(bundle.certificates_der.begin(), std::move(der));
     else
@@ -132,7 +123,7 @@ Result<std::vector<Bytes>> read_pem_certificates(std::string_view pem) {
   while (bio && all.size() <= kCertificatesMax) {
     const CertificateHandle certificate(PEM_read_bio_X509(bio.get(), nullptr, no_passphrase, nullptr));
     if (!certificate) break;
-    all.push_back(TRY(der_of(certificate.get())));
+    all.push_back(TRY(der_of_certificate(certificate.get())));
   }
   if (all.empty() || all.size() > kCertificatesMax)
     return bad("There is no certificate in the PEM text, or there are more than 20.");

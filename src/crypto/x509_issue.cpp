@@ -19,6 +19,12 @@ std::unexpected<Error> bad_parameter(std::string message) {
   return fail(ErrorKind::invalid, "BadParameter", std::move(message));
 }
 
+bool add_basic_constraints(X509* certificate, bool authority) {
+  const BasicConstraintsHandle constraints = basic_constraints_of(authority);
+  return constraints &&
+         add_extension(certificate, NID_basic_constraints, constraints.get(), Criticality::yes);
+}
+
 bool add_key_usage(X509* certificate, const std::vector<int>& bits) {
   const BitStringHandle usage = key_usage_of(bits);
   return usage && add_extension(certificate, NID_key_usage, usage.get(), Criticality::yes);

@@ -23,15 +23,6 @@ struct FreeOpenssl {
 // Security level 2 of SSL_CTX_set_security_level(3): at least 112 bits; no SHA-1, no RSA below 2048.
 constexpr int kSecurityLevel = 2;
 
-Result<Bytes> der_of(X509* certificate) {
-  const int size = i2d_X509(certificate, nullptr);
-  if (size <= 0) return bad_certificate("it cannot be written back as DER");
-  Bytes der(static_cast<size_t>(size));
-  uint8_t* cursor = der.data();
-  if (i2d_X509(certificate, &cursor) != size) return bad_certificate("it cannot be written back as DER");
-  return der;
-}
-
 // The last common name, which is the most specific; nothing when there is none.
 Result<std::string> common_name_of(X509* certificate) {
   const X509_NAME* subject = X509_get_subject_name(certificate);
@@ -107,6 +98,15 @@ std::string pem_of_certificate(X509* certificate) {
   return std::string(as_text(take_bytes(bio.get())));
 }
 
+Result<Bytes> der_of_certificate(X509* certificate) {
+  const int size = i2d_X509(certificate, nullptr);
+  if (size <= 0) return bad_certificate("it cannot be written back as DER");
+  Bytes der(static_cast<size_t>(size));
+  uint8_t* cursor = der.data();
+  if (i2d_X509(certificate, &cursor) != size) return bad_certificate("it cannot be written back as DER");
+  return der;
+}
+
 const EVP_MD* signing_digest(const PrivateKey& key) {
   switch (key.kind()) {
     case KeyKind::rsa:
@@ -166,7 +166,7 @@ Result<CertificateFacts> read_certificate(std::string_view pem) {
   facts.not_before = *not_before;
   facts.not_after = *not_after;
   facts.spki_hash_hex = spki_hash_hex(TRY(public_key_of(certificate.get())));
-  facts.sha1_thumbprint_hex = to_hex(sha1(TRY(der_of(certificate.get()))));
+  facts.sha1_thumbprint_hex = to_hex(sha1(TRY(der_of_certificate(certificate.get()))));
   facts.dns_names = TRY(dns_names_of(certificate.get()));
   return facts;
 }
@@ -178,7 +178,7 @@ Result<PublicKey> certificate_public_key(std::string_view pem) {
 
 Result<Bytes> certificate_der(std::string_view pem) {
   const ErrorQueue errors;
-  return der_of(TRY(certificate_of_pem(pem)).get());
+  return der_of_certificate(TRY(certificate_of_pem(pem)).get());
 }
 
 std::string certificate_pem(ByteView der) {

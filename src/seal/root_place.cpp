@@ -1,9 +1,25 @@
 // Reads --root-key: a scheme and its options, or a path.
 #include "seal/root_place.h"
 
+#include <algorithm>
+#include <array>
+
 #include "crypto/tpm2.h"
 
 namespace merlon::seal {
+namespace {
+
+constexpr std::array<std::string_view, 4> kKindTexts{"file", "passphrase", "token", "tpm"};
+
+}  // namespace
+
+std::string_view kind_text(RootKind kind) { return kKindTexts.at(static_cast<size_t>(kind)); }
+
+std::optional<RootKind> parse_kind(std::string_view text) {
+  const auto* const known = std::find(kKindTexts.begin(), kKindTexts.end(), text);
+  if (known == kKindTexts.end()) return std::nullopt;
+  return static_cast<RootKind>(known - kKindTexts.begin());
+}
 
 Result<RootPlace> RootPlace::parse(std::string_view text, const std::string& state_dir) {
   RootPlace place(std::string(text.empty() ? state_dir + "/root.key" : text));

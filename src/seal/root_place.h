@@ -30,6 +30,9 @@ struct RootPlace {
   std::optional<Secret> typed{};
 };
 
+std::string_view kind_text(RootKind kind);  // "passphrase", in records and answers
+std::optional<RootKind> parse_kind(std::string_view text);
+
 // As messages name it: "the passphrase", "the file /var/lib/merlon/root.key".
 std::string describe(const RootPlace& place);
 

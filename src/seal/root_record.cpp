@@ -2,8 +2,6 @@
 // record, or from one field to the other, does not open.
 #include "seal/root_record.h"
 
-#include <algorithm>
-#include <array>
 #include <cstring>
 
 #include "base/text.h"
@@ -20,7 +18,6 @@ namespace {
 constexpr std::string_view kKey = "root";
 constexpr size_t kRecoveryBytes = 16;
 constexpr size_t kGroup = 4;
-constexpr std::array<std::string_view, 4> kKindNames{"file", "passphrase", "token", "tpm"};
 
 Bytes context_of(const RootRecord& record, std::string_view purpose) {
   return to_bytes("merlon.seal.root.v1\n" + record.id + "\n" + std::string(purpose));
@@ -111,7 +108,7 @@ const store::TableSpec& root_table() {
 }
 
 store::Row RootRecord::to_row() const {
-  JsonObject json{{"id", id}, {"kind", kKindNames.at(static_cast<size_t>(kind))}, {"kept", kept}};
+  JsonObject json{{"id", id}, {"kind", kind_text(kind)}, {"kept", kept}};
   if (!recovery.empty()) json["recovery"] = recovery;
   return {std::string(kKey), to_text(json), {}};
 }
@@ -123,9 +120,9 @@ Result<RootRecord> read_root_record(store::Reader& reader) {
   const JsonObject json = TRY(parse_json_object(row->body));
   record.id = TRY(require_string(json, "id"));
   const std::string kind = TRY(require_string(json, "kind"));
-  const auto* const known = std::find(kKindNames.begin(), kKindNames.end(), kind);
-  if (known == kKindNames.end() || !Uuid::parse(record.id)) return malformed(row->body.substr(0, 100));
-  record.kind = static_cast<RootKind>(known - kKindNames.begin());
+  const auto known = parse_kind(kind);
+  if (!known || !Uuid::parse(record.id)) return malformed(row->body.substr(0, 100));
+  record.kind = *known;
   const auto* const kept = json.if_contains("kept");
   if (kept == nullptr || !kept->is_object()) return malformed("it has no object 'kept'");
   record.kept = kept->get_object();

@@ -1,17 +1,13 @@
 // Slow steps (Argon2id, a token, a TPM) run before the transaction, which only wraps a few keys anew.
 #include "server/root_operations.h"
 
-#include <array>
-
 #include "base/time_text.h"
 
 namespace merlon::server {
 namespace {
 
-constexpr std::array<std::string_view, 4> kKinds{"file", "passphrase", "token", "tpm"};
-
 JsonObject place_json(const seal::RootPlace& place) {
-  JsonObject json{{"kind", kKinds.at(static_cast<size_t>(place.kind))}};
+  JsonObject json{{"kind", seal::kind_text(place.kind)}};
   if (place.kind == seal::RootKind::file) json["file"] = place.detail;
   return json;
 }
