@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -215,6 +216,33 @@ TEST_F(CustomerCertificate, BundlesThatDoNotFitAreRefused) {
   ASSERT_FALSE(weak);
   EXPECT_THAT(weak.error().message, HasSubstr("1024 bits"));
   EXPECT_FALSE(read_pem_certificates("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"));
+}
+
+// A key file says its public half twice over: by the secret one, and in clear. Where they differ, the
+// certificate would be somebody else's.
+TEST_F(CustomerCertificate, AKeyWithTheWrongPublicHalfIsRefused) {
+  const auto own = KeyMaterial::generate_ec("P-256");
+  const auto other = KeyMaterial::generate_ec("P-256");
+  const auto point = [](const KeyMaterial& key) {
+    Bytes bytes = *from_base64url(*string_at(key.public_jwk(), "x"));
+    const Bytes y = *from_base64url(*string_at(key.public_jwk(), "y"));
+    bytes.insert(bytes.end(), y.begin(), y.end());
+    return bytes;
+  };
+  const auto pem_of = [](ByteView pkcs8) {
+    return "-----BEGIN PRIVATE KEY-----\n" + to_base64(pkcs8) + "\n-----END PRIVATE KEY-----\n";
+  };
+  const Secret stored = own->store();
+  Bytes der(stored.expose().begin() + 1, stored.expose().end());  // behind the mark: PKCS #8
+  const auto own_der = self_sign(web(), kTimes, *own, random_);
+  ASSERT_TRUE(read_pem_bundle(Secret(std::string_view(pem_of(der) + certificate_pem(*own_der)))));
+  const Bytes ours = point(*own);
+  const auto at = std::search(der.begin(), der.end(), ours.begin(), ours.end());
+  ASSERT_NE(at, der.end());
+  const Bytes theirs = point(*other);
+  std::copy(theirs.begin(), theirs.end(), at);
+  const auto other_der = self_sign(web(), kTimes, *other, random_);
+  EXPECT_FALSE(read_pem_bundle(Secret(std::string_view(pem_of(der) + certificate_pem(*other_der)))));
 }
 
 }  // namespace
