@@ -128,8 +128,30 @@ Result<bool> Access::bring_index_to(store::Reader& reader, const std::string& ma
   return true;
 }
 
+Result<std::string> Access::State::mark_of(store::Reader& reader, const TenantId& tenant) {
+  static const std::vector<std::string> kTables{identity::decision_changes().table().name};
+  const auto state = reader.state_mark(kTables);
+  if (state) {
+    const std::lock_guard lock(mutex_);
+    if (marked_state_ == state) return mark_;
+  }
+  std::string mark = TRY(identity::decision_changes().mark(reader, tenant));
+  if (state) {
+    const std::lock_guard lock(mutex_);
+    marked_state_ = state;
+    mark_ = mark;
+  }
+  return mark;
+}
+
 Result<Access::View> Access::view(store::Reader& reader) {
-  return View(*this, reader, TRY(identity::decision_changes().mark(reader, directory_.tenant())));
+  return View(*this, reader, TRY(state_->mark_of(reader, directory_.tenant())));
+}
+
+Result<bool> Access::answers_at_once(store::Reader& reader) {
+  const std::string mark = TRY(state_->mark_of(reader, directory_.tenant()));
+  const std::shared_lock lock(state_->index_mutex);
+  return state_->index && !mark.empty() && state_->index_mark == mark;
 }
 
 Result<Decision> Access::check(store::Reader& reader, const identity::Principal& principal,

@@ -141,6 +141,8 @@ class Access {
     std::string mark_;
   };
   Result<View> view(store::Reader& reader);
+  // Whether check() has all that it needs in memory: it may otherwise read every assignment that there is.
+  Result<bool> answers_at_once(store::Reader& reader);
   // The same answer from the rows themselves, with nothing kept from before: what check() does in a
   // transaction that has changed something, and what tests compare it with.
   Result<Decision> check_afresh(store::Reader& reader, const identity::Principal& principal,

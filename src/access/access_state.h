@@ -8,6 +8,7 @@
 
 #include <map>
 #include <mutex>
+#include <optional>
 #include <shared_mutex>
 #include <string>
 
@@ -38,12 +39,18 @@ struct Access::State {
   std::unique_ptr<Index> index;  // null before the first snapshot
   std::string index_mark;
 
+  // Where the log of changes stands in this snapshot or transaction.
+  Result<std::string> mark_of(store::Reader& reader, const TenantId& tenant);
+
  private:
   struct Kept {
     std::string body;
     std::shared_ptr<const CompiledRole> role;
   };
   std::mutex mutex_;
+  std::optional<uint64_t>
+      marked_state_;  // of the log's table (store.h, state_mark()), when it stood at mark_
+  std::string mark_;
   std::map<std::string, Kept> kept_;  // by role id
 };
 

@@ -38,18 +38,6 @@ std::optional<Uuid> uuid_claim(const JsonObject& payload, std::string_view name)
   return text ? Uuid::parse(*text) : std::nullopt;
 }
 
-Result<void> check_times(const JsonObject& payload, Timestamp now) {
-  const auto expires = time_claim(payload, "exp");
-  const auto not_before = time_claim(payload, "nbf");
-  if (!expires || !not_before) return malformed("the token lacks exp or nbf");
-  if (now >= *expires + kSkew)
-    return fail(ErrorKind::unauthenticated, "ExpiredAuthenticationToken",
-                "The access token expiry UTC time '" + to_rfc3339(*expires) +
-                    "' is earlier than current UTC time '" + to_rfc3339(now) + "'.");
-  if (now + kSkew < *not_before) return invalid_token("The access token is not valid yet.");
-  return {};
-}
-
 Result<void> check_tenant(const JsonObject& payload, const TenantId& tenant) {
   const auto issuer = string_at(payload, "iss");
   const auto url = issuer ? parse_audience_url(*issuer) : std::nullopt;
@@ -77,6 +65,15 @@ Result<std::string_view> bearer_token(std::string_view authorization) {
   return trim(header.substr(space + 1));
 }
 
+Result<void> check_times(const TokenClaims& claims, Timestamp now) {
+  if (now >= claims.expires + kSkew)
+    return fail(ErrorKind::unauthenticated, "ExpiredAuthenticationToken",
+                "The access token expiry UTC time '" + to_rfc3339(claims.expires) +
+                    "' is earlier than current UTC time '" + to_rfc3339(now) + "'.");
+  if (now + kSkew < claims.not_before) return invalid_token("The access token is not valid yet.");
+  return {};
+}
+
 Result<TokenClaims> verify_token(std::string_view token, const std::vector<SigningKey>& keys,
                                  const TenantId& tenant, Timestamp now) {
   const auto parts = crypto::parse_jws(token);
@@ -89,7 +86,9 @@ Result<TokenClaims> verify_token(std::string_view token, const std::vector<Signi
     return malformed("the signature does not verify");
   const JsonObject& payload = parts->payload;
   TRY(check_tenant(payload, tenant));
-  TRY(check_times(payload, now));
+  const auto expires = time_claim(payload, "exp");
+  const auto not_before = time_claim(payload, "nbf");
+  if (!expires || !not_before) return malformed("the token lacks exp or nbf");
   const auto object_id = uuid_claim(payload, "oid");
   const auto app_id = uuid_claim(payload, "appid");
   const auto audience = string_at(payload, "aud");
@@ -98,7 +97,7 @@ Result<TokenClaims> verify_token(std::string_view token, const std::vector<Signi
   // An id_token lacks idtyp and appid: it is not for any API.
   if (!object_id || !app_id || !audience || !token_id || (type != "app" && type != "user"))
     return malformed("the token lacks a claim that our access tokens have");
-  return TokenClaims{.issuer = *string_at(payload, "iss"),
+  TokenClaims claims{.issuer = *string_at(payload, "iss"),
                      .audience = *audience,
                      .stamp = string_at(payload, "merlon_stamp").value_or(std::string()),
                      .session = string_at(payload, "sid").value_or(std::string()),
@@ -107,11 +106,14 @@ Result<TokenClaims> verify_token(std::string_view token, const std::vector<Signi
                      .app_id = *app_id,
                      .amr = strings_at(payload, "amr"),
                      .auth_time = time_claim(payload, "auth_time").value_or(Timestamp{}),
+                     .not_before = *not_before,
+                     .expires = *expires,
                      .token_id = *token_id};
+  TRY(check_times(claims, now));
+  return claims;
 }
 
-Result<Principal> live_principal(store::Reader& reader, Directory& directory, const TokenClaims& claims,
-                                 const IpAddress& peer) {
+Result<Principal> live_principal(store::Reader& reader, Directory& directory, const TokenClaims& claims) {
   const TenantId& tenant = directory.tenant();
   const auto client = TRY(directory.service_principal_by_app_id(reader, claims.app_id));
   if (!client || !client->enabled)
@@ -140,7 +142,7 @@ Result<Principal> live_principal(store::Reader& reader, Directory& directory, co
                    .amr = claims.amr,
                    .auth_time = claims.auth_time,
                    .token_id = claims.token_id,
-                   .address = peer};
+                   .address = {}};
 }
 
 }  // namespace merlon::identity

@@ -21,6 +21,7 @@ struct TokenClaims {
   Uuid app_id;
   std::vector<std::string> amr;
   Timestamp auth_time;
+  Timestamp not_before, expires;
   std::string token_id;
 };
 
@@ -32,8 +33,11 @@ Result<std::string_view> bearer_token(std::string_view authorization);
 // verified.
 Result<TokenClaims> verify_token(std::string_view token, const std::vector<SigningKey>& keys,
                                  const TenantId& tenant, Timestamp now);
+// Whether claims that were verified at another time are in time now, with 5 minutes for clocks that differ.
+// Errors: ExpiredAuthenticationToken, InvalidAuthenticationToken.
+Result<void> check_times(const TokenClaims& claims, Timestamp now);
 
-Result<Principal> live_principal(store::Reader& reader, Directory& directory, const TokenClaims& claims,
-                                 const IpAddress& peer);
+// Without an address.
+Result<Principal> live_principal(store::Reader& reader, Directory& directory, const TokenClaims& claims);
 
 }  // namespace merlon::identity

@@ -9,6 +9,7 @@
 #include "identity/bearer.h"
 #include "identity/keyed_issuer.h"
 #include "identity/record_fields.h"
+#include "store/observed_reader.h"
 
 namespace merlon::identity {
 namespace {
@@ -118,11 +119,7 @@ bool KeyedIssuer::is_vault(std::string_view audience) const {
   return url && url->path.empty() && url->host == "vault." + ascii_lower(parameters_.domain);
 }
 
-Result<Principal> KeyedIssuer::authenticate(store::Reader& reader, std::string_view authorization,
-                                            const IpAddress& peer, Api api) {
-  const std::string_view token = TRY(bearer_token(authorization));
-  const auto current = TRY(keys(reader));
-  const TokenClaims claims = TRY(verify_token(token, current->keys, tenant(), clock_.now()));
+Result<void> KeyedIssuer::require_audience(const TokenClaims& claims, Api api) const {
   // We wrote iss ourselves from a name that we serve, so its origin is one of ours.
   const auto issuer = parse_audience_url(claims.issuer);
   const std::string origin =
@@ -130,12 +127,48 @@ Result<Principal> KeyedIssuer::authenticate(store::Reader& reader, std::string_v
   const bool ours = api == Api::vault ? is_vault(claims.audience)
                                       : is_resource_manager_at(claims.audience, origin) ||
                                             (api == Api::graph && is_graph_audience(claims.audience));
-  if (!ours)
-    return fail(ErrorKind::unauthenticated, "InvalidAuthenticationTokenAudience",
-                "The access token has been obtained for wrong audience or resource '" + claims.audience +
-                    "'. Ask for a token for 'https://" + (api == Api::vault ? "vault." : "") + domain() +
-                    (api == Api::vault ? "'." : "/' or for this server's own address."));
-  return live_principal(reader, directory_, claims, peer);
+  if (ours) return {};
+  return fail(ErrorKind::unauthenticated, "InvalidAuthenticationTokenAudience",
+              "The access token has been obtained for wrong audience or resource '" + claims.audience +
+                  "'. Ask for a token for 'https://" + (api == Api::vault ? "vault." : "") + domain() +
+                  (api == Api::vault ? "'." : "/' or for this server's own address."));
+}
+
+// Everything about a token but its audience, from what is known of it already as far as that still holds.
+Result<std::shared_ptr<const KnownToken>> KeyedIssuer::know(store::Reader& reader, std::string_view token) {
+  const Timestamp now = clock_.now();
+  const KnownTokens::Name name = KnownTokens::name_of(token);
+  const auto before = known_.find(name);
+  if (before && before->state && before->state == reader.state_mark(before->tables)) {
+    TRY(check_times(before->claims, now));
+    return before;
+  }
+  store::ObservedReader observed(reader);
+  const auto current = TRY(keys(observed));
+  auto known = std::make_shared<KnownToken>();
+  known->key_generation = current->generation;
+  if (before && before->key_generation == current->generation) {
+    TRY(check_times(before->claims, now));
+    known->claims = before->claims;
+  } else {
+    known->claims = TRY(verify_token(token, current->keys, tenant(), now));
+  }
+  known->principal = TRY(live_principal(observed, directory_, known->claims));
+  known->tables = observed.tables();
+  known->state = reader.state_mark(known->tables);
+  // What a transaction sees for itself alone is no news for others.
+  if (known->state || !before || before->key_generation != known->key_generation) known_.keep(name, known);
+  return std::shared_ptr<const KnownToken>(std::move(known));
+}
+
+Result<Principal> KeyedIssuer::authenticate(store::Reader& reader, std::string_view authorization,
+                                            const IpAddress& peer, Api api) {
+  const std::string_view token = TRY(bearer_token(authorization));
+  const auto known = TRY(know(reader, token));
+  TRY(require_audience(known->claims, api));
+  Principal principal = *known->principal;
+  principal.address = peer;
+  return principal;
 }
 
 Result<std::unique_ptr<Issuer>> Issuer::open(store::Store& store, const seal::Seal& seal, const Clock& clock,

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "identity/issuer.h"
+#include "identity/known_tokens.h"
 #include "identity/signing_keys.h"
 
 namespace merlon::identity {
@@ -47,6 +48,8 @@ class KeyedIssuer final : public Issuer {
 
  private:
   Result<std::string> sign(const JsonObject& payload);
+  Result<void> require_audience(const TokenClaims& claims, Api api) const;
+  Result<std::shared_ptr<const KnownToken>> know(store::Reader& reader, std::string_view token);
   // As they are in this snapshot.
   Result<std::shared_ptr<const SigningKeys>> keys(store::Reader& reader);
   Result<std::shared_ptr<const SigningKeys>> keys();
@@ -60,6 +63,7 @@ class KeyedIssuer final : public Issuer {
   Random& random_;
   const IssuerParameters parameters_;
   Directory directory_;
+  KnownTokens known_;
   std::optional<Duration> looked_;  // tick's alone
 };
 

@@ -166,8 +166,10 @@ asio::awaitable<void> Connection::serve() {
     const Step step = co_await read_request();
     if (step == Step::gone) co_return;
     if (step == Step::ready) {
-      dispatch();
-      co_await await_answer();
+      if (!answered_at_once()) {
+        dispatch();
+        co_await await_answer();
+      }
     }
     if (aborted_ || !response_) co_return;
     const bool close = step == Step::rejected || !keep_alive_ || loop_->stopping;
@@ -287,6 +289,18 @@ asio::awaitable<Connection::Step> Connection::read_body(bool expects_continue) {
     co_return Step::gone;
   }
   co_return reject(body_rejection(error, limits_));
+}
+
+// On this thread, if that takes no waiting.
+bool Connection::answered_at_once() {
+  if (!core_->answer_at_once) return false;
+  try {
+    response_ = core_->answer_at_once(request_);
+  } catch (const std::exception& error) {
+    log(LogLevel::error, "an answer at once threw; a worker is asked",
+        {{"requestId", request_.request_id}, {"cause", error.what()}});
+  }
+  return response_.has_value();
 }
 
 // Hands the request to a worker. The answer may come from any thread at any time, also after the server is

@@ -54,12 +54,14 @@ class Admission {
 
 // What all connections of a server share; constant after start but for the parts that lock.
 struct ServerCore {
-  ServerCore(const ServerLimits& given, Handler given_handler)
+  ServerCore(const ServerLimits& given, QuickHandler quick_handler, Handler given_handler)
       : limits(given),
+        answer_at_once(std::move(quick_handler)),
         handler(std::move(given_handler)),
         admission(given.connections_max, given.connections_per_peer_max),
         workers("net-worker", given.workers, given.queue_max) {}
   const ServerLimits limits;
+  const QuickHandler answer_at_once;  // may be none
   const Handler handler;
   ServedNames served;
   Admission admission;
@@ -95,6 +97,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Step reject(Rejection rejection);
   Step accept_head(std::string_view raw);
   Step check_request(const Head& head, const Framing& framing);
+  bool answered_at_once();
   void dispatch();
 
   const std::shared_ptr<ServerCore> core_;

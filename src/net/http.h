@@ -76,6 +76,7 @@ class Responder {
 };
 
 using Handler = std::function<void(Request, Responder)>;
+using QuickHandler = std::function<std::optional<Response>(const Request&)>;
 
 // Splits and decodes an origin-form target (RFC 9112 section 3.2.1). Refused: control bytes, invalid
 // percent-encoding, encoded NUL, dot segments (encoded or not), backslashes, invalid UTF-8. Doubled and

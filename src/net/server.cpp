@@ -83,7 +83,8 @@ class ServerImpl final : public Server {
   explicit ServerImpl(ServerParameters parameters)
       : agents_name_(ascii_lower(parameters.agents_name)),
         agents_authority_pem_(std::move(parameters.agents_authority_pem)),
-        core_(std::make_shared<ServerCore>(parameters.limits, std::move(parameters.handler))) {
+        core_(std::make_shared<ServerCore>(parameters.limits, std::move(parameters.answer_at_once),
+                                           std::move(parameters.handler))) {
     for (const std::string& name : parameters.names) core_->served.names.push_back(ascii_lower(name));
     core_->served.agents_name = agents_name_;
   }

@@ -29,7 +29,7 @@ struct ServerLimits {
   std::chrono::milliseconds response_timeout{60'000};  // writing
   size_t queue_max = 1024;  // requests waiting for a worker; more are 503 with Retry-After
   unsigned io_threads = 2;
-  unsigned workers = 16;
+  unsigned workers = 64;  // a write waits in one for its commit: as many share an fsync
 };
 
 struct ServerParameters {
@@ -41,6 +41,9 @@ struct ServerParameters {
   std::string agents_name;           // the SNI that asks for a client certificate; same identity unless given
   std::string agents_authority_pem;  // whom agents' certificates must chain to
   ServerLimits limits;
+  // Asked first, on the thread that reads from all connections: an answer that waits for nothing, or nothing,
+  // and then the handler is asked on a worker. Optional.
+  QuickHandler answer_at_once;
   Handler handler;
 };
 

@@ -57,6 +57,10 @@ class ResourceManager final : public Manager {
   net::Response handle(const net::Request& request, const std::string& origin) override {
     return pipeline_.handle(request, origin);
   }
+  std::optional<net::Response> answer_at_once(const net::Request& request,
+                                              const std::string& origin) override {
+    return pipeline_.answer_at_once(request, origin);
+  }
 
   Result<std::optional<Resource>> get(store::Reader& reader, const ResourceId& id) override {
     return state_.documents.get(reader, id);

@@ -28,6 +28,9 @@ class Manager {  // tidy: allow(banned-name) because Azure calls it the Resource
 
   // Answers any control-plane request that is not identity's. Runs on a worker; blocks on the store.
   virtual net::Response handle(const net::Request& request, const std::string& origin) = 0;
+  // The same answer where it takes no waiting; else nothing, and nothing has happened.
+  virtual std::optional<net::Response> answer_at_once(const net::Request& request,
+                                                      const std::string& origin) = 0;
 
   // For services, in the transaction of the caller. Reading needs no right: the route's handler has answered
   // for that.

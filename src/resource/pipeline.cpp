@@ -92,6 +92,24 @@ Pipeline::Pipeline(State& state, const Router& router) : state_(state), router_(
 }
 
 net::Response Pipeline::handle(const net::Request& request, const std::string& origin) const {
+  return answer(request, origin, router_.find(request.method, request.segments));
+}
+
+std::optional<net::Response> Pipeline::answer_at_once(const net::Request& request,
+                                                      const std::string& origin) const {
+  if (request.method != "GET" || !state_.core.store.reads_at_once()) return std::nullopt;
+  // What $expand brings in is as much as the caller wants.
+  if (request.query.find("$expand") != nullptr) return std::nullopt;
+  Router::Match match = router_.find(request.method, request.segments);
+  if (!match.route || !state_.routes[*match.route].at_once) return std::nullopt;
+  const auto ready = store::read_value<bool>(
+      state_.core.store, [&](store::Reader& reader) { return state_.core.access.answers_at_once(reader); });
+  if (!ready || !*ready) return std::nullopt;
+  return answer(request, origin, std::move(match));
+}
+
+net::Response Pipeline::answer(const net::Request& request, const std::string& origin,
+                               Router::Match match) const {
   Asked asked{.call = {.request = request,
                        .parameters = {},
                        .id = {},
@@ -103,7 +121,7 @@ net::Response Pipeline::handle(const net::Request& request, const std::string& o
                        .api_version = {},
                        .correlation_id = correlation_id_of(request),
                        .gathered = {}},
-              .match = router_.find(request.method, request.segments),
+              .match = std::move(match),
               .route = nullptr,
               .named = {},
               .action = {},

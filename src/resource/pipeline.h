@@ -4,6 +4,8 @@
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <string>
 
 #include "resource/router.h"
 #include "resource/state.h"
@@ -14,9 +16,11 @@ class Pipeline {
  public:
   Pipeline(State& state, const Router& router);
   net::Response handle(const net::Request& request, const std::string& origin) const;
+  std::optional<net::Response> answer_at_once(const net::Request& request, const std::string& origin) const;
 
  private:
   struct Asked;  // one request and what is known of it so far
+  net::Response answer(const net::Request& request, const std::string& origin, Router::Match match) const;
   Result<net::Response> run(Asked& asked) const;
   Result<net::Response> run_public(Asked& asked) const;
   Result<net::Response> run_read(Asked& asked) const;

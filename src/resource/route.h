@@ -27,6 +27,8 @@ struct Route {
   std::string public_because;  // only without a permission: why anybody may call it
   std::string summary;         // one line for OpenAPI, docs and --help
   std::optional<schema::Shape> body;
+  // A read of one stored document: quick enough for the thread that serves all connections (net/server.h).
+  bool at_once = false;
   bool any_api_version = false;  // true: works without api-version (metadata, health)
   ReadHandler read;              // exactly one of read and write
   WriteHandler write;

@@ -195,6 +195,7 @@ void add_type_routes(State& state, const ResourceType& type, const AddRoute& add
   add(std::move(remove));
   for (const bool head : {false, true}) {
     Route get = route(head ? "HEAD" : "GET", "read", head ? "Says whether it exists" : "Gets");
+    get.at_once = !head;
     get.read = [&state, &type, head](const Call& call, store::Reader& reader) {
       return get_resource(state, type, call, reader, head);
     };

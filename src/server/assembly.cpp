@@ -96,6 +96,11 @@ void Assembly::handle(net::Request request, net::Responder respond) {
   respond(manager_->handle(request, origin));
 }
 
+std::optional<net::Response> Assembly::answer_at_once(const net::Request& request) {
+  if (request.plane != net::Plane::control || vaults_->handles(request)) return std::nullopt;
+  return manager_->answer_at_once(request, origin_of(request));
+}
+
 void Assembly::listen_to_others(std::function<void()> wake) {
   if (!wake) return store_->on_foreign_commit({});
   store_->on_foreign_commit([this, wake = std::move(wake)] {

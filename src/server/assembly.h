@@ -47,6 +47,8 @@ class Assembly {
 
   // Any request of either plane that has passed the edge. Blocks on the store: runs on a worker.
   void handle(net::Request request, net::Responder respond);
+  // What the control plane can answer without waiting (net/server.h).
+  std::optional<net::Response> answer_at_once(const net::Request& request);
   // What time makes due: expiry first. Called several times a second.
   void tick();
   void stop();  // answers what waits, writes what is pending

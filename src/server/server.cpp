@@ -126,6 +126,11 @@ net::ServerParameters server_parameters(const Options& options, Assembly& assemb
   parameters.names = served_names(assembly.settings().domain);
   parameters.agents_name = agents_name(assembly.settings().domain);
   parameters.agents_authority_pem = assembly.machines().agents_authority_pem();
+  parameters.answer_at_once = [&assembly,
+                               &ready](const net::Request& request) -> std::optional<net::Response> {
+    if (!ready.load(std::memory_order_acquire)) return std::nullopt;
+    return assembly.answer_at_once(request);
+  };
   parameters.handler = [&assembly, &ready](net::Request request, net::Responder respond) {
     if (!ready.load(std::memory_order_acquire)) {
       respond(not_ready());

@@ -9,7 +9,7 @@
 
 #include "store/server_store.h"
 #include "store/sqlite_connection.h"
-#include "store/sqlite_rows.h"
+#include "store/sqlite_readers.h"
 #include "store/sqlite_schema.h"
 #include "store/sqlite_writer.h"
 #include "store/state_directory.h"
@@ -18,90 +18,14 @@
 namespace merlon::store {
 namespace {
 
-constexpr size_t kIdleReadersMax = 16;
-
-class SqliteWholeReader final : public WholeReader {
- public:
-  SqliteWholeReader(Connection& connection, const Layout& layout) : rows_(connection, layout) {}
-  Result<std::optional<Row>> get(const TableSpec& table, const TenantId& tenant,
-                                 std::string_view key) override {
-    return rows_.get(table, tenant, key);
-  }
-  Result<std::vector<Row>> scan(const TableSpec& table, const TenantId& tenant, const Range& range) override {
-    return rows_.scan(table, tenant, range);
-  }
-  Result<std::vector<IndexedRow>> scan_index(const TableSpec& table, const TenantId& tenant,
-                                             std::string_view index, const Range& range) override {
-    return rows_.scan_index(table, tenant, index, range);
-  }
-  Result<std::vector<Row>> find(const TableSpec& table, const TenantId& tenant, std::string_view index,
-                                std::string_view value) override {
-    return rows_.find(table, tenant, index, value);
-  }
-  Result<std::vector<TenantId>> tenants(const TableSpec& table) override { return rows_.tenants(table); }
-
- private:
-  RowAccess rows_;
-};
-
-// Snapshots, each on a connection of its own while it lasts.
-class SqliteReaders {
- public:
-  SqliteReaders(std::string path, const Layout& layout) : path_(std::move(path)), layout_(layout) {}
-  Result<void> read(const std::function<Result<void>(WholeReader&)>& work);
-  void close() { idle_.clear(); }
-
- private:
-  Result<std::unique_ptr<Connection>> take();
-  void keep(std::unique_ptr<Connection> connection);
-
-  std::string path_;
-  const Layout& layout_;
-  std::mutex mutex_;
-  std::vector<std::unique_ptr<Connection>> idle_;
-};
-
-Result<std::unique_ptr<Connection>> SqliteReaders::take() {
-  {
-    const std::lock_guard lock(mutex_);
-    if (!idle_.empty()) {
-      auto connection = std::move(idle_.back());
-      idle_.pop_back();
-      return connection;
-    }
-  }
-  return Connection::open(path_, Connection::Access::read_only);
-}
-
-void SqliteReaders::keep(std::unique_ptr<Connection> connection) {
-  const std::lock_guard lock(mutex_);
-  if (idle_.size() < kIdleReadersMax) idle_.push_back(std::move(connection));
-}
-
-Result<void> SqliteReaders::read(const std::function<Result<void>(WholeReader&)>& work) {
-  auto connection = TRY(take());
-  TRY(connection->run("BEGIN"));
-  // BEGIN alone takes no snapshot; the first row read does. It is taken now, so that the caller knows of when
-  // it is.
-  {
-    auto first = TRY(connection->query("SELECT 1 FROM merlon_meta LIMIT 1"));
-    TRY(first.step());
-  }
-  SqliteWholeReader reader(*connection, layout_);
-  auto result = run_guarded([&](Reader&) { return work(reader); }, reader);
-  // A connection that cannot end its snapshot is closed instead of kept.
-  if (connection->run("COMMIT")) keep(std::move(connection));
-  return result;
-}
-
 class SqliteStore final : public ServerStore {
  public:
   SqliteStore(std::unique_ptr<StateDirectory> directory, Layout layout,
               std::unique_ptr<Connection> connection)
       : directory_(std::move(directory)),
         layout_(std::move(layout)),
-        writer_(std::move(connection), layout_, *directory_),
-        readers_(directory_->database_path(), layout_) {}
+        readers_(directory_->database_path(), layout_, &changes_),
+        writer_(std::move(connection), layout_, *directory_, changes_, readers_) {}
   SqliteStore(const SqliteStore&) = delete;
   SqliteStore& operator=(const SqliteStore&) = delete;
   ~SqliteStore() override {
@@ -121,6 +45,7 @@ class SqliteStore final : public ServerStore {
     writer_.before_commit(std::move(hook));
   }
   uint64_t commit_count() const override { return writer_.commit_count(); }
+  bool reads_at_once() const override { return true; }
   bool is_shared() const override { return false; }
   void on_foreign_commit(std::function<void()>) override {}
   void start_finished() override {}
@@ -128,15 +53,16 @@ class SqliteStore final : public ServerStore {
  private:
   std::unique_ptr<StateDirectory> directory_;
   Layout layout_;
+  TableChanges changes_;
+  SqliteReaders readers_;  // before the writer, which tells it of each commit
   SqliteWriter writer_;
-  SqliteReaders readers_;
 };
 
 // In a process of its own, beside the server: it holds no lock on the directory, and cannot write.
 class SqliteSnapshot final : public SnapshotStore {
  public:
   SqliteSnapshot(const std::string& path, Layout layout)
-      : layout_(std::move(layout)), readers_(path, layout_) {}
+      : layout_(std::move(layout)), readers_(path, layout_, nullptr) {}
   Result<void> write(const std::function<Result<void>(Transaction&)>&) override {
     return internal_error("a write to a store that was opened for reading");
   }

@@ -228,6 +228,22 @@ TEST(SqliteFault, RevocationsStillCommitOnAFullDisk) {
   EXPECT_EQ(status, 0);
 }
 
+// A snapshot that waits for its next reader must not hold the log for ever.
+TEST(SqliteCheckpoint, TheLogStartsAgainThoughSomebodyReadsAfterEachWrite) {
+  const TestDirectory directory;
+  auto store = open_sqlite(directory.path(), contract_schema());
+  ASSERT_TRUE(store);
+  for (int i = 0; i < 300; ++i) {
+    ASSERT_TRUE(write_note(**store, "k" + std::to_string(i % 10), std::string(100'000, 'x')));
+    ASSERT_TRUE((*store)->read([](Reader& reader) -> Result<void> {
+      TRY(reader.get(contract_notes(), contract_tenant(1), "k0"));
+      return {};
+    }));
+  }
+  EXPECT_LT(std::filesystem::file_size(directory.file("merlon.db-wal")), 12U * 1024 * 1024)
+      << "30 MB were written";
+}
+
 TEST(SqliteCheckpoint, TheLogStaysBoundedAndTheIdleStoreCopiesIt) {
   const TestDirectory directory;
   auto store = open_sqlite(directory.path(), contract_schema());

@@ -189,8 +189,14 @@ Result<std::vector<Row>> SqliteTransaction::find(const TableSpec& table, const T
   return rows_.find(table, tenant, index, value);
 }
 
+void SqliteTransaction::note_change(const TableSpec& table) {
+  if (company_.changed != nullptr && !company_.changed->contains(table.name))
+    company_.changed->insert(table.name);
+}
+
 Result<void> SqliteTransaction::put(const TableSpec& table, const TenantId& tenant, const Row& row) {
   TRY(alive());
+  note_change(table);
   TRY(rows_.put(table, tenant, row));
   changed_ = true;
   bytes_ += row.key.size() + row.body.size();
@@ -199,6 +205,7 @@ Result<void> SqliteTransaction::put(const TableSpec& table, const TenantId& tena
 
 Result<void> SqliteTransaction::erase(const TableSpec& table, const TenantId& tenant, std::string_view key) {
   TRY(alive());
+  note_change(table);
   if (TRY(rows_.erase(table, tenant, key))) changed_ = true;
   return {};
 }

@@ -14,6 +14,7 @@
 #include "store/layout.h"
 #include "store/sqlite_connection.h"
 #include "store/store.h"
+#include "store/table_changes.h"
 
 namespace merlon::store {
 
@@ -42,8 +43,13 @@ class RowAccess {
 // what it changed and what should follow the commit is read from it before.
 class SqliteTransaction final : public Transaction {
  public:
-  SqliteTransaction(Connection& connection, const Layout& layout)
-      : connection_(connection), rows_(connection, layout) {}
+  // What it has in common with the writes that are committed with it; nothing while a schema is made.
+  struct Company {
+    TableNames* changed = nullptr;
+    const TableChanges* committed = nullptr;
+  };
+  SqliteTransaction(Connection& connection, const Layout& layout, Company company)
+      : connection_(connection), rows_(connection, layout), company_(company) {}
 
   Result<std::optional<Row>> get(const TableSpec& table, const TenantId& tenant,
                                  std::string_view key) override;
@@ -56,6 +62,10 @@ class SqliteTransaction final : public Transaction {
   Result<void> erase(const TableSpec& table, const TenantId& tenant, std::string_view key) override;
   void after_commit(std::function<void()> effect) override { effects_.push_back(std::move(effect)); }
   void urgent() override { urgent_ = true; }
+  std::optional<uint64_t> state_mark(std::span<const std::string> tables) const override {
+    return company_.committed == nullptr ? std::nullopt
+                                         : company_.committed->mark_beyond(*company_.changed, tables);
+  }
 
   bool changed() const { return changed_; }
   bool is_urgent() const { return urgent_; }
@@ -64,9 +74,11 @@ class SqliteTransaction final : public Transaction {
 
  private:
   Result<void> alive() const;
+  void note_change(const TableSpec& table);
 
   Connection& connection_;
   RowAccess rows_;
+  const Company company_;
   std::vector<std::function<void()>> effects_;
   size_t bytes_ = 0;
   bool changed_ = false;

@@ -79,7 +79,7 @@ class SqliteSchema final : public SchemaTarget {
                    ", PRIMARY KEY(tenant, key)) STRICT, WITHOUT ROWID");
   }
   Result<void> migrate(const Work& work, Effects& effects) override {
-    SqliteTransaction transaction(connection_, layout_);
+    SqliteTransaction transaction(connection_, layout_, {});
     TRY(work(transaction));
     for (auto& effect : transaction.take_effects()) effects.push_back(std::move(effect));
     return {};

@@ -35,8 +35,12 @@ std::unexpected<Error> storage_full(std::string cause) {
 }  // namespace
 
 SqliteWriter::SqliteWriter(std::unique_ptr<Connection> connection, const Layout& layout,
-                           StateDirectory& directory)
-    : connection_(std::move(connection)), layout_(layout), directory_(directory) {
+                           StateDirectory& directory, TableChanges& changes, SqliteReaders& readers)
+    : connection_(std::move(connection)),
+      layout_(layout),
+      directory_(directory),
+      changes_(changes),
+      readers_(readers) {
   sqlite3_wal_hook(connection_->handle(), &SqliteWriter::on_wal, this);
   thread_ = std::thread([this] { run(); });
 }
@@ -55,6 +59,10 @@ int SqliteWriter::on_wal(void* self, sqlite3*, const char*, int frames) {
 
 void SqliteWriter::run() {
   queue_.belongs_to_this_thread();
+  const auto number = commit_number(*connection_);
+  if (!number) end_process("reading the number of the newest commit", number.error());
+  commit_number_ = *number;
+  changes_.committed(commit_number_, {});
   checkpoint(0);  // what opening wrote, and what a killed server left
   while (wait_for_work()) {
     commit_group();
@@ -113,14 +121,21 @@ Result<void> SqliteWriter::run_group(Group& group) {
   while (WaitingWrite* next = take(group)) TRY(run_one(*next, group));
   if (!group.changed) return connection_->run("ROLLBACK");
   TRY(run_hook(group));
+  TRY(number_commit());
   TRY(make_room(group));
   return commit(group);
+}
+
+// A number is never used for two states, also not where a commit failed: readers know a state by it.
+Result<void> SqliteWriter::number_commit() {
+  commit_number_ = (commit_number_ + 1) & 0x7fffffff;  // user_version is a signed 32-bit number
+  return connection_->execute(("PRAGMA user_version = " + std::to_string(commit_number_)).c_str());
 }
 
 // An error here is the group's; the write's own error is in write.result.
 Result<void> SqliteWriter::run_one(WaitingWrite& write, Group& group) {
   TRY(connection_->run("SAVEPOINT one"));
-  SqliteTransaction transaction(*connection_, layout_);
+  SqliteTransaction transaction(*connection_, layout_, {&group.tables, &changes_});
   write.result = run_guarded(*write.work, transaction);
   if (!connection_->in_transaction()) {
     return internal_error("SQLite rolled the transaction back: " +
@@ -142,7 +157,7 @@ Result<void> SqliteWriter::run_one(WaitingWrite& write, Group& group) {
 Result<void> SqliteWriter::run_hook(Group& group) {
   const Work* hook = queue_.hook();
   if (hook == nullptr) return {};
-  SqliteTransaction transaction(*connection_, layout_);
+  SqliteTransaction transaction(*connection_, layout_, {&group.tables, &changes_});
   TRY(run_guarded(*hook, transaction));
   if (!connection_->in_transaction())
     return internal_error("SQLite rolled the transaction back in the before-commit hook");
@@ -168,6 +183,8 @@ Result<void> SqliteWriter::commit(Group& group) {
   const int code = sqlite3_exec(connection_->handle(), "COMMIT", nullptr, nullptr, nullptr);
   if (code == SQLITE_OK) {
     commit_count_.fetch_add(1);
+    changes_.committed(commit_number_, group.tables);
+    readers_.end_old();
     return {};
   }
   const auto failed = connection_->failure(code, "COMMIT");
@@ -187,9 +204,11 @@ void SqliteWriter::checkpoint(int frames_of_grace) {
   const int mode = restart ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE;
   int frames = 0;
   int copied = 0;
+  readers_.hold_none(true);
   if (restart) sqlite3_busy_timeout(connection_->handle(), kRestartWaitMs);
   const int code = sqlite3_wal_checkpoint_v2(connection_->handle(), nullptr, mode, &frames, &copied);
   if (restart) sqlite3_busy_timeout(connection_->handle(), kBusyTimeoutMs);
+  readers_.hold_none(false);
   if (frames >= 0) log_frames_ = frames;
   next_checkpoint_ = log_frames_ + frames_of_grace;
   if (code == SQLITE_OK) {

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "store/sqlite_connection.h"
+#include "store/sqlite_readers.h"
 #include "store/sqlite_rows.h"
 #include "store/state_directory.h"
 #include "store/store.h"
@@ -25,7 +26,8 @@ namespace merlon::store {
 
 class SqliteWriter {
  public:
-  SqliteWriter(std::unique_ptr<Connection> connection, const Layout& layout, StateDirectory& directory);
+  SqliteWriter(std::unique_ptr<Connection> connection, const Layout& layout, StateDirectory& directory,
+               TableChanges& changes, SqliteReaders& readers);
   SqliteWriter(const SqliteWriter&) = delete;
   SqliteWriter& operator=(const SqliteWriter&) = delete;
   ~SqliteWriter();  // commits what waits, then checkpoints
@@ -38,6 +40,7 @@ class SqliteWriter {
   struct Group {
     std::vector<WaitingWrite*> writes;
     Effects hook_effects;
+    TableNames tables;  // that a write of this group has changed, if only for a while
     size_t bytes = 0;
     bool changed = false;
     bool urgent = false;
@@ -50,6 +53,7 @@ class SqliteWriter {
   Result<void> run_group(Group& group);
   Result<void> run_one(WaitingWrite& write, Group& group);
   Result<void> run_hook(Group& group);
+  Result<void> number_commit();
   Result<void> make_room(const Group& group);
   Result<void> commit(Group& group);
 
@@ -61,14 +65,17 @@ class SqliteWriter {
   std::unique_ptr<Connection> connection_;
   const Layout& layout_;
   StateDirectory& directory_;
+  TableChanges& changes_;
+  SqliteReaders& readers_;
   std::atomic<uint64_t> commit_count_ = 0;
 
   WriteQueue queue_;
 
   // The writer thread's own.
-  int log_frames_ = 0;       // in the log at the last commit
-  int copied_frames_ = 0;    // log_frames_ when a checkpoint last copied all: equal means nothing to do
-  int next_checkpoint_ = 0;  // not before the log has so many frames
+  uint32_t commit_number_ = 0;  // of the newest commit
+  int log_frames_ = 0;          // in the log at the last commit
+  int copied_frames_ = 0;       // log_frames_ when a checkpoint last copied all: equal means nothing to do
+  int next_checkpoint_ = 0;     // not before the log has so many frames
   std::chrono::steady_clock::time_point reserve_tried_;
 
   std::thread thread_;  // last: it uses all of the above

@@ -7,9 +7,11 @@
 // is a folder.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -66,6 +68,12 @@ class Reader {
   // Rows whose value in `index` equals `value`, ascending by key.
   virtual Result<std::vector<Row>> find(const TableSpec& table, const TenantId& tenant,
                                         std::string_view index, std::string_view value) = 0;
+  // Names the content of these tables, as long as the process lives: what was worked out from them alone
+  // holds wherever they have the same mark. Nothing where there is no cheap way to know, and in a transaction
+  // when it, or one that is to be committed with it, has changed one of them.
+  virtual std::optional<uint64_t> state_mark([[maybe_unused]] std::span<const std::string> tables) const {
+    return std::nullopt;
+  }
 };
 
 class Transaction : public Reader {
@@ -113,6 +121,9 @@ class Store {
   virtual void before_commit(std::function<Result<void>(Transaction&)> hook) = 0;
   // Group commits so far, for tests and metrics.
   virtual uint64_t commit_count() const = 0;
+  // Whether read() waits for nothing but this machine's own page cache: then a read of a few rows may run on
+  // a thread that must not wait.
+  virtual bool reads_at_once() const { return false; }
 };
 
 // A value out of a write or a read.

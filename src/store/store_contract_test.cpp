@@ -5,6 +5,8 @@
 #include <atomic>
 #include <chrono>
 #include <future>
+#include <map>
+#include <mutex>
 #include <stdexcept>
 #include <thread>
 
@@ -325,6 +327,77 @@ TEST_P(StoreContract, AReaderSeesOneSnapshot) {
     return {};
   }));
   EXPECT_EQ(note("b"), "from within a read");
+}
+
+const std::vector<std::string> kMarked{contract_notes().name};
+
+TEST_P(StoreContract, TablesWithTheSameMarkAreTheSame) {
+  std::map<uint64_t, std::string> seen;
+  const auto check = [&](Reader& reader, const std::string& wanted) -> Result<void> {
+    const auto row = TRY(reader.get(contract_notes(), tenant_, "note"));
+    EXPECT_EQ(row->body, wanted) << "a read after a write sees it";
+    const auto mark = reader.state_mark(kMarked);
+    EXPECT_EQ(mark.has_value(), store_->reads_at_once());
+    if (mark) EXPECT_EQ(seen.emplace(*mark, row->body).first->second, row->body);
+    return {};
+  };
+  for (int i = 0; i < 40; ++i) {
+    if (i % 3 == 0) ASSERT_TRUE(put_note("note", std::to_string(i)));
+    const std::string wanted = std::to_string(i / 3 * 3);
+    ASSERT_TRUE(put_user("u" + std::to_string(i), std::nullopt, std::nullopt));
+    ASSERT_TRUE(store_->read([&](Reader& reader) { return check(reader, wanted); }));
+    ASSERT_TRUE(store_->write([&](Transaction& tx) { return check(tx, wanted); }));
+    const auto failed = store_->write([&](Transaction& tx) -> Result<void> {
+      TRY(tx.put(contract_notes(), tenant_, {"note", "never", {}}));
+      EXPECT_FALSE(tx.state_mark(kMarked)) << "it has changed the table itself";
+      return fail(ErrorKind::conflict, "No", "No.");
+    });
+    EXPECT_FALSE(failed);
+  }
+  if (store_->reads_at_once())
+    EXPECT_EQ(seen.size(), 14U) << "another table's changes are no change of this one";
+}
+
+TEST_P(StoreContract, ARowThatIsGoneIsAChangeToo) {
+  if (!store_->reads_at_once()) return;
+  const auto mark = [&] {
+    return read_value<uint64_t>(
+               *store_,
+               [&](Reader& reader) -> Result<uint64_t> { return reader.state_mark(kMarked).value(); })
+        .value();
+  };
+  ASSERT_TRUE(put_note("note", "1"));
+  const auto before = mark();
+  ASSERT_TRUE(store_->write([&](Transaction& tx) { return tx.erase(contract_notes(), tenant_, "note"); }));
+  EXPECT_NE(mark(), before);
+}
+
+// One writes, others read without end: never the same mark for two states, also while a commit is under way.
+TEST_P(StoreContract, MarksHoldWhileOthersWrite) {
+  ASSERT_TRUE(put_note("note", "0"));
+  std::mutex mutex;
+  std::map<uint64_t, std::string> seen;
+  std::atomic<bool> done = false;
+  std::vector<std::jthread> readers;
+  for (int i = 0; i < 3; ++i) {
+    readers.emplace_back([&] {
+      while (!done) {
+        const auto read = store_->read([&](Reader& reader) -> Result<void> {
+          const auto row = TRY(reader.get(contract_notes(), tenant_, "note"));
+          const auto mark = reader.state_mark(kMarked);
+          const std::lock_guard lock(mutex);
+          if (mark) EXPECT_EQ(seen.emplace(*mark, row->body).first->second, row->body);
+          return {};
+        });
+        EXPECT_TRUE(read);
+      }
+    });
+  }
+  for (int i = 1; i <= 200; ++i) {
+    ASSERT_TRUE(put_note("note", std::to_string(i)));
+    ASSERT_TRUE(put_user("u" + std::to_string(i), std::nullopt, std::nullopt));
+  }
+  done = true;
 }
 
 TEST_P(StoreContract, AReaderNeverSeesHalfAWrite) {

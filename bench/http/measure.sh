@@ -1,0 +1,118 @@
+#!/usr/bin/env bash
+# What run measures, inside a network namespace of its own: a server with one security group, and nginx with the same
+# certificate and the same answer as a file. Each figure is the median of the rounds, in which the two take turns.
+# shellcheck source=tests/e2e/lib.sh disable=SC2154
+source "${MERLON_ROOT:?}/tests/e2e/lib.sh"
+rounds=$1 seconds=$2 connections=64
+# The load, the server and the peer share one namespace. The server counts its fsyncs.
+cc -O2 -shared -fPIC -o "$MERLON_TMP/fsync_shim.so" "$MERLON_ROOT/bench/http/fsync_shim.c" -ldl
+export BENCH_FSYNC_COUNT=$MERLON_TMP/fsyncs
+printf '#!/bin/sh\nexec env LD_PRELOAD=%s %s "$@"\n' "$MERLON_TMP/fsync_shim.so" "$MERLON" >"$MERLON_TMP/merlon"
+chmod +x "$MERLON_TMP/merlon"
+MERLON=$MERLON_TMP/merlon
+start_server >&2
+
+path="$group/providers/Microsoft.Network/networkSecurityGroups/web?api-version=2023-09-01"
+rule='{"name":"web","properties":{"protocol":"Tcp","access":"Allow","direction":"Inbound","priority":100,
+"sourceAddressPrefix":"192.0.2.0/24","sourcePortRange":"*","destinationAddressPrefix":"*","destinationPortRange":"443"}}'
+api PUT "$group?api-version=2021-04-01" '{"location":"local"}'
+api PUT "$path" "{\"location\":\"local\",\"properties\":{\"securityRules\":[$rule]}}"
+
+# nginx with what its manual recommends for speed; the answer is what Merlon gave, headers apart.
+mkdir -p "$MERLON_TMP/www" "$MERLON_TMP/tls"
+api GET "$path"
+printf %s "$answer" >"$MERLON_TMP/www/web.json"
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost -days 2 \
+  -keyout "$MERLON_TMP/tls/key.pem" -out "$MERLON_TMP/tls/cert.pem" 2>/dev/null
+cat >"$MERLON_TMP/nginx.conf" <<CONF
+worker_processes 2; daemon off;
+pid $MERLON_TMP/nginx.pid;
+error_log $MERLON_TMP/nginx-error.log;
+user root;
+events { worker_connections 4096; }
+http {
+  access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000; keepalive_timeout 75s;
+  open_file_cache max=100; open_file_cache_valid 60s;
+  default_type application/json;
+  client_body_temp_path $MERLON_TMP/n1; proxy_temp_path $MERLON_TMP/n2; fastcgi_temp_path $MERLON_TMP/n3;
+  uwsgi_temp_path $MERLON_TMP/n4; scgi_temp_path $MERLON_TMP/n5;
+  server {
+    listen 127.0.0.1:9443 ssl;
+    ssl_certificate $MERLON_TMP/tls/cert.pem; ssl_certificate_key $MERLON_TMP/tls/key.pem;
+    ssl_protocols TLSv1.2 TLSv1.3; root $MERLON_TMP/www;
+  }
+}
+CONF
+# Not as a daemon: in a session of its own the kernel would give it a share of the machine of its own
+# (sched(7), "The autogroup feature").
+in_ns server nginx -c "$MERLON_TMP/nginx.conf" &
+nginx_answers() { in_ns server curl -fsSk --max-time 2 https://127.0.0.1:9443/web.json >/dev/null 2>&1; }
+wait_for 10 "nginx answers" nginx_answers
+
+cat >"$MERLON_TMP/get.lua" <<'LUA'
+function init(args) wrk.headers["Authorization"] = "Bearer " .. args[1] end
+function done(summary)
+  io.write(string.format("RESULT %.1f %d\n", summary.requests / (summary.duration / 1e6), summary.errors.status))
+end
+LUA
+# Each PUT creates or replaces one of five hundred groups.
+cat >"$MERLON_TMP/put.lua" <<'LUA'
+function init(args)
+  wrk.headers["Authorization"] = "Bearer " .. args[1]
+  wrk.headers["Content-Type"] = "application/json"
+  made, n = {}, 0
+  for i = 1, 500 do made[i] = wrk.format("PUT", (wrk.path:gsub("/web%?", "/web" .. i .. "?")), nil, args[2]) end
+end
+function request()
+  n = n % 500 + 1
+  return made[n]
+end
+function done(summary)
+  io.write(string.format("RESULT %.1f %d\n", summary.requests / (summary.duration / 1e6), summary.errors.status))
+end
+LUA
+put_body="{\"location\":\"local\",\"properties\":{\"securityRules\":[$rule]}}"
+
+load() { # load URL get|put CONNECTIONS: requests a second
+  local answer rate failures
+  answer=$(in_ns server wrk -t1 -c"$3" -d"${seconds}s" -s "$MERLON_TMP/$2.lua" "$1" -- "$token" "$put_body")
+  read -r _ rate failures < <(grep '^RESULT' <<<"$answer")
+  [[ $failures == 0 ]] || fail "$failures answers of $1 were no success"
+  echo "$rate"
+}
+median() { printf '%s\n' "$@" | sort -n | awk '{v[NR]=$1} END {print v[int((NR+1)/2)]}'; }
+ratio() { awk -v a="$1" -v b="$2" 'BEGIN {printf "%.2f", b ? a/b : 0}'; }
+fsyncs() { od -An -tu8 "$MERLON_TMP/fsyncs" | tr -d ' '; }
+
+server=https://localhost:8443
+files=() gets=() puts=() shares=()
+for ((round = 1; round <= rounds; ++round)); do
+  echo "round $round of $rounds" >&2
+  files+=("$(load https://127.0.0.1:9443/web.json get $connections)")
+  gets+=("$(load "$server$path" get $connections)")
+  before=$(fsyncs)
+  puts+=("$(load "$server$path" put $connections)")
+  shares+=("$(awk -v r="${puts[-1]}" -v s="$seconds" -v f="$(($(fsyncs) - before))" 'BEGIN {print r*s/f}')")
+done
+stop_server >&2
+# With 5 ms for each fsync: a request of its own commit against many that share one.
+export BENCH_FSYNC_DELAY_US=5000
+start_server
+ones=() grouped=()
+for ((round = 1; round <= rounds; ++round)); do
+  echo "slow disk, round $round of $rounds" >&2
+  ones+=("$(load "$server$path" put 1)")
+  grouped+=("$(load "$server$path" put $connections)")
+done
+file=$(median "${files[@]}") get=$(median "${gets[@]}") put=$(median "${puts[@]}")
+one=$(median "${ones[@]}") many=$(median "${grouped[@]}")
+{
+  echo
+  printf '%-52s %12s %8s  %s\n' '' 'per second' ratio wanted
+  printf '%-52s %12s %8s  %s\n' 'nginx, the same bytes as a static file' "$file" 1 ''
+  printf '%-52s %12s %8s  %s\n' 'hot GET, authenticated and authorized' "$get" "$(ratio "$get" "$file")" '0.70 of nginx'
+  printf '%-52s %12s %8s  %s\n' "durable PUT, $connections connections" "$put" "$(ratio "$put" "$get")" '0.25 of hot GET'
+  printf '%-52s %12s %8s  %s\n' '  acknowledged for each fsync' "$(median "${shares[@]}")" '' '10'
+  printf '%-52s %12s %8s  %s\n' '5 ms an fsync: PUT, one connection' "$one" 1 ''
+  printf '%-52s %12s %8s  %s\n' "5 ms an fsync: PUT, $connections connections" "$many" "$(ratio "$many" "$one")" '20 of one'
+}
