@@ -88,6 +88,7 @@ class FederationTest : public ::testing::Test {
   World::App app = world.make_app("app");
   FederatedCredential credential;
   int made = 0;
+  int made_more = 1000;
 };
 
 TEST_F(FederationTest, ATokenForAToken) {
@@ -340,6 +341,74 @@ TEST_F(FederationTest, ACredentialIsGoneAtOnce) {
     return store::erase<FederatedCredential>(tx, world.tenant, credential.key());
   });
   EXPECT_EQ(number(sign(claims())), 700211);
+}
+
+TEST_F(FederationTest, Expressions) {
+  const auto express = [&](const std::string& name, const std::string& expression,
+                           const std::string& audience = std::string(kTokenExchangeAudience)) {
+    return world.write<FederatedCredential>([&](store::Transaction& tx) {
+      FederatedCredential wanted = credential;
+      wanted.name = name;
+      wanted.subject.clear();
+      wanted.expression = expression;
+      wanted.audience = audience;
+      return add_federated_credential(tx, world.tenant, wanted, world.clock, world.random);
+    });
+  };
+  JsonObject flow = with("sub", "repo:org/cart:ref:refs/heads/main");
+  flow["flow"] = "org/deploy";
+  EXPECT_EQ(number(sign(flow)), 700213) << "before there is one";
+  const auto made = express(
+      "flow", "claims['sub'] matches 'repo:org/*:ref:refs/heads/*' and claims['flow'] eq 'org/deploy'");
+  express("elsewhere", "claims['sub'] matches 'repo:org/*' and claims['flow'] eq 'org/test'", "api://other");
+  EXPECT_EQ(number(sign(flow)), 0);
+  EXPECT_EQ(string_at(world.entries("Merlon.Identity/tokens/issue/action").front().details, "credentialId"),
+            made.id.text());
+  EXPECT_EQ(number(sign(claims())), 0) << "one that is equal is there as before";
+  const auto refused = [&](const std::string& claim, const Json& value, int64_t wanted) {
+    JsonObject other = flow;
+    other["jti"] = "token-" + std::to_string(++made_more);
+    other[claim] = value;
+    const int asked = issuer.asked();
+    EXPECT_EQ(number(sign(other)), wanted) << claim << to_text(value);
+    EXPECT_EQ(issuer.asked(), asked);
+  };
+  refused("sub", "repo:evil/cart:ref:refs/heads/main", 700213);
+  refused("sub", "repo:org/cart:pull_request", 700213);
+  refused("sub", nullptr, 700213);
+  refused("sub", JsonArray{"repo:org/cart:ref:refs/heads/main"}, 700213);
+  refused("sub", Json("\n" + to_hex(crypto::sha256(as_bytes(made.expression)))), 700213);
+  refused("flow", "org/deploy ", 700213);
+  refused("flow", nullptr, 700213);
+  refused("flow", "org/test", 700212);
+  refused("aud", "api://other", 700212);
+  EXPECT_EQ(number(sign(flow, {{"kid", "RSA"}}, SignatureAlgorithm::rs256,
+                        must(crypto::PrivateKey::generate(crypto::KeyKind::rsa)))),
+            700027)
+      << "what fits must still be signed by the issuer";
+  // 300 more do not hide the one that fits.
+  for (int i = 0; i < 300; ++i)
+    express("more" + std::to_string(i), "claims['sub'] eq 'subject " + std::to_string(i) + "'");
+  EXPECT_EQ(number(sign(with("sub", "subject 299"))), 0);
+  world.write([&](store::Transaction& tx) {
+    return store::erase<FederatedCredential>(tx, world.tenant, made.key());
+  });
+  flow["jti"] = "another";
+  EXPECT_EQ(number(sign(flow)), 700213) << "gone at once";
+}
+
+TEST_F(FederationTest, PinnedKeysAloneCountAndNobodyIsAsked) {
+  const auto pinned = must(crypto::PrivateKey::generate(crypto::KeyKind::ec_p256));
+  JsonObject jwk = crypto::to_jwk(pinned.public_key());
+  jwk["kid"] = "pinned";
+  world.write([&](store::Transaction& tx) {
+    credential.keys_jwks = to_text(JsonObject{{"keys", JsonArray{jwk}}});
+    return update_federated_credential(tx, world.tenant, credential);
+  });
+  EXPECT_EQ(number(sign(claims(), {{"kid", "pinned"}}, SignatureAlgorithm::es256, pinned)), 0);
+  EXPECT_EQ(number(sign(claims())), 700027) << "the issuer's published key is not pinned";
+  EXPECT_EQ(number(sign(claims(), {{"kid", "unknown"}}, SignatureAlgorithm::es256, pinned)), 700027);
+  EXPECT_EQ(issuer.asked(), 0);
 }
 
 TEST_F(FederationTest, ItIsTheApplicationsOwn) {
