@@ -17,13 +17,6 @@ constexpr std::string_view kKeys = "@merlon.issuerKeys";
 constexpr std::string_view kWarnings = "@merlon.warnings";
 constexpr std::string_view kExpression = "claimsMatchingExpression";
 
-Result<Application> application_argument(const GraphCall& call, store::Reader& reader) {
-  const Uuid id = TRY(call.id_argument(0));
-  auto application = TRY(store::get<Application>(reader, call.tenant(), id.text()));
-  if (!application) return graph_not_found(id.text());
-  return *std::move(application);
-}
-
 Result<FederatedCredential> credential_argument(const GraphCall& call, store::Reader& reader,
                                                 const Application& application) {
   const std::string& named = call.arguments.at(1);
