@@ -13,16 +13,8 @@ struct CreateOptions {
 };
 
 Result<std::string> credentials_path(Api& api, const std::string& app) {
-  const JsonObject principal = TRY(find_service_principal(api, app));
-  const JsonObject found = TRY(
-      api.list("/v1.0/applications", {}, "$filter=appId%20eq%20" + quoted_term(text_at(principal, "appId"))));
-  const JsonArray& applications = found.at("value").get_array();
-  if (applications.empty())
-    return wrong_usage("'" + app +
-                       "' is no application of this directory: a managed identity has its credentials on its "
-                       "resource ('az identity federated-credential').");
-  return "/v1.0/applications/" + part(text_at(applications.front().get_object(), "id")) +
-         "/federatedIdentityCredentials";
+  const JsonObject application = TRY(find_application(api, app));
+  return "/v1.0/applications/" + part(text_at(application, "id")) + "/federatedIdentityCredentials";
 }
 
 std::string warnings_text(const JsonObject& credential) {

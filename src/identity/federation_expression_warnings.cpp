@@ -5,7 +5,6 @@
 // "project_path:GROUP/PROJECT:…", Terraform "organization:NAME:project:…", Kubernetes
 // "system:serviceaccount:NAMESPACE:NAME".
 #include <algorithm>
-#include <array>
 #include <optional>
 
 #include "identity/federated_credentials.h"
