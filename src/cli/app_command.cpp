@@ -121,6 +121,50 @@ Result<int> enable(Context& context, const NameOptions& options) {
   return set_enabled(context, options.who, true);
 }
 
+Result<int> remove(Context& context, const NameOptions& options) {
+  Api api = TRY(Api::open(context));
+  const JsonObject application = TRY(find_application(api, options.who));
+  TRY(api.remove("/v1.0/applications/" + part(text_at(application, "id")), {}));
+  show(context, {{"appId", text_at(application, "appId")}, {"deleted", true}},
+       printable(text_at(application, "displayName")) +
+           " is gone: no sign-in, no token and no credential of it is left.\n");
+  return kDone;
+}
+
+struct SecretOptions {
+  std::string who;
+  bool keep = false;
+};
+
+// The new one first: whoever loses the connection in between has one too many and not one too few.
+Result<int> reset_secret(Context& context, const SecretOptions& options) {
+  Api api = TRY(Api::open(context));
+  const JsonObject application = TRY(find_application(api, options.who));
+  const std::string path = "/v1.0/applications/" + part(text_at(application, "id"));
+  const Answer made = TRY(api.post(path + "/addPassword", {},
+                                   {{"passwordCredential", {{"displayName", "merlon app reset-secret"}}}}));
+  int64_t removed = 0;
+  if (const JsonArray* known = array_at(application, "passwordCredentials");
+      known != nullptr && !options.keep)
+    for (const Json& password : *known) {
+      TRY(api.post(path + "/removePassword", {}, {{"keyId", text_at(password.as_object(), "keyId")}}));
+      ++removed;
+    }
+  const std::string secret = text_at(made.body, "secretText");
+  show(context,
+       {{"clientId", text_at(application, "appId")},
+        {"clientSecret", secret},
+        {"keyId", text_at(made.body, "keyId")},
+        {"removed", removed}},
+       facts_text({{"Application", text_at(application, "displayName")},
+                   {"Client id", text_at(application, "appId")},
+                   {"Secret", secret}}) +
+           (options.keep
+                ? "The earlier secrets are still good: end them with another reset without --keep.\n"
+                : "Its earlier secrets (" + std::to_string(removed) + ") sign nobody in any more.\n"));
+  return kDone;
+}
+
 }  // namespace
 
 std::vector<Command> app_commands() {
@@ -150,7 +194,16 @@ std::vector<Command> app_commands() {
                        }),
           make_command("app disable", "Lock an application out at once", "merlon app disable deploy", disable,
                        who),
-          make_command("app enable", "Let an application in again", "merlon app enable deploy", enable, who)};
+          make_command("app enable", "Let an application in again", "merlon app enable deploy", enable, who),
+          make_command("app reset-secret", "Give an application a new secret, and end the earlier ones",
+                       "merlon app reset-secret deploy", reset_secret,
+                       [](Command& command, SecretOptions& options) {
+                         command.text("who", options.who, "Client id, object id, or a name that only one has")
+                             .required()
+                             .flag("--keep", options.keep, "Leave the earlier secrets good for now");
+                       }),
+          make_command("app delete", "Delete an application, with its credentials",
+                       "merlon app delete deploy", remove, who)};
 }
 
 }  // namespace merlon::cli

@@ -109,6 +109,7 @@ std::vector<Command> admin_commands();
 std::vector<Command> user_commands();
 std::vector<Command> group_commands();
 std::vector<Command> app_commands();
+std::vector<Command> federation_commands();
 std::vector<Command> session_commands();
 std::vector<Command> role_commands();
 std::vector<Command> vault_commands();

@@ -87,6 +87,16 @@ Result<JsonObject> find_service_principal(Api& api, const std::string& who) {
   return only_one(TRY(matching(api, "servicePrincipals", "displayName", who)), who, "application", "app");
 }
 
+Result<JsonObject> find_application(Api& api, const std::string& who) {
+  const JsonObject principal = TRY(find_service_principal(api, who));
+  JsonArray applications = TRY(matching(api, "applications", "appId", text_at(principal, "appId")));
+  if (applications.empty())
+    return wrong_usage("'" + who +
+                       "' is a managed identity: it keeps no secret, and is changed by its resource ('az "
+                       "identity').");
+  return std::move(applications.front().get_object());
+}
+
 Result<Principal> find_principal(Api& api, const std::string& who) {
   if (Uuid::parse(who)) return principal_by_id(api, ascii_lower(who));
   if (who.find('@') != std::string::npos) return principal_of(TRY(find_user(api, who)), "User");

@@ -20,5 +20,7 @@ Result<Principal> find_principal(Api& api, const std::string& who);
 Result<JsonObject> find_user(Api& api, const std::string& who);
 Result<JsonObject> find_group(Api& api, const std::string& who);
 Result<JsonObject> find_service_principal(Api& api, const std::string& who);
+// The application of a service principal; a managed identity has none.
+Result<JsonObject> find_application(Api& api, const std::string& who);
 
 }  // namespace merlon::cli

@@ -88,6 +88,27 @@ Result<int> remove_member(Context& context, const NameOptions& options) {
   return kDone;
 }
 
+Result<int> add_owner(Context& context, const NameOptions& options) {
+  Api api = TRY(Api::open(context));
+  const std::string group = text_at(TRY(find_group(api, options.group)), "id");
+  const Principal owner = TRY(find_principal(api, options.member));
+  TRY(api.post("/v1.0/groups/" + part(group) + "/owners/$ref", {},
+               {{"@odata.id", api.session().login().endpoint + "/v1.0/directoryObjects/" + owner.id}}));
+  show(context, {{"group", group}, {"owner", owner.id}},
+       printable(owner.name) + " may say now who is in " + printable(options.group) + ".\n");
+  return kDone;
+}
+
+Result<int> remove_owner(Context& context, const NameOptions& options) {
+  Api api = TRY(Api::open(context));
+  const std::string group = text_at(TRY(find_group(api, options.group)), "id");
+  const Principal owner = TRY(find_principal(api, options.member));
+  TRY(api.remove("/v1.0/groups/" + part(group) + "/owners/" + part(owner.id) + "/$ref", {}));
+  show(context, {{"group", group}, {"removed", owner.id}},
+       printable(owner.name) + " does not own " + printable(options.group) + " any more.\n");
+  return kDone;
+}
+
 }  // namespace
 
 std::vector<Command> group_commands() {
@@ -98,6 +119,12 @@ std::vector<Command> group_commands() {
     command.text("--group", options.group, "Name or object id of the group")
         .required()
         .text("--member", options.member, "User principal name, client id, object id or name of the member")
+        .required();
+  };
+  const auto ownership = [](Command& command, NameOptions& options) {
+    command.text("--group", options.group, "Name or object id of the group")
+        .required()
+        .text("--owner", options.member, "User principal name, client id, object id or name of the owner")
         .required();
   };
   return {make_command("group create", "Make a group", "merlon group create --name operators", create,
@@ -115,7 +142,13 @@ std::vector<Command> group_commands() {
                        add_member, membership),
           make_command("group remove-member", "Take a member out",
                        "merlon group remove-member --group operators --member ada@merlon.example.org",
-                       remove_member, membership)};
+                       remove_member, membership),
+          make_command("group add-owner", "Let a user or an application say who is in a group",
+                       "merlon group add-owner --group operators --owner ada@merlon.example.org", add_owner,
+                       ownership),
+          make_command("group remove-owner", "End it",
+                       "merlon group remove-owner --group operators --owner ada@merlon.example.org",
+                       remove_owner, ownership)};
 }
 
 }  // namespace merlon::cli

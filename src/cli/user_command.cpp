@@ -92,6 +92,35 @@ Result<int> enable(Context& context, const NameOptions& options) {
   return set_enabled(context, options.who, true);
 }
 
+Result<int> remove(Context& context, const NameOptions& options) {
+  Api api = TRY(Api::open(context));
+  const JsonObject user = TRY(find_user(api, options.who));
+  const std::string id = text_at(user, "id");
+  TRY(api.remove("/v1.0/users/" + part(id), {}));
+  show(context, {{"id", id}, {"deleted", true}},
+       printable(text_at(user, "userPrincipalName")) +
+           " is gone: no sign-in, no token, no membership and no ownership is left.\n");
+  return kDone;
+}
+
+Result<int> reset_password(Context& context, const NameOptions& options) {
+  Api api = TRY(Api::open(context));
+  const JsonObject user = TRY(find_user(api, options.who));
+  const std::string id = text_at(user, "id");
+  const std::string name = text_at(user, "userPrincipalName");
+  const Secret password = make_password(context.random);
+  TRY(api.patch(
+      "/v1.0/users/" + part(id), {},
+      {{"passwordProfile",
+        {{"forceChangePasswordNextSignIn", true}, {"password", std::string(password.expose_text())}}}}));
+  show(
+      context, {{"id", id}, {"userPrincipalName", name}, {"password", password.expose_text()}},
+      facts_text({{"User", name}, {"One-time password", std::string(password.expose_text())}}) +
+          "The old password and every session of theirs have ended. This one is shown this once, and must be "
+          "changed at the first sign-in.\n");
+  return kDone;
+}
+
 }  // namespace
 
 std::vector<Command> user_commands() {
@@ -113,7 +142,11 @@ std::vector<Command> user_commands() {
           make_command("user disable", "Lock a user out at once",
                        "merlon user disable ada@merlon.example.org", disable, who),
           make_command("user enable", "Let a user in again", "merlon user enable ada@merlon.example.org",
-                       enable, who)};
+                       enable, who),
+          make_command("user reset-password", "Give a user a new one-time password, and end their sessions",
+                       "merlon user reset-password ada@merlon.example.org", reset_password, who),
+          make_command("user delete", "Delete a user, with all that they have",
+                       "merlon user delete ada@merlon.example.org", remove, who)};
 }
 
 }  // namespace merlon::cli

@@ -68,6 +68,7 @@ Result<void> Directory::update_user(store::Transaction& tx, const User& user) {
   User changed = *stored;
   changed.display_name = user.display_name;
   changed.user_principal_name = user.user_principal_name;
+  changed.mail_nickname = user.mail_nickname;
   return store::put(tx, tenant_, changed);
 }
 
@@ -79,6 +80,14 @@ Result<void> Directory::set_password(store::Transaction& tx, const Uuid& user_id
   user->must_change_password = must_change;
   TRY(store::put(tx, tenant_, *user));
   return revoke_sessions(tx, tenant_, user_id, random_);
+}
+
+Result<void> Directory::set_must_change_password(store::Transaction& tx, const Uuid& user_id,
+                                                 bool must_change) {
+  auto user = TRY(store::get<User>(tx, tenant_, user_id.text()));
+  if (!user) return no_such_object(user_id);
+  user->must_change_password = must_change;
+  return store::put(tx, tenant_, *user);
 }
 
 Result<Group> Directory::create_group(store::Transaction& tx, Group group) {
@@ -241,6 +250,7 @@ Result<void> Directory::erase_application(store::Transaction& tx, const Uuid& id
   if (const auto principal = TRY(service_principal_by_app_id(tx, application->app_id)))
     TRY(erase_service_principal(tx, principal->id));
   TRY(erase_federated_credentials(tx, tenant_, application->app_id));
+  TRY(forget_owners(tx, id));
   application->identifier_uris.clear();
   TRY(claim_identifiers(tx, *application));
   return store::erase<Application>(tx, tenant_, id.text());

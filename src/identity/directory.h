@@ -27,6 +27,7 @@ struct User {
   std::string password_hash;  // Argon2id text; empty = cannot sign in with a password
   bool must_change_password = false;
   Timestamp created;
+  std::string mail_nickname = {};  // empty = what stands before the @
   static const store::TableSpec& table();
   std::string key() const;
   std::vector<std::optional<std::string>> index_values() const;
@@ -132,13 +133,14 @@ class Directory {
   Result<ServicePrincipal> create_managed_identity(store::Transaction& tx, std::string display_name,
                                                    std::string resource_id);
   Result<void> update_user(store::Transaction& tx,
-                           const User& user);  // name, display name; not enabled, not password
+                           const User& user);  // names; not enabled, not password
   Result<void> update_group(store::Transaction& tx, const Group& group);
   Result<void> update_application(store::Transaction& tx,
                                   const Application& application);  // not its credentials
   // Sets the Argon2id text and ends the user's sessions.
   Result<void> set_password(store::Transaction& tx, const Uuid& user_id, std::string password_hash,
                             bool must_change);
+  Result<void> set_must_change_password(store::Transaction& tx, const Uuid& user_id, bool must_change);
   // Removes the object, its relations and its sessions; with an application its service principal too.
   Result<void> erase_user(store::Transaction& tx, const Uuid& id);
   Result<void> erase_group(store::Transaction& tx, const Uuid& id);
@@ -161,6 +163,13 @@ class Directory {
   // Every group that holds `id`, directly or through groups. Bounded: cycles cannot arise, depth is capped
   // at 64.
   Result<std::vector<Uuid>> transitive_groups(store::Reader& reader, const Uuid& id);
+  // Every user, service principal and group in `group_id`, directly or through groups; bounded likewise.
+  Result<std::vector<Uuid>> transitive_members(store::Reader& reader, const Uuid& group_id);
+  // Owners of a group or an application may write it. Users and service principals can be owners.
+  Result<void> add_owner(store::Transaction& tx, const Uuid& object_id, const Uuid& owner_id);
+  Result<void> remove_owner(store::Transaction& tx, const Uuid& object_id, const Uuid& owner_id);
+  Result<std::vector<Uuid>> owners(store::Reader& reader, const Uuid& object_id);
+  Result<std::vector<Uuid>> owned(store::Reader& reader, const Uuid& owner_id);
   // Directory roles: Global Administrator may write the directory, Directory Readers may read it.
   Result<void> add_directory_role(store::Transaction& tx, const Uuid& role_template_id,
                                   const Uuid& principal_id);
@@ -186,6 +195,7 @@ class Directory {
  private:
   Result<void> check_application(store::Reader& reader, const Application& application);
   Result<void> forget_relations(store::Transaction& tx, const Uuid& id);
+  Result<void> forget_owners(store::Transaction& tx, const Uuid& id);
   Result<void> claim_identifiers(store::Transaction& tx, const Application& application);
 
   TenantId tenant_;

@@ -5,7 +5,10 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "crypto/digest.h"
 #include "crypto/x509.h"
+#include "identity/federation_expression.h"
+#include "identity/foreign_issuer.h"
 #include "identity/record_fields.h"
 #include "net/client.h"
 
@@ -16,6 +19,7 @@ constexpr size_t kNameMin = 3;
 constexpr size_t kNameMax = 120;
 constexpr size_t kClaimMax = 600;
 constexpr size_t kAuthoritiesMax = 64 * 1024;
+constexpr size_t kKeysMax = 64 * 1024;
 
 std::unexpected<Error> bad_property(const std::string& property, const std::string& why) {
   return fail(ErrorKind::invalid, "Request_BadRequest",
@@ -47,6 +51,27 @@ Result<void> check_issuer(std::string_view issuer) {
   return {};
 }
 
+// Whoever pins keys by hand may have the private ones at hand too.
+bool holds_secrets(const JsonObject& jwks) {
+  const JsonArray* keys = array_at(jwks, "keys");
+  return keys != nullptr && std::ranges::any_of(*keys, [](const Json& key) {
+           return key.is_object() && (key.get_object().contains("d") || key.get_object().contains("k"));
+         });
+}
+
+Result<void> check_keys(const std::string& jwks) {
+  if (jwks.empty()) return {};
+  if (jwks.size() > kKeysMax) return bad_property("issuerKeys", "it is longer than 64 KiB");
+  const auto keys = parse_foreign_keys(jwks);
+  if (!keys) return bad_property("issuerKeys", keys.error().message);
+  if (holds_secrets(TRY(parse_json_object(jwks))))
+    return bad_property("issuerKeys", "it holds a private or secret key, which must stay with the issuer");
+  if (keys->empty())
+    return bad_property("issuerKeys",
+                        "none of its keys is a public key for signatures that is accepted here");
+  return {};
+}
+
 Result<void> check(const FederatedCredential& credential) {
   if (credential.name.size() < kNameMin || credential.name.size() > kNameMax ||
       !std::ranges::all_of(credential.name, is_name_character) || credential.name.front() == '-' ||
@@ -55,18 +80,32 @@ Result<void> check(const FederatedCredential& credential) {
                         "it must have 3 to 120 letters, digits, hyphens and underscores, and begin with a "
                         "letter or a digit");
   TRY(check_issuer(credential.issuer));
-  if (const auto problem = text_problem(credential.subject)) return bad_property("subject", *problem);
+  if (credential.expression.empty()) {
+    if (const auto problem = text_problem(credential.subject)) return bad_property("subject", *problem);
+  } else {
+    if (!credential.subject.empty())
+      return bad_property("subject",
+                          "there is a claimsMatchingExpression, and only one of them may be there");
+    TRY(ClaimsExpression::parse(credential.expression));
+  }
   if (const auto problem = text_problem(credential.audience)) return bad_property("audiences", *problem);
   if (credential.description.size() > kClaimMax || !is_utf8(credential.description))
     return bad_property("description", "it is longer than 600 bytes or not UTF-8");
   if (credential.authorities_pem.size() > kAuthoritiesMax ||
       (!credential.authorities_pem.empty() && !crypto::read_certificate(credential.authorities_pem)))
     return bad_property("issuerAuthorities", "it is not a certificate in PEM form, or longer than 64 KiB");
-  return {};
+  return check_keys(credential.keys_jwks);
 }
 
 std::string subject_index(const Uuid& app_id, std::string_view issuer, std::string_view subject) {
   return app_id.text() + "\n" + std::string(issuer) + "\n" + std::string(subject);
+}
+
+// In the place of a subject, which is never empty and never begins so.
+std::string expression_index(const Uuid& app_id, std::string_view issuer, std::string_view expression) {
+  const std::string digest =
+      expression.empty() ? std::string() : to_hex(crypto::sha256(as_bytes(expression)));
+  return subject_index(app_id, issuer, "\n" + digest);
 }
 
 std::string name_index(const Uuid& app_id, std::string_view name) {
@@ -76,11 +115,12 @@ std::string name_index(const Uuid& app_id, std::string_view name) {
 Result<void> refuse_twins(store::Reader& reader, const TenantId& tenant,
                           const FederatedCredential& credential) {
   const auto same =
-      TRY(federated_credential_for(reader, tenant, credential.app_id, credential.issuer, credential.subject));
-  if (same && same->id != credential.id)
+      TRY(store::find<FederatedCredential>(reader, tenant, "subject", *credential.index_values().at(0)));
+  const std::string what = credential.expression.empty() ? "subject" : "expression";
+  if (!same.empty() && same.front().id != credential.id)
     return fail(ErrorKind::conflict, "Request_MultipleObjectsWithSameKeyValue",
-                "The federated identity credential '" + same->name +
-                    "' has this issuer and subject already. Change that one, or choose another subject.");
+                "The federated identity credential '" + same.front().name + "' has this issuer and " + what +
+                    " already. Change that one, or choose another " + what + ".");
   return {};
 }
 
@@ -93,7 +133,9 @@ const store::TableSpec& FederatedCredential::table() {
 }
 std::string FederatedCredential::key() const { return id.text(); }
 std::vector<std::optional<std::string>> FederatedCredential::index_values() const {
-  return {subject_index(app_id, issuer, subject), name_index(app_id, name)};
+  return {expression.empty() ? subject_index(app_id, issuer, subject)
+                             : expression_index(app_id, issuer, expression),
+          name_index(app_id, name)};
 }
 JsonObject FederatedCredential::to_json() const {
   return {{"id", id.text()},
@@ -104,7 +146,9 @@ JsonObject FederatedCredential::to_json() const {
           {"audience", audience},
           {"description", description},
           {"authorities", authorities_pem},
-          {"created", to_rfc3339(created)}};
+          {"created", to_rfc3339(created)},
+          {"expression", expression},
+          {"keys", keys_jwks}};
 }
 Result<FederatedCredential> FederatedCredential::from_json(const JsonObject& json) {
   return FederatedCredential{.id = TRY(require_uuid(json, "id")),
@@ -115,7 +159,9 @@ Result<FederatedCredential> FederatedCredential::from_json(const JsonObject& jso
                              .audience = TRY(require_string(json, "audience")),
                              .description = TRY(require_string(json, "description")),
                              .authorities_pem = TRY(require_string(json, "authorities")),
-                             .created = TRY(require_time(json, "created"))};
+                             .created = TRY(require_time(json, "created")),
+                             .expression = string_at(json, "expression").value_or(std::string()),
+                             .keys_jwks = string_at(json, "keys").value_or(std::string())};
 }
 
 Result<FederatedCredential> add_federated_credential(store::Transaction& tx, const TenantId& tenant,
@@ -182,8 +228,27 @@ Result<std::optional<FederatedCredential>> federated_credential_for(store::Reade
                                                                     std::string_view subject) {
   auto found = TRY(
       store::find<FederatedCredential>(reader, tenant, "subject", subject_index(app_id, issuer, subject)));
-  if (found.empty()) return std::nullopt;
+  // A subject with a line break in it could be the index of an expression.
+  if (found.empty() || found.front().subject != subject || found.front().issuer != issuer)
+    return std::nullopt;
   return std::move(found.front());
+}
+
+Result<std::optional<FederatedCredential>> federated_credential_by_expression(
+    store::Reader& reader, const TenantId& tenant, const Uuid& app_id, std::string_view issuer,
+    const std::function<bool(const FederatedCredential&)>& admits) {
+  store::Range range{.prefix = expression_index(app_id, issuer, {}), .after = {}, .after_key = {}};
+  for (;;) {
+    const auto rows = TRY(reader.scan_index(FederatedCredential::table(), tenant, "subject", range));
+    for (const store::IndexedRow& row : rows) {
+      auto credential = TRY(store::decode<FederatedCredential>(row.row));
+      if (!credential.expression.empty() && credential.issuer == issuer && admits(credential))
+        return credential;
+    }
+    if (rows.size() < range.limit) return std::nullopt;
+    range.after = rows.back().value;
+    range.after_key = rows.back().row.key;
+  }
 }
 
 Result<bool> trusts_issuer(store::Reader& reader, const TenantId& tenant, const Uuid& app_id,

@@ -1,8 +1,10 @@
 // Federated identity credentials: which tokens of which foreign issuer an application, or a managed identity,
 // accepts in the place of a secret. Azure allows 20 for each; here there may be any number, and a token finds
-// its credential by index.
+// its credential by index. One names its subject, or has an expression that the token's claims must fit
+// (federation_expression.h): those are looked at one after the other when no subject is equal.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -21,13 +23,15 @@ struct FederatedCredential {
   Uuid id;
   Uuid app_id;  // of whom it signs in
   std::string name;
-  std::string issuer;  // compared byte by byte, as are the next two
-  std::string subject;
+  std::string issuer;   // compared byte by byte, as are the next two
+  std::string subject;  // empty when there is an expression
   std::string audience;
   std::string description;
   std::string
       authorities_pem;  // whom the issuer's TLS certificate must come from; empty = the system's store
   Timestamp created;
+  std::string expression = {};  // in the place of a subject
+  std::string keys_jwks = {};  // the issuer's keys (RFC 7517), pinned: it is never asked; empty = it is asked
   static const store::TableSpec& table();
   std::string key() const;
   std::vector<std::optional<std::string>> index_values() const;
@@ -59,6 +63,10 @@ Result<std::optional<FederatedCredential>> federated_credential_for(store::Reade
                                                                     const Uuid& app_id,
                                                                     std::string_view issuer,
                                                                     std::string_view subject);
+// The first, in no order of meaning, of those with an expression for this issuer that `admits` says yes to.
+Result<std::optional<FederatedCredential>> federated_credential_by_expression(
+    store::Reader& reader, const TenantId& tenant, const Uuid& app_id, std::string_view issuer,
+    const std::function<bool(const FederatedCredential&)>& admits);
 Result<bool> trusts_issuer(store::Reader& reader, const TenantId& tenant, const Uuid& app_id,
                            std::string_view issuer);
 

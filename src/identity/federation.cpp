@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "crypto/digest.h"
 #include "crypto/jose.h"
+#include "identity/federation_expression.h"
 
 namespace merlon::identity {
 namespace {
@@ -72,29 +73,48 @@ SignIn<FederatedCredential> Federation::credential_of(const Uuid& client_id, con
   const std::string subject = string_at(parts.payload, "sub").value_or(std::string());
   bool trusted = false;
   std::optional<FederatedCredential> credential;
+  // Of several whose expressions fit, the one that has the token's audience counts.
+  std::optional<FederatedCredential> of_another_audience;
+  const auto admits = [&](const FederatedCredential& candidate) {
+    const auto expression = ClaimsExpression::parse(candidate.expression);
+    if (!expression || !expression->admits(parts.payload)) return false;
+    if (has_audience(parts.payload, candidate.audience)) return true;
+    of_another_audience = candidate;
+    return false;
+  };
   TRY(store_.read([&](store::Reader& reader) -> Result<void> {
     trusted = TRY(trusts_issuer(reader, tenant_, client_id, issuer));
+    of_another_audience.reset();
     credential = TRY(federated_credential_for(reader, tenant_, client_id, issuer, subject));
+    if (trusted && !credential)
+      credential = TRY(federated_credential_by_expression(reader, tenant_, client_id, issuer, admits));
     return {};
   }));
   if (!trusted) return no_record(700211, "issuer", issuer);
-  if (!credential) return no_record(700213, "subject", subject);
+  if (!credential && !of_another_audience) return no_record(700213, "subject", subject);
+  if (!credential) return no_record(700212, "audience", audience_text(parts.payload));
   if (!has_audience(parts.payload, credential->audience))
     return no_record(700212, "audience", audience_text(parts.payload));
   return *std::move(credential);
+}
+
+Result<ForeignIssuers::Keys> Federation::keys_of(const FederatedCredential& credential,
+                                                 std::string_view key_id) {
+  if (credential.keys_jwks.empty())
+    return issuers_.keys(credential.issuer, credential.authorities_pem, key_id);
+  return std::make_shared<const std::vector<ForeignKey>>(TRY(parse_foreign_keys(credential.keys_jwks)));
 }
 
 SignIn<ForeignProof> Federation::verify(const Uuid& client_id, const crypto::JwsParts& parts,
                                         const std::string& issuer) {
   FederatedCredential credential = TRY(credential_of(client_id, parts, issuer));
   const Timestamp expires = TRY(check_assertion_times(parts.payload, clock_.now()));
-  const auto keys = issuers_.keys(issuer, credential.authorities_pem,
-                                  string_at(parts.header, "kid").value_or(std::string()));
+  const auto keys = keys_of(credential, string_at(parts.header, "kid").value_or(std::string()));
   if (!keys) return refuse(90061, "Request to External OIDC endpoint failed. " + keys.error().message);
   if (!verifies(parts, **keys))
     return refuse(700027,
                   "Client assertion failed verification: it is not signed by a key that its issuer publishes "
-                  "now, with an algorithm that fits that key.");
+                  "now (or that the credential pins), with an algorithm that fits that key.");
   AssertionUse use{.digest = use_digest(client_id, issuer, parts), .peer = {}, .expires = expires};
   return ForeignProof{.credential = std::move(credential), .use = std::move(use)};
 }
@@ -103,7 +123,8 @@ SignIn<void> check_still_trusted(store::Reader& reader, const TenantId& tenant, 
   const FederatedCredential& then = proof.credential;
   const auto now = TRY(store::get<FederatedCredential>(reader, tenant, then.key()));
   if (now && now->issuer == then.issuer && now->subject == then.subject && now->audience == then.audience &&
-      now->authorities_pem == then.authorities_pem)
+      now->authorities_pem == then.authorities_pem && now->expression == then.expression &&
+      now->keys_jwks == then.keys_jwks)
     return {};
   return refuse(
       70021,

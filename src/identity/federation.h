@@ -1,7 +1,7 @@
 // Workload identity federation: a token of a foreign issuer as client_assertion (RFC 7523 section 2.2,
 // learn.microsoft.com/entra/workload-id/workload-identity-federation). The credential is found by what the
-// token says of itself, exactly as written; then the token must prove it with a signature by one of the
-// issuer's keys.
+// token says of itself, exactly as written or by an expression; then the token must prove it with a signature
+// by one of the issuer's keys.
 #pragma once
 
 #include <optional>
@@ -32,6 +32,7 @@ class Federation {
  private:
   SignIn<ForeignProof> verify(const Uuid& client_id, const crypto::JwsParts& parts,
                               const std::string& issuer);
+  Result<ForeignIssuers::Keys> keys_of(const FederatedCredential& credential, std::string_view key_id);
   SignIn<FederatedCredential> credential_of(const Uuid& client_id, const crypto::JwsParts& parts,
                                             const std::string& issuer) const;
 

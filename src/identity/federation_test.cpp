@@ -61,11 +61,12 @@ class FederationTest : public ::testing::Test {
     return to_base64url(as_bytes(to_text(header))) + "." + to_base64url(as_bytes(to_text(payload))) + "." +
            to_base64url(signature);
   }
-  static std::string signed_as(const JsonObject& header, const JsonObject& payload) {
+  static std::string signed_as(const JsonObject& header, const JsonObject& payload,
+                               SignatureAlgorithm algorithm = SignatureAlgorithm::rs256,
+                               const crypto::PrivateKey& key = test::ForeignServer::rsa()) {
     const std::string input =
         to_base64url(as_bytes(to_text(header))) + "." + to_base64url(as_bytes(to_text(payload)));
-    return input + "." +
-           to_base64url(must(test::ForeignServer::rsa().sign(SignatureAlgorithm::rs256, as_bytes(input))));
+    return input + "." + to_base64url(must(key.sign(algorithm, as_bytes(input))));
   }
   net::Response ask(const std::string& assertion) {
     return world.post_form(
@@ -87,6 +88,7 @@ class FederationTest : public ::testing::Test {
   World::App app = world.make_app("app");
   FederatedCredential credential;
   int made = 0;
+  int made_more = 1000;
 };
 
 TEST_F(FederationTest, ATokenForAToken) {
@@ -165,6 +167,26 @@ TEST_F(FederationTest, ForgedHeaders) {
     forged[member] = member == "jwk" ? Json(crypto::to_jwk(own.public_key())) : Json(issuer.url() + "/keys");
     EXPECT_EQ(number(signed_as(forged, claims())), 700027) << member;
   }
+  // The attacker's own key, offered in each place where a header can offer one. The address is a path of the
+  // issuer itself, so that asking it would work.
+  JsonObject stolen = crypto::to_jwk(own.public_key());
+  stolen["kid"] = "own";
+  issuer.answer_with("/attacker", to_text(JsonObject{{"keys", JsonArray{stolen}}}));
+  for (const std::string member : {"jwk", "jku", "x5u", "x5c"})
+    for (const std::string kid : {"own", "RSA"}) {
+      JsonObject forged{{"alg", "ES256"}, {"kid", kid}};
+      if (member == "jwk")
+        forged[member] = stolen;
+      else if (member == "x5c")
+        forged[member] = JsonArray{to_base64(own.public_key().spki_der())};
+      else
+        forged[member] = issuer.url() + "/attacker";
+      world.clock.advance(std::chrono::seconds(31));  // or it would not be asked for a while in any case
+      EXPECT_EQ(number(signed_as(forged, claims(), SignatureAlgorithm::es256, own)), 700027) << member << kid;
+    }
+  EXPECT_EQ(issuer.asked("/attacker"), 0) << "an address in a header is never asked";
+  world.clock.advance(std::chrono::seconds(31));
+  EXPECT_EQ(number(sign(claims(), {{"kid", "asks"}})), 700027);
   const int asked = issuer.asked();
   for (const std::string& kid :
        {std::string("../../../../dev/null"), std::string("RSA\0", 4), std::string("' OR 1=1 --"),
@@ -269,6 +291,40 @@ TEST_F(FederationTest, OnlyTheIssuersTheOperatorAllowsAreInside) {
   EXPECT_EQ(issuer.asked(), 0);
 }
 
+TEST_F(FederationTest, APrivateIssuerReachesItsOwnServerAndNoOther) {
+  test::ForeignServer inside;
+  issuer.answer_with("/.well-known/openid-configuration",
+                     to_text(JsonObject{{"issuer", issuer.url()}, {"jwks_uri", inside.url() + "/keys"}}));
+  world.write([&](store::Transaction& tx) {
+    credential.authorities_pem += inside.authority_pem();
+    return update_federated_credential(tx, world.tenant, credential);
+  });
+  const net::Response response = ask(sign(claims()));
+  EXPECT_EQ(response.status, 400);
+  EXPECT_THAT(response.body, HasSubstr("127.0.0.1: not an address that may be connected to"));
+  EXPECT_THAT(response.body, HasSubstr("must be at its own host and port"));
+  EXPECT_EQ(inside.asked(), 0) << "another port of the same host is another server";
+}
+
+TEST_F(FederationTest, KeysThatMayNotBeStoredAreKeptFiveMinutes) {
+  const std::string keys = to_text(JsonObject{{"keys", JsonArray{[] {
+                                                 JsonObject jwk =
+                                                     crypto::to_jwk(test::ForeignServer::rsa().public_key());
+                                                 jwk["kid"] = "RSA";
+                                                 return jwk;
+                                               }()}}});
+  for (const std::string word : {"no-store", "no-cache", "max-age=0", "max-age=20"}) {
+    issuer.answer_with("/keys", keys, 200, {}, word);
+    EXPECT_EQ(number(sign(claims())), 0) << word;
+    issuer.answer_with("/keys", "gone", 500);
+    world.clock.advance(std::chrono::minutes(4));
+    EXPECT_EQ(number(sign(claims())), 0) << word;
+    world.clock.advance(std::chrono::seconds(61));
+    EXPECT_EQ(number(sign(claims())), 90061) << word;
+    world.clock.advance(std::chrono::minutes(1));
+  }
+}
+
 TEST_F(FederationTest, TheIssuersCertificateMustComeFromThePinnedAuthority) {
   world.write([&](store::Transaction& tx) {
     FederatedCredential other = credential;
@@ -285,6 +341,74 @@ TEST_F(FederationTest, ACredentialIsGoneAtOnce) {
     return store::erase<FederatedCredential>(tx, world.tenant, credential.key());
   });
   EXPECT_EQ(number(sign(claims())), 700211);
+}
+
+TEST_F(FederationTest, Expressions) {
+  const auto express = [&](const std::string& name, const std::string& expression,
+                           const std::string& audience = std::string(kTokenExchangeAudience)) {
+    return world.write<FederatedCredential>([&](store::Transaction& tx) {
+      FederatedCredential wanted = credential;
+      wanted.name = name;
+      wanted.subject.clear();
+      wanted.expression = expression;
+      wanted.audience = audience;
+      return add_federated_credential(tx, world.tenant, wanted, world.clock, world.random);
+    });
+  };
+  JsonObject flow = with("sub", "repo:org/cart:ref:refs/heads/main");
+  flow["flow"] = "org/deploy";
+  EXPECT_EQ(number(sign(flow)), 700213) << "before there is one";
+  const auto made = express(
+      "flow", "claims['sub'] matches 'repo:org/*:ref:refs/heads/*' and claims['flow'] eq 'org/deploy'");
+  express("elsewhere", "claims['sub'] matches 'repo:org/*' and claims['flow'] eq 'org/test'", "api://other");
+  EXPECT_EQ(number(sign(flow)), 0);
+  EXPECT_EQ(string_at(world.entries("Merlon.Identity/tokens/issue/action").front().details, "credentialId"),
+            made.id.text());
+  EXPECT_EQ(number(sign(claims())), 0) << "one that is equal is there as before";
+  const auto refused = [&](const std::string& claim, const Json& value, int64_t wanted) {
+    JsonObject other = flow;
+    other["jti"] = "token-" + std::to_string(++made_more);
+    other[claim] = value;
+    const int asked = issuer.asked();
+    EXPECT_EQ(number(sign(other)), wanted) << claim << to_text(value);
+    EXPECT_EQ(issuer.asked(), asked);
+  };
+  refused("sub", "repo:evil/cart:ref:refs/heads/main", 700213);
+  refused("sub", "repo:org/cart:pull_request", 700213);
+  refused("sub", nullptr, 700213);
+  refused("sub", JsonArray{"repo:org/cart:ref:refs/heads/main"}, 700213);
+  refused("sub", Json("\n" + to_hex(crypto::sha256(as_bytes(made.expression)))), 700213);
+  refused("flow", "org/deploy ", 700213);
+  refused("flow", nullptr, 700213);
+  refused("flow", "org/test", 700212);
+  refused("aud", "api://other", 700212);
+  EXPECT_EQ(number(sign(flow, {{"kid", "RSA"}}, SignatureAlgorithm::rs256,
+                        must(crypto::PrivateKey::generate(crypto::KeyKind::rsa)))),
+            700027)
+      << "what fits must still be signed by the issuer";
+  // 300 more do not hide the one that fits.
+  for (int i = 0; i < 300; ++i)
+    express("more" + std::to_string(i), "claims['sub'] eq 'subject " + std::to_string(i) + "'");
+  EXPECT_EQ(number(sign(with("sub", "subject 299"))), 0);
+  world.write([&](store::Transaction& tx) {
+    return store::erase<FederatedCredential>(tx, world.tenant, made.key());
+  });
+  flow["jti"] = "another";
+  EXPECT_EQ(number(sign(flow)), 700213) << "gone at once";
+}
+
+TEST_F(FederationTest, PinnedKeysAloneCountAndNobodyIsAsked) {
+  const auto pinned = must(crypto::PrivateKey::generate(crypto::KeyKind::ec_p256));
+  JsonObject jwk = crypto::to_jwk(pinned.public_key());
+  jwk["kid"] = "pinned";
+  world.write([&](store::Transaction& tx) {
+    credential.keys_jwks = to_text(JsonObject{{"keys", JsonArray{jwk}}});
+    return update_federated_credential(tx, world.tenant, credential);
+  });
+  EXPECT_EQ(number(sign(claims(), {{"kid", "pinned"}}, SignatureAlgorithm::es256, pinned)), 0);
+  EXPECT_EQ(number(sign(claims())), 700027) << "the issuer's published key is not pinned";
+  EXPECT_EQ(number(sign(claims(), {{"kid", "unknown"}}, SignatureAlgorithm::es256, pinned)), 700027);
+  EXPECT_EQ(issuer.asked(), 0);
 }
 
 TEST_F(FederationTest, ItIsTheApplicationsOwn) {

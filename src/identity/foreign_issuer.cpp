@@ -29,6 +29,23 @@ std::unexpected<Error> not_usable(const std::string& issuer, const std::string& 
               "The keys of the issuer '" + issuer + "' could not be read: " + why);
 }
 
+bool is_private(const IssuerAccess& access, const std::string& issuer) {
+  return std::ranges::count(access.at_private_addresses, issuer) > 0;
+}
+
+bool is_same_server(const std::string& issuer, const std::string& url) {
+  const auto one = net::parse_https_url(issuer);
+  const auto other = net::parse_https_url(url);
+  return one && other && one->host == other->host && one->port == other->port;
+}
+
+// The operator has allowed the issuer's own host and port. What its document names elsewhere is chosen by
+// the issuer, and must be on the public internet like anybody's.
+net::Reach reach_of(const IssuerAccess& access, const std::string& issuer, const std::string& url) {
+  return is_private(access, issuer) && is_same_server(issuer, url) ? net::Reach::anywhere
+                                                                   : net::Reach::public_internet;
+}
+
 std::string discovery_url(std::string_view issuer) {
   if (issuer.ends_with('/')) issuer.remove_suffix(1);
   return std::string(issuer) + "/.well-known/openid-configuration";
@@ -70,11 +87,9 @@ Result<std::vector<ForeignKey>> parse_foreign_keys(std::string_view jwks) {
 Result<ForeignIssuers::Keys> ForeignIssuers::fetch(const std::string& issuer,
                                                    const std::string& authorities_pem,
                                                    Duration& lifetime) const {
-  const net::Reach reach = std::ranges::count(access_.at_private_addresses, issuer) > 0
-                               ? net::Reach::anywhere
-                               : net::Reach::public_internet;
   const auto get = [&](const std::string& url) {
-    return access_.fetch({.url = url, .authorities_pem = authorities_pem, .reach = reach});
+    return access_.fetch(
+        {.url = url, .authorities_pem = authorities_pem, .reach = reach_of(access_, issuer, url)});
   };
   const auto discovered = get(discovery_url(issuer));
   if (!discovered) return not_usable(issuer, discovered.error().message);
@@ -86,11 +101,17 @@ Result<ForeignIssuers::Keys> ForeignIssuers::fetch(const std::string& issuer,
   if (!jwks_uri || !net::parse_https_url(*jwks_uri))
     return not_usable(issuer, "its openid-configuration has no jwks_uri that is an https URL.");
   const auto jwks = get(*jwks_uri);
-  if (!jwks) return not_usable(issuer, jwks.error().message);
+  if (!jwks)
+    return not_usable(issuer, jwks.error().message +
+                                  (is_private(access_, issuer) && !is_same_server(issuer, *jwks_uri)
+                                       ? " A private issuer's keys must be at its own host and port to be "
+                                         "inside the network."
+                                       : ""));
   auto keys = parse_foreign_keys(jwks->body);
   if (!keys) return not_usable(issuer, keys.error().message);
-  const Duration wanted = std::chrono::duration_cast<Duration>(jwks->max_age);
-  lifetime = wanted == Duration::zero() ? kLifetimeMax : std::clamp(wanted, kLifetimeMin, kLifetimeMax);
+  lifetime = jwks->max_age ? std::clamp(std::chrono::duration_cast<Duration>(*jwks->max_age), kLifetimeMin,
+                                        kLifetimeMax)
+                           : kLifetimeMax;
   return std::make_shared<const std::vector<ForeignKey>>(*std::move(keys));
 }
 

@@ -33,7 +33,7 @@ struct ForeignKey {
 Result<std::vector<ForeignKey>> parse_foreign_keys(std::string_view jwks);
 
 // How a server reaches issuers; `at_private_addresses` are those that its operator allows to be inside the
-// network.
+// network, each with its own host and port and no other.
 struct IssuerAccess {
   net::Fetch fetch;
   std::vector<std::string> at_private_addresses;

@@ -24,6 +24,22 @@ std::optional<std::vector<std::string>> match(std::string_view pattern,
   return arguments;
 }
 
+// OData's other way to name one of a set (Protocol 4.01, section 4.3): users('ada@example.org') is
+// users/ada@example.org. az writes it for names that begin with a dollar sign.
+std::vector<std::string> without_parentheses(const std::vector<std::string>& segments) {
+  std::vector<std::string> parts;
+  for (const std::string& segment : segments) {
+    const size_t open = segment.find("('");
+    if (open == std::string::npos || open == 0 || !segment.ends_with("')") || segment.size() < open + 4) {
+      parts.push_back(segment);
+      continue;
+    }
+    parts.push_back(segment.substr(0, open));
+    parts.push_back(segment.substr(open + 2, segment.size() - open - 4));
+  }
+  return parts;
+}
+
 std::unexpected<Error> denied() {
   return fail(
       ErrorKind::forbidden, "Authorization_RequestDenied",
@@ -74,6 +90,12 @@ Result<Uuid> GraphCall::id_argument(size_t index) const {
                   "' does not exist or one of its queried reference-property objects are not present.");
 }
 
+Result<GraphQuery> GraphCall::query() const {
+  GraphQuery parsed = TRY(parse_graph_query(request.query));
+  parsed.count = parsed.count || counts;
+  return parsed;
+}
+
 net::Response Graph::handle(const net::Request& request, const std::string& origin,
                             const std::vector<std::string>& segments) {
   auto response = answer(request, origin, segments);
@@ -100,6 +122,7 @@ void Graph::note_denial(const net::Request& request, const Error& error, const P
 
 Result<net::Response> Graph::answer(const net::Request& request, const std::string& origin,
                                     const std::vector<std::string>& segments) {
+  const std::vector<std::string> parts = without_parentheses(segments);
   const GraphRoute* route = nullptr;
   bool path_exists = false;
   GraphCall call{.request = request,
@@ -112,16 +135,21 @@ Result<net::Response> Graph::answer(const net::Request& request, const std::stri
                  .principal = {},
                  .reads_directory = false,
                  .administrator = false,
+                 .owned = {},
+                 .pattern = {},
+                 .counts = false,
                  .arguments = {},
                  .body = {},
                  .prepared = {},
                  .password_hash = {}};
   for (const GraphRoute& candidate : graph_routes()) {
-    auto arguments = match(candidate.pattern, segments);
+    auto arguments = match(candidate.pattern, parts);
     if (!arguments) continue;
     path_exists = true;
     if (candidate.method != request.method) continue;
     route = &candidate;
+    call.pattern = candidate.pattern;
+    call.counts = candidate.counts;
     call.arguments = *std::move(arguments);
     break;
   }
@@ -156,6 +184,7 @@ Result<void> Graph::authorize(store::Reader& reader, const GraphRoute& route, Gr
   call.administrator = administrator;
   call.reads_directory =
       administrator || TRY(directory_.has_directory_role(reader, *Uuid::parse(kDirectoryReaders), who));
+  if (!call.reads_directory) call.owned = TRY(directory_.owned(reader, who));
   switch (route.permission) {
     case GraphPermission::signed_in:
     case GraphPermission::read_self:
@@ -167,8 +196,27 @@ Result<void> Graph::authorize(store::Reader& reader, const GraphRoute& route, Gr
     case GraphPermission::write_directory:
       if (administrator) return {};
       break;
+    case GraphPermission::write_owned:
+      if (administrator || TRY(owns_first_argument(reader, call))) return {};
+      break;
   }
   return denied();
+}
+
+// An application that holds a directory role is its administrators' alone: its owners could give it a secret
+// and be administrators themselves.
+Result<bool> Graph::owns_first_argument(store::Reader& reader, const GraphCall& call) {
+  const auto object = call.arguments.empty() ? std::nullopt : Uuid::parse(call.arguments.front());
+  if (!object) return false;
+  const auto owners = TRY(directory_.owners(reader, *object));
+  if (std::ranges::find(owners, call.principal.object_id) == owners.end()) return false;
+  const auto application = TRY(store::get<Application>(reader, directory_.tenant(), object->text()));
+  if (!application) return true;
+  const auto principal = TRY(directory_.service_principal_by_app_id(reader, application->app_id));
+  if (!principal) return true;
+  for (const char* role : {kGlobalAdministrator, kDirectoryReaders})
+    if (TRY(directory_.has_directory_role(reader, *Uuid::parse(role), principal->id))) return false;
+  return true;
 }
 
 Result<net::Response> Graph::run_read(const GraphRoute& route, GraphCall& call) {
@@ -178,7 +226,11 @@ Result<net::Response> Graph::run_read(const GraphRoute& route, GraphCall& call) 
         TRY(read_body(reader, route, call));
         return route.read(call, reader);
       }));
-  return json_reply(200, body);
+  if (!route.counts) return json_reply(200, body);
+  net::Response response;
+  response.headers.set("Content-Type", "text/plain");
+  response.body = to_text(body.at("@odata.count"));
+  return response;
 }
 
 Result<void> Graph::read_body(store::Reader& reader, const GraphRoute& route, GraphCall& call) {
@@ -227,7 +279,9 @@ Result<net::Response> Graph::run_write(const GraphRoute& route, GraphCall& call)
         entry.action = made.action.empty() ? std::string(route.action) : made.action;
         entry.resource = "/tenants/" + directory_.tenant().text() + "/" + made.resource;
         entry.decision = ledger::Decision::allowed;
-        entry.reason = call.administrator ? "Global Administrator" : "their own";
+        entry.reason = call.administrator                                 ? "Global Administrator"
+                       : route.permission == GraphPermission::write_owned ? "owner"
+                                                                          : "their own";
         entry.request_id = call.request.request_id;
         entry.correlation_id = correlation_id(call.request);
         entry.details = made.details;

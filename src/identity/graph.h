@@ -3,6 +3,7 @@
 // handler runs before the row's permission has been checked in the very transaction that it runs in.
 #pragma once
 
+#include <algorithm>
 #include <any>
 #include <optional>
 #include <string>
@@ -21,9 +22,10 @@ namespace merlon::identity {
 
 enum class GraphPermission {
   signed_in,        // any principal: what everyone may know
-  read_self,        // Directory Readers and Global Administrators; others see themselves and nothing else
+  read_self,        // Directory Readers and Global Administrators; others see themselves and what they own
   read_directory,   // Directory Readers and Global Administrators
   write_directory,  // Global Administrators
+  write_owned,      // the same, and who owns what the path names first
   write_self,       // the same, and everybody for what is their own: the handler knows whose it is
 };
 
@@ -38,13 +40,19 @@ struct GraphCall {
   Principal principal;
   bool reads_directory = false;
   bool administrator = false;
+  std::vector<Uuid> owned;             // of who may not read the directory: the objects that they own
+  std::string_view pattern;            // of the row that answers
+  bool counts = false;                 // the path ends in /$count
   std::vector<std::string> arguments;  // what the pattern's {…} stand for
   JsonObject body;                     // conforms to the row's shape
   std::any prepared;                   // what the row's `prepare` made
   std::string password_hash;  // Argon2id of body.passwordProfile.password, made before the transaction
 
   const TenantId& tenant() const { return directory.tenant(); }
-  bool may_see(const Uuid& id) const { return reads_directory || principal.object_id == id; }
+  bool may_see(const Uuid& id) const {
+    return reads_directory || principal.object_id == id || std::ranges::find(owned, id) != owned.end();
+  }
+  Result<GraphQuery> query() const;
   Result<Uuid> id_argument(size_t index) const;  // not found when it is no UUID
 };
 
@@ -69,6 +77,7 @@ struct GraphRoute {
   GraphWrite write = nullptr;
   schema::Shape (*shape)() = nullptr;  // of the body, when there is one
   GraphPrepare prepare = nullptr;      // slow work before the transaction, for who may do it
+  bool counts = false;                 // a list's /$count, which answers with a number as text
 };
 
 // In graph_routes.cpp. The first row that fits answers.
@@ -95,6 +104,7 @@ class Graph {
   Result<net::Response> run_read(const GraphRoute& route, GraphCall& call);
   Result<net::Response> run_write(const GraphRoute& route, GraphCall& call);
   Result<void> authorize(store::Reader& reader, const GraphRoute& route, GraphCall& call);
+  Result<bool> owns_first_argument(store::Reader& reader, const GraphCall& call);
   Result<void> read_body(store::Reader& reader, const GraphRoute& route, GraphCall& call);
   Result<void> hash_password(GraphCall& call, const std::string& user_principal_name);
   void note_denial(const net::Request& request, const Error& error, const Principal* principal,

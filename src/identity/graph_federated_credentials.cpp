@@ -1,6 +1,7 @@
 // Graph: the federated identity credentials of an application. One that is named may be named by its id or
 // its name.
 #include "identity/federated_credentials.h"
+#include "identity/federation_expression.h"
 #include "identity/graph_handlers.h"
 #include "identity/graph_objects.h"
 #include "identity/record_fields.h"
@@ -12,13 +13,9 @@ constexpr std::string_view kEntitySet = "applications/federatedIdentityCredentia
 // An instance annotation (OData 4.01 JSON, section 20), since Graph has no such property: clients that do not
 // know it must ignore it.
 constexpr std::string_view kAuthorities = "@merlon.issuerAuthorities";
-
-Result<Application> application_argument(const GraphCall& call, store::Reader& reader) {
-  const Uuid id = TRY(call.id_argument(0));
-  auto application = TRY(store::get<Application>(reader, call.tenant(), id.text()));
-  if (!application) return graph_not_found(id.text());
-  return *std::move(application);
-}
+constexpr std::string_view kKeys = "@merlon.issuerKeys";
+constexpr std::string_view kWarnings = "@merlon.warnings";
+constexpr std::string_view kExpression = "claimsMatchingExpression";
 
 Result<FederatedCredential> credential_argument(const GraphCall& call, store::Reader& reader,
                                                 const Application& application) {
@@ -39,14 +36,36 @@ JsonObject graph_credential(const FederatedCredential& credential) {
       {"description", credential.description.empty() ? Json(nullptr) : Json(credential.description)},
       {"audiences", JsonArray{credential.audience}}};
   if (!credential.authorities_pem.empty()) object[kAuthorities] = credential.authorities_pem;
+  if (!credential.keys_jwks.empty())
+    if (auto keys = parse_json_object(credential.keys_jwks)) object[kKeys] = *std::move(keys);
+  if (credential.expression.empty()) return object;
+  object["subject"] = nullptr;
+  object[kExpression] =
+      JsonObject{{"value", credential.expression}, {"languageVersion", ClaimsExpression::kLanguageVersion}};
+  if (JsonArray warnings = expression_warnings(credential); !warnings.empty())
+    object[kWarnings] = std::move(warnings);
   return object;
 }
 
+// Azure's rule: a subject or an expression. Who gives one of them takes the other away.
+Result<void> read_expression(FederatedCredential& credential, const JsonObject& body) {
+  if (!body.contains(kExpression)) {
+    if (body.contains("subject")) credential.expression.clear();
+    return {};
+  }
+  const JsonObject& expression = body.at(kExpression).get_object();
+  if (int_at(expression, "languageVersion") != ClaimsExpression::kLanguageVersion)
+    return graph_bad_request("The languageVersion of a claims matching expression must be 1.",
+                             std::string(kExpression));
+  credential.expression = TRY(require_string(expression, "value"));
+  if (credential.expression.empty())
+    return graph_bad_request("The claims matching expression is empty.", std::string(kExpression));
+  if (!body.contains("subject")) credential.subject.clear();
+  return {};
+}
+
 Result<void> read_changes(FederatedCredential& credential, const JsonObject& body) {
-  if (body.contains("claimsMatchingExpression"))
-    return graph_bad_request(
-        "claimsMatchingExpression is not supported: name one subject, in as many credentials as you need.",
-        "claimsMatchingExpression");
+  TRY(read_expression(credential, body));
   const auto replace = [&](std::string_view property, std::string& value) {
     if (body.contains(property)) value = string_at(body, property).value_or(std::string());
   };
@@ -56,27 +75,40 @@ Result<void> read_changes(FederatedCredential& credential, const JsonObject& bod
   if (body.contains(kAuthorities))
     credential.authorities_pem =
         body.at(kAuthorities).is_string() ? std::string(body.at(kAuthorities).get_string()) : std::string();
+  if (body.contains(kKeys)) {
+    const JsonObject& keys = body.at(kKeys).get_object();
+    credential.keys_jwks = keys.empty() ? std::string() : to_text(keys);
+  }
   const auto audiences = strings_at(body, "audiences");
   if (!audiences.empty()) credential.audience = audiences.front();
   return {};
 }
 
 GraphOutcome changed(const Application& application, const FederatedCredential& credential) {
+  JsonObject details{{"federatedCredential", credential.name},
+                     {"credentialId", credential.id.text()},
+                     {"issuer", credential.issuer},
+                     {"subject", credential.subject},
+                     {"audience", credential.audience}};
+  if (!credential.expression.empty()) details[kExpression] = credential.expression;
+  if (!credential.keys_jwks.empty()) details["pinnedKeys"] = true;
+  JsonArray codes;
+  for (const Json& warning : expression_warnings(credential)) codes.push_back(warning.at("code"));
+  if (!codes.empty()) details["warnings"] = std::move(codes);
   return {.status = 204,
           .body = {},
           .resource = "applications/" + application.id.text(),
           .action = {},
-          .details = {{"federatedCredential", credential.name},
-                      {"credentialId", credential.id.text()},
-                      {"issuer", credential.issuer},
-                      {"subject", credential.subject},
-                      {"audience", credential.audience}}};
+          .details = std::move(details)};
 }
 
 std::vector<schema::Member> changeable() {
   return {schema::optional("audiences", schema::array_of(schema::text()).with_range(1, 1)),
           schema::optional("description", schema::text()),
-          schema::optional("claimsMatchingExpression", schema::anything()),
+          schema::optional(std::string(kExpression),
+                           schema::object({schema::required("value", schema::text()),
+                                           schema::required("languageVersion", schema::integer())})),
+          schema::optional(std::string(kKeys), schema::map_of(schema::anything())),
           schema::optional(std::string(kAuthorities), schema::text().with_range(0, 65536))};
 }
 
@@ -86,7 +118,7 @@ schema::Shape new_federated_credential() {
   auto members = changeable();
   members.push_back(schema::required("name", schema::text()));
   members.push_back(schema::required("issuer", schema::text()));
-  members.push_back(schema::required("subject", schema::text()));
+  members.push_back(schema::optional("subject", schema::text()));
   return schema::object(std::move(members));
 }
 

@@ -66,13 +66,76 @@ TEST_F(GraphFederatedCredentialsTest, BadOnesChangeNothing) {
   refused("audiences", Json(JsonArray{"a", "b"}));
   refused("audiences", Json("api://AzureADTokenExchange"));
   refused("@merlon.issuerAuthorities", Json("no certificate"));
-  refused("claimsMatchingExpression", Json(JsonObject{{"value", "claims['sub'] matches '*'"}}));
+  const auto expression = [](const char* value, int version) {
+    return Json(JsonObject{{"value", value}, {"languageVersion", version}});
+  };
+  refused("claimsMatchingExpression", expression("claims['sub'] eq 'x'", 1));  // and there is a subject
+  refused("@merlon.issuerKeys", Json(JsonObject{{"keys", JsonArray{}}}));
+  refused("@merlon.issuerKeys", Json("keys"));
+  JsonObject of_expression = wanted("main");
+  of_expression.erase("subject");
+  EXPECT_EQ(call("POST", "", of_expression).status, 400) << "neither a subject nor an expression";
+  for (const Json& value :
+       {expression("claims['sub'] eq", 1), expression("", 1), expression("claims['sub'] eq 'x'", 2),
+        Json("claims['sub'] eq 'x'"), Json(JsonObject{{"value", "claims['sub'] matches '*'"}})}) {
+    of_expression["claimsMatchingExpression"] = value;
+    EXPECT_EQ(call("POST", "", of_expression).status, 400) << to_text(value);
+  }
   EXPECT_EQ(count(), 0U);
   EXPECT_EQ(call("POST", "", wanted("main")).status, 201);
   EXPECT_EQ(call("POST", "", wanted("Main", "another")).status, 409) << "names have no case";
   EXPECT_EQ(call("POST", "", wanted("twin")).status, 409) << "issuer and subject are there";
   EXPECT_EQ(call("POST", "", wanted("near", "repo:a/B")).status, 201) << "subjects have case";
   EXPECT_EQ(count(), 2U);
+}
+
+TEST_F(GraphFederatedCredentialsTest, ExpressionsAndTheirWarnings) {
+  const auto of_expression = [](const std::string& name, const std::string& value) {
+    JsonObject body = wanted(name);
+    body.erase("subject");
+    body["claimsMatchingExpression"] = JsonObject{{"value", value}, {"languageVersion", 1}};
+    return body;
+  };
+  const std::string good = "claims['sub'] matches 'repo:org/*:ref:refs/heads/main'";
+  const std::string bad = "claims['sub'] matches 'repo:org*:ref:refs/heads/main'";
+  const net::Response made = call("POST", "", of_expression("good", good));
+  ASSERT_EQ(made.status, 201) << made.body;
+  EXPECT_EQ(string_at(body_of(made), "claimsMatchingExpression.value"), good);
+  EXPECT_TRUE(body_of(made).at("subject").is_null());
+  EXPECT_FALSE(body_of(made).contains("@merlon.warnings"));
+  const net::Response warned = call("POST", "", of_expression("warned", bad));
+  ASSERT_EQ(warned.status, 201) << warned.body;
+  const Json first = body_of(warned).at("@merlon.warnings").as_array().at(0);
+  EXPECT_EQ(first.at("code").as_string(), "AnotherOwnerAdmitted");
+  EXPECT_THAT(std::string(first.at("message").as_string()),
+              ::testing::HasSubstr("'repo:org-attacker/any:ref:refs/heads/main'"));
+  EXPECT_EQ(
+      to_text(
+          world.entries("microsoft.directory/applications/credentials/update").back().details.at("warnings")),
+      R"(["AnotherOwnerAdmitted"])");
+  EXPECT_EQ(call("POST", "", of_expression("twin", good)).status, 409);
+  EXPECT_EQ(call("PATCH", "/good", {{"subject", "repo:x/y"}}).status, 204);
+  EXPECT_FALSE(body_of(call("GET", "/good")).contains("claimsMatchingExpression"));
+  EXPECT_EQ(call("PATCH", "/good", of_expression("good", bad + " and claims['a'] eq 'b'")).status, 204);
+  EXPECT_TRUE(body_of(call("GET", "/good")).at("subject").is_null());
+  EXPECT_TRUE(body_of(call("GET", "/good")).contains("@merlon.warnings"));
+}
+
+TEST_F(GraphFederatedCredentialsTest, PinnedKeys) {
+  const auto key = must(crypto::PrivateKey::generate(crypto::KeyKind::ec_p256));
+  JsonObject body = wanted("main");
+  body["@merlon.issuerKeys"] = JsonObject{{"keys", JsonArray{crypto::to_jwk(key.public_key())}}};
+  JsonObject secret = body;
+  secret["@merlon.issuerKeys"].at("keys").as_array().at(0).as_object()["d"] = "c2VjcmV0";
+  const net::Response refused = call("POST", "", secret);
+  EXPECT_EQ(refused.status, 400);
+  EXPECT_THAT(refused.body, ::testing::HasSubstr("private"));
+  EXPECT_EQ(count(), 0U);
+  ASSERT_EQ(call("POST", "", body).status, 201);
+  EXPECT_EQ(to_text(body_of(call("GET", "/main")).at("@merlon.issuerKeys")),
+            to_text(body.at("@merlon.issuerKeys")));
+  EXPECT_EQ(call("PATCH", "/main", {{"@merlon.issuerKeys", JsonObject{}}}).status, 204);
+  EXPECT_FALSE(body_of(call("GET", "/main")).contains("@merlon.issuerKeys"));
 }
 
 TEST_F(GraphFederatedCredentialsTest, PagesAndAnEndWithTheApplication) {

@@ -1,4 +1,4 @@
-// Graph: groups, memberships, and looking objects up.
+// Graph: groups, and looking objects up.
 #include "identity/graph_handlers.h"
 #include "identity/graph_objects.h"
 
@@ -6,13 +6,6 @@ namespace merlon::identity::graph {
 namespace {
 
 constexpr int64_t kIdsMax = 1000;
-
-Result<Group> group_argument(const GraphCall& call, store::Reader& reader) {
-  const Uuid id = TRY(call.id_argument(0));
-  auto group = TRY(store::get<Group>(reader, call.tenant(), id.text()));
-  if (!group) return graph_not_found(id.text());
-  return *std::move(group);
-}
 
 Result<JsonArray> objects(const GraphCall& call, store::Reader& reader, const std::vector<Uuid>& ids) {
   JsonArray values;
@@ -23,6 +16,24 @@ Result<JsonArray> objects(const GraphCall& call, store::Reader& reader, const st
 }
 
 }  // namespace
+
+Result<Group> group_argument(const GraphCall& call, store::Reader& reader) {
+  const auto id = Uuid::parse(call.arguments.at(0));
+  if (!call.reads_directory && (!id || !call.may_see(*id))) return graph_denied();
+  auto group = id ? TRY(store::get<Group>(reader, call.tenant(), id->text())) : std::nullopt;
+  if (!group) return graph_not_found(call.arguments.at(0));
+  return *std::move(group);
+}
+
+// "https://graph.microsoft.com/v1.0/directoryObjects/{id}": only the id counts.
+Result<Uuid> reference_in(const JsonObject& body) {
+  const std::string reference(body.at("@odata.id").as_string());  // the name has a dot: no path
+  const size_t slash = reference.rfind('/');
+  const auto id = Uuid::parse(std::string_view(reference).substr(slash == std::string::npos ? 0 : slash + 1));
+  if (!id)
+    return graph_bad_request("'@odata.id' must be a URL that ends in directoryObjects/{id}.", "@odata.id");
+  return *id;
+}
 
 schema::Shape new_group() {
   return schema::object({schema::required("displayName", schema::text()),
@@ -51,20 +62,6 @@ Result<JsonObject> list_groups(const GraphCall& call, store::Reader& reader) {
 
 Result<JsonObject> get_group(const GraphCall& call, store::Reader& reader) {
   return graph_single(call, "groups", graph_group(TRY(group_argument(call, reader))));
-}
-
-Result<JsonObject> list_members(const GraphCall& call, store::Reader& reader) {
-  const Group group = TRY(group_argument(call, reader));
-  const auto ids = TRY(call.directory.members(reader, group.id));
-  return graph_list(call, "directoryObjects", TRY(objects(call, reader, ids)));
-}
-
-Result<JsonObject> list_member_of(const GraphCall& call, store::Reader& reader) {
-  const Uuid id = TRY(call.id_argument(0));
-  if (!call.may_see(id)) return graph_denied();
-  if (!TRY(call.directory.find_object(reader, id))) return graph_not_found(id.text());
-  const auto ids = TRY(call.directory.direct_groups(reader, id));
-  return graph_list(call, "directoryObjects", TRY(objects(call, reader, ids)));
 }
 
 Result<GraphOutcome> create_group(const GraphCall& call, store::Transaction& tx) {
@@ -108,19 +105,13 @@ Result<GraphOutcome> delete_group(const GraphCall& call, store::Transaction& tx)
 
 Result<GraphOutcome> add_member(const GraphCall& call, store::Transaction& tx) {
   const Uuid group = TRY(call.id_argument(0));
-  // "https://graph.microsoft.com/v1.0/directoryObjects/{id}": only the id counts.
-  const std::string reference(call.body.at("@odata.id").as_string());  // the name has a dot: no path
-  const size_t slash = reference.rfind('/');
-  const auto member =
-      Uuid::parse(std::string_view(reference).substr(slash == std::string::npos ? 0 : slash + 1));
-  if (!member)
-    return graph_bad_request("'@odata.id' must be a URL that ends in directoryObjects/{id}.", "@odata.id");
-  TRY(call.directory.add_member(tx, group, *member));
+  const Uuid member = TRY(reference_in(call.body));
+  TRY(call.directory.add_member(tx, group, member));
   return GraphOutcome{.status = 204,
                       .body = {},
                       .resource = "groups/" + group.text(),
                       .action = {},
-                      .details = {{"added", member->text()}}};
+                      .details = {{"added", member.text()}}};
 }
 
 Result<GraphOutcome> remove_member(const GraphCall& call, store::Transaction& tx) {

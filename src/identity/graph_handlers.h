@@ -5,6 +5,21 @@
 
 namespace merlon::identity::graph {
 
+// What the path names. Who may not see it is denied, whether it exists or not.
+Result<Application> application_argument(const GraphCall& call, store::Reader& reader);
+Result<ServicePrincipal> service_principal_argument(const GraphCall& call, store::Reader& reader);
+Result<Group> group_argument(const GraphCall& call, store::Reader& reader);
+// The object that a body like {"@odata.id": "https://…/directoryObjects/{id}"} refers to.
+Result<Uuid> reference_in(const JsonObject& body);
+// Whose credentials are the service principal's.
+Result<Application> application_of(const GraphCall& call, store::Reader& reader,
+                                   const ServicePrincipal& principal);
+// The list as the caller wants it to be: entries with a known keyId stay, entries with a key are added,
+// others go.
+Result<void> replace_keys(const GraphCall& call, store::Transaction& tx, const Application& application,
+                          const JsonArray& wanted);
+schema::Shape key_credential();
+
 schema::Shape new_user();
 schema::Shape changed_user();
 Result<JsonObject> list_users(const GraphCall& call, store::Reader& reader);
@@ -21,13 +36,25 @@ schema::Shape changed_group();
 schema::Shape member_reference();
 Result<JsonObject> list_groups(const GraphCall& call, store::Reader& reader);
 Result<JsonObject> get_group(const GraphCall& call, store::Reader& reader);
-Result<JsonObject> list_members(const GraphCall& call, store::Reader& reader);
-Result<JsonObject> list_member_of(const GraphCall& call, store::Reader& reader);
 Result<GraphOutcome> create_group(const GraphCall& call, store::Transaction& tx);
 Result<GraphOutcome> update_group(const GraphCall& call, store::Transaction& tx);
 Result<GraphOutcome> delete_group(const GraphCall& call, store::Transaction& tx);
 Result<GraphOutcome> add_member(const GraphCall& call, store::Transaction& tx);
 Result<GraphOutcome> remove_member(const GraphCall& call, store::Transaction& tx);
+
+schema::Shape member_groups();
+schema::Shape checked_groups();
+Result<JsonObject> list_members(const GraphCall& call, store::Reader& reader);
+Result<JsonObject> list_transitive_members(const GraphCall& call, store::Reader& reader);
+Result<JsonObject> list_member_of(const GraphCall& call, store::Reader& reader);
+Result<JsonObject> list_transitive_member_of(const GraphCall& call, store::Reader& reader);
+Result<JsonObject> get_member_groups(const GraphCall& call, store::Reader& reader);
+Result<JsonObject> check_member_groups(const GraphCall& call, store::Reader& reader);
+
+Result<JsonObject> list_owners(const GraphCall& call, store::Reader& reader);
+Result<JsonObject> list_owned_objects(const GraphCall& call, store::Reader& reader);
+Result<GraphOutcome> add_owner(const GraphCall& call, store::Transaction& tx);
+Result<GraphOutcome> remove_owner(const GraphCall& call, store::Transaction& tx);
 
 schema::Shape new_application();
 schema::Shape changed_application();

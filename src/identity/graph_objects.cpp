@@ -10,7 +10,9 @@ JsonObject graph_user(const User& user) {
   return {{"id", user.id.text()},
           {"displayName", user.display_name},
           {"userPrincipalName", user.user_principal_name},
-          {"mailNickname", user.user_principal_name.substr(0, user.user_principal_name.find('@'))},
+          {"mailNickname", user.mail_nickname.empty()
+                               ? user.user_principal_name.substr(0, user.user_principal_name.find('@'))
+                               : user.mail_nickname},
           {"mail", nullptr},
           {"givenName", nullptr},
           {"surname", nullptr},
@@ -34,11 +36,9 @@ JsonObject graph_group(const Group& group) {
           {"createdDateTime", to_rfc3339(group.created)}};
 }
 
-JsonObject graph_application(const Application& application) {
-  JsonArray web;
-  JsonArray native;
-  for (const RedirectUri& redirect : application.redirect_uris)
-    (redirect.kind == RedirectKind::web ? web : native).emplace_back(redirect.uri);
+namespace {
+
+JsonArray passwords_of(const Application& application) {
   JsonArray passwords;
   for (const PasswordCredential& password : application.passwords)
     passwords.push_back(JsonObject{{"keyId", password.id.text()},
@@ -47,6 +47,10 @@ JsonObject graph_application(const Application& application) {
                                    {"secretText", nullptr},
                                    {"startDateTime", to_rfc3339(password.start)},
                                    {"endDateTime", to_rfc3339(password.end)}});
+  return passwords;
+}
+
+JsonArray keys_of(const Application& application) {
   JsonArray keys;
   for (const CertificateCredential& certificate : application.certificates)
     keys.push_back(JsonObject{{"keyId", certificate.id.text()},
@@ -57,6 +61,16 @@ JsonObject graph_application(const Application& application) {
                               {"key", nullptr},
                               {"startDateTime", to_rfc3339(certificate.start)},
                               {"endDateTime", to_rfc3339(certificate.end)}});
+  return keys;
+}
+
+}  // namespace
+
+JsonObject graph_application(const Application& application) {
+  JsonArray web;
+  JsonArray native;
+  for (const RedirectUri& redirect : application.redirect_uris)
+    (redirect.kind == RedirectKind::web ? web : native).emplace_back(redirect.uri);
   return {{"id", application.id.text()},
           {"appId", application.app_id.text()},
           {"displayName", application.display_name},
@@ -66,8 +80,10 @@ JsonObject graph_application(const Application& application) {
           {"publicClient", JsonObject{{"redirectUris", std::move(native)}}},
           {"signInAudience", "AzureADMyOrg"},
           {"createdDateTime", to_rfc3339(application.created)},
-          {"passwordCredentials", std::move(passwords)},
-          {"keyCredentials", std::move(keys)}};
+          {"requiredResourceAccess", JsonArray()},
+          {"appRoles", JsonArray()},
+          {"passwordCredentials", passwords_of(application)},
+          {"keyCredentials", keys_of(application)}};
 }
 
 JsonObject graph_service_principal(const ServicePrincipal& principal, const Application* application,
@@ -86,6 +102,8 @@ JsonObject graph_service_principal(const ServicePrincipal& principal, const Appl
           {"alternativeNames", managed ? JsonArray{"isExplicit=True", principal.resource_id} : JsonArray{}},
           {"signInAudience", "AzureADMyOrg"},
           {"appOwnerOrganizationId", tenant.text()},
+          {"passwordCredentials", application != nullptr ? passwords_of(*application) : JsonArray()},
+          {"keyCredentials", application != nullptr ? keys_of(*application) : JsonArray()},
           {"createdDateTime", to_rfc3339(principal.created)}};
 }
 
@@ -109,6 +127,39 @@ Result<std::optional<JsonObject>> graph_directory_object(store::Reader& reader, 
   if (const auto application = TRY(store::get<Application>(reader, tenant, id.text())))
     return typed("application", graph_application(*application));
   return std::nullopt;
+}
+
+Result<JsonObject> graph_objects_page(const GraphCall& call, store::Reader& reader, std::vector<Uuid> ids) {
+  const GraphQuery query = TRY(call.query());
+  std::ranges::sort(ids);
+  JsonArray values;
+  std::string last;
+  bool more = false;
+  int64_t total = 0;
+  for (const Uuid& id : ids) {
+    const bool passed = !query.skip_token.empty() && id.text() <= query.skip_token;
+    if ((passed || more) && !query.count) continue;
+    const auto object = TRY(graph_directory_object(reader, call.directory, id));
+    if (!object || !TRY(matches(query.filter, *object))) continue;
+    ++total;
+    if (passed || more) continue;
+    more = values.size() == query.top;
+    if (more) continue;
+    last = id.text();
+    values.push_back(selected(*object, query.select));
+  }
+  JsonObject list = graph_list(call, "directoryObjects", std::move(values));
+  if (query.count) list["@odata.count"] = total;
+  if (more) list["@odata.nextLink"] = graph_next_link(call, last);
+  return list;
+}
+
+std::string graph_next_link(const GraphCall& call, const std::string& last) {
+  std::string next = call.origin + call.request.path + "?";
+  for (const auto& [name, value] : call.request.query.items)
+    if (!ascii_iequal(name, "$skiptoken"))
+      next += net::percent_encode(name) + "=" + net::percent_encode(value) + "&";
+  return next + "$skiptoken=" + net::percent_encode(last);
 }
 
 std::unexpected<Error> graph_not_found(std::string_view id) {

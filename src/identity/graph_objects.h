@@ -26,6 +26,11 @@ std::unexpected<Error> graph_bad_request(std::string message, std::string target
 JsonObject graph_single(const GraphCall& call, std::string_view entity_set, JsonObject object);
 JsonObject graph_list(const GraphCall& call, std::string_view entity_set, JsonArray values);
 
+// One page of these objects, sorted by id, of all types; those that are gone are left out.
+Result<JsonObject> graph_objects_page(const GraphCall& call, store::Reader& reader, std::vector<Uuid> ids);
+// The address of the page after `last`: this request's own, with another $skiptoken.
+std::string graph_next_link(const GraphCall& call, const std::string& last);
+
 template <store::Record T>
 using ToGraph = std::function<Result<JsonObject>(const T&)>;
 
@@ -46,6 +51,10 @@ Result<std::optional<std::vector<T>>> graph_candidates(store::Reader& reader, co
       return record ? std::vector<T>{*std::move(record)} : std::vector<T>();
     }
     if (equals && ascii_iequal(term.field, "appId") && has_index("app_id"))
+      return TRY(store::find<T>(reader, tenant, "app_id", value));
+    // An application's id is one of the names, and no other name is a GUID.
+    if (term.op == FilterOperator::any_equals && ascii_iequal(term.field, "servicePrincipalNames") &&
+        has_index("app_id") && Uuid::parse(value))
       return TRY(store::find<T>(reader, tenant, "app_id", value));
     if (equals && ascii_iequal(term.field, "userPrincipalName") && has_index("name"))
       return TRY(store::find<T>(reader, tenant, "name", value));
@@ -70,19 +79,23 @@ Result<std::optional<std::vector<T>>> graph_candidates(store::Reader& reader, co
 template <store::Record T>
 Result<JsonObject> graph_page(const GraphCall& call, store::Reader& reader, std::string_view entity_set,
                               const ToGraph<T>& to_graph) {
-  const GraphQuery query = TRY(parse_graph_query(call.request.query));
+  const GraphQuery query = TRY(call.query());
   JsonArray values;
   std::string last;
   bool more = false;
-  // False ends the page.
+  int64_t total = 0;
+  // False ends the page; who wants the number of all goes on.
   const auto add = [&](const T& record) -> Result<bool> {
-    if (!query.skip_token.empty() && record.key() <= query.skip_token) return true;
+    const bool passed = !query.skip_token.empty() && record.key() <= query.skip_token;
+    if (passed && !query.count) return true;
     if (!call.may_see(record.id)) return true;
     const JsonObject object = TRY(to_graph(record));
     if (!TRY(matches(query.filter, object))) return true;
+    ++total;
+    if (passed) return true;
     if (values.size() == query.top) {
       more = true;
-      return false;
+      return query.count;
     }
     last = record.key();
     values.push_back(selected(object, query.select));
@@ -90,15 +103,19 @@ Result<JsonObject> graph_page(const GraphCall& call, store::Reader& reader, std:
   };
   auto candidates = TRY(graph_candidates<T>(reader, call.tenant(), query.filter));
   if (!call.reads_directory) {
-    const auto own = TRY(store::get<T>(reader, call.tenant(), call.principal.object_id.text()));
-    candidates = own ? std::vector<T>{*own} : std::vector<T>();
+    candidates = std::vector<T>();
+    std::vector<Uuid> visible = call.owned;
+    visible.push_back(call.principal.object_id);
+    for (const Uuid& id : visible)
+      if (const auto own = TRY(store::get<T>(reader, call.tenant(), id.text()))) candidates->push_back(*own);
   }
   if (candidates) {
     std::ranges::sort(*candidates, {}, &T::key);
     for (const T& record : *candidates)
       if (!TRY(add(record))) break;
   } else {
-    store::Range range{.prefix = {}, .after = query.skip_token, .after_key = {}};
+    store::Range range{
+        .prefix = {}, .after = query.count ? std::string() : query.skip_token, .after_key = {}};
     for (bool going = true; going;) {
       const auto rows = TRY(reader.scan(T::table(), call.tenant(), range));
       for (size_t i = 0; i < rows.size() && going; ++i) going = TRY(add(TRY(store::decode<T>(rows[i]))));
@@ -108,13 +125,8 @@ Result<JsonObject> graph_page(const GraphCall& call, store::Reader& reader, std:
   }
   if (!call.reads_directory && values.empty()) return graph_denied();
   JsonObject list = graph_list(call, entity_set, std::move(values));
-  if (more) {
-    std::string next = call.origin + "/v1.0/" + std::string(entity_set) + "?";
-    for (const auto& [name, value] : call.request.query.items)
-      if (!ascii_iequal(name, "$skiptoken"))
-        next += net::percent_encode(name) + "=" + net::percent_encode(value) + "&";
-    list["@odata.nextLink"] = next + "$skiptoken=" + net::percent_encode(last);
-  }
+  if (query.count) list["@odata.count"] = total;
+  if (more) list["@odata.nextLink"] = graph_next_link(call, last);
   return list;
 }
 

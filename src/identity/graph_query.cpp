@@ -154,10 +154,15 @@ Result<GraphQuery> parse_graph_query(const net::Query& query) {
       for (const std::string_view field : split(value, ',')) parsed.select.emplace_back(trim(field));
     } else if (ascii_iequal(name, "$skiptoken")) {
       parsed.skip_token = value;
-    } else if (name.starts_with('$') && !ascii_iequal(name, "$count")) {
-      return fail(
-          ErrorKind::invalid, "Request_UnsupportedQuery",
-          "The query option '" + name + "' is not supported. Supported are $filter, $top and $select.", name);
+    } else if (ascii_iequal(name, "$count")) {
+      if (!ascii_iequal(value, "true") && !ascii_iequal(value, "false"))
+        return fail(ErrorKind::invalid, "Request_BadRequest", "$count is true or false.", "$count");
+      parsed.count = ascii_iequal(value, "true");
+    } else if (name.starts_with('$')) {
+      return fail(ErrorKind::invalid, "Request_UnsupportedQuery",
+                  "The query option '" + name +
+                      "' is not supported. Supported are $filter, $top, $count and $select.",
+                  name);
     }
   }
   return parsed;

@@ -27,6 +27,7 @@ struct GraphQuery {
   size_t top = 100;
   std::vector<std::string> select;  // empty = all
   std::string skip_token;
+  bool count = false;  // with the number of all that fit, over all pages
 };
 
 Result<std::vector<FilterTerm>> parse_graph_filter(std::string_view text);

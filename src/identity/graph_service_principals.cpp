@@ -10,7 +10,9 @@ Result<JsonObject> to_graph(const GraphCall& call, store::Reader& reader, const 
   return graph_service_principal(principal, application ? &*application : nullptr, call.tenant());
 }
 
-Result<ServicePrincipal> principal_argument(const GraphCall& call, store::Reader& reader) {
+}  // namespace
+
+Result<ServicePrincipal> service_principal_argument(const GraphCall& call, store::Reader& reader) {
   const Uuid id = TRY(call.id_argument(0));
   if (!call.may_see(id)) return graph_denied();
   auto principal = TRY(store::get<ServicePrincipal>(reader, call.tenant(), id.text()));
@@ -18,15 +20,15 @@ Result<ServicePrincipal> principal_argument(const GraphCall& call, store::Reader
   return *std::move(principal);
 }
 
-}  // namespace
-
 schema::Shape new_service_principal() {
   return schema::object(
       {schema::required("appId", schema::text()), schema::optional("accountEnabled", schema::boolean())});
 }
 
 schema::Shape changed_service_principal() {
-  return schema::object({schema::required("accountEnabled", schema::boolean())});
+  return schema::object(
+      {schema::optional("accountEnabled", schema::boolean()),
+       schema::optional("keyCredentials", schema::array_of(key_credential()).with_range(0, 64))});
 }
 
 Result<JsonObject> list_service_principals(const GraphCall& call, store::Reader& reader) {
@@ -36,7 +38,7 @@ Result<JsonObject> list_service_principals(const GraphCall& call, store::Reader&
 }
 
 Result<JsonObject> get_service_principal(const GraphCall& call, store::Reader& reader) {
-  const ServicePrincipal principal = TRY(principal_argument(call, reader));
+  const ServicePrincipal principal = TRY(service_principal_argument(call, reader));
   return graph_single(call, "servicePrincipals", TRY(to_graph(call, reader, principal)));
 }
 
@@ -56,20 +58,34 @@ Result<GraphOutcome> create_service_principal(const GraphCall& call, store::Tran
 }
 
 Result<GraphOutcome> update_service_principal(const GraphCall& call, store::Transaction& tx) {
-  const ServicePrincipal principal = TRY(principal_argument(call, tx));
-  const bool enabled = TRY(require_bool(call.body, "accountEnabled"));
-  if (!enabled) tx.urgent();
-  TRY(call.directory.set_enabled(tx, principal.id, enabled));
-  return GraphOutcome{.status = 204,
-                      .body = {},
-                      .resource = "servicePrincipals/" + principal.id.text(),
-                      .action = enabled ? "microsoft.directory/servicePrincipals/enable"
-                                        : "microsoft.directory/servicePrincipals/disable",
-                      .details = {}};
+  const ServicePrincipal principal = TRY(service_principal_argument(call, tx));
+  GraphOutcome outcome{.status = 204,
+                       .body = {},
+                       .resource = "servicePrincipals/" + principal.id.text(),
+                       .action = {},
+                       .details = {}};
+  const JsonArray* keys = array_at(call.body, "keyCredentials");
+  const auto enabled = bool_at(call.body, "accountEnabled");
+  if (keys == nullptr && !enabled)
+    return graph_bad_request(
+        "The request changes nothing: a service principal has accountEnabled and keyCredentials to change. "
+        "Its names are its application's.");
+  if (keys != nullptr) {
+    TRY(replace_keys(call, tx, TRY(application_of(call, tx, principal)), *keys));
+    outcome.action = "microsoft.directory/servicePrincipals/credentials/update";
+    outcome.details["changed"] = "keyCredentials";
+  }
+  if (enabled) {
+    if (!*enabled) tx.urgent();
+    TRY(call.directory.set_enabled(tx, principal.id, *enabled));
+    outcome.action = *enabled ? "microsoft.directory/servicePrincipals/enable"
+                              : "microsoft.directory/servicePrincipals/disable";
+  }
+  return outcome;
 }
 
 Result<GraphOutcome> delete_service_principal(const GraphCall& call, store::Transaction& tx) {
-  const ServicePrincipal principal = TRY(principal_argument(call, tx));
+  const ServicePrincipal principal = TRY(service_principal_argument(call, tx));
   if (!principal.resource_id.empty())
     return graph_bad_request("This service principal is a managed identity's. Delete the resource instead: " +
                              principal.resource_id);

@@ -7,9 +7,11 @@ namespace merlon::identity::graph {
 namespace {
 
 schema::Shape password_profile() {
-  return schema::object({schema::required("password", schema::text()),
-                         schema::defaulted("forceChangePasswordNextSignIn", schema::boolean(), true)});
+  return schema::object({schema::optional("password", schema::text()),
+                         schema::optional("forceChangePasswordNextSignIn", schema::boolean())});
 }
+
+schema::Shape nickname() { return schema::text().with_range(1, 64); }
 
 // By object id, or by user principal name as Graph allows.
 Result<User> user_argument(const GraphCall& call, store::Reader& reader) {
@@ -34,18 +36,17 @@ Result<User> own_user(const GraphCall& call, store::Reader& reader) {
 }  // namespace
 
 schema::Shape new_user() {
-  return schema::object({schema::required("accountEnabled", schema::boolean()),
-                         schema::required("displayName", schema::text()),
-                         schema::required("userPrincipalName", schema::text()),
-                         schema::optional("mailNickname", schema::text()),
-                         schema::optional("passwordProfile", password_profile())});
+  return schema::object(
+      {schema::required("accountEnabled", schema::boolean()), schema::required("displayName", schema::text()),
+       schema::required("userPrincipalName", schema::text()), schema::optional("mailNickname", nickname()),
+       schema::optional("passwordProfile", password_profile())});
 }
 
 schema::Shape changed_user() {
-  return schema::object({schema::optional("accountEnabled", schema::boolean()),
-                         schema::optional("displayName", schema::text()),
-                         schema::optional("userPrincipalName", schema::text()),
-                         schema::optional("passwordProfile", password_profile())});
+  return schema::object(
+      {schema::optional("accountEnabled", schema::boolean()), schema::optional("displayName", schema::text()),
+       schema::optional("userPrincipalName", schema::text()), schema::optional("mailNickname", nickname()),
+       schema::optional("passwordProfile", password_profile())});
 }
 
 Result<JsonObject> list_users(const GraphCall& call, store::Reader& reader) {
@@ -73,8 +74,12 @@ Result<GraphOutcome> create_user(const GraphCall& call, store::Transaction& tx) 
   user.user_principal_name = TRY(require_string(call.body, "userPrincipalName"));
   user.enabled = TRY(require_bool(call.body, "accountEnabled"));
   user.password_hash = call.password_hash;
+  user.mail_nickname = string_at(call.body, "mailNickname").value_or(std::string());
+  const JsonObject* profile = object_at(call.body, "passwordProfile");
+  if (profile != nullptr && call.password_hash.empty())
+    return graph_bad_request("The passwordProfile of a new user has no password.", "passwordProfile");
   user.must_change_password =
-      bool_at(call.body, "passwordProfile.forceChangePasswordNextSignIn").value_or(false);
+      profile != nullptr && bool_at(*profile, "forceChangePasswordNextSignIn").value_or(true);
   user = TRY(call.directory.create_user(tx, user));
   return GraphOutcome{.status = 201,
                       .body = graph_single(call, "users", graph_user(user)),
@@ -88,7 +93,9 @@ Result<GraphOutcome> update_user(const GraphCall& call, store::Transaction& tx) 
   GraphOutcome outcome{
       .status = 204, .body = {}, .resource = "users/" + user.id.text(), .action = {}, .details = {}};
   JsonArray changed;
-  if (call.body.contains("displayName") || call.body.contains("userPrincipalName")) {
+  if (call.body.contains("displayName") || call.body.contains("userPrincipalName") ||
+      call.body.contains("mailNickname")) {
+    user.mail_nickname = string_at(call.body, "mailNickname").value_or(user.mail_nickname);
     user.display_name = string_at(call.body, "displayName").value_or(user.display_name);
     user.user_principal_name = string_at(call.body, "userPrincipalName").value_or(user.user_principal_name);
     TRY(call.directory.update_user(tx, user));
@@ -101,6 +108,10 @@ Result<GraphOutcome> update_user(const GraphCall& call, store::Transaction& tx) 
         bool_at(call.body, "passwordProfile.forceChangePasswordNextSignIn").value_or(true)));
     outcome.action = "microsoft.directory/users/password/update";
     changed.emplace_back("password");
+  } else if (const auto force = bool_at(call.body, "passwordProfile.forceChangePasswordNextSignIn")) {
+    TRY(call.directory.set_must_change_password(tx, user.id, *force));
+    outcome.action = "microsoft.directory/users/password/update";
+    changed.emplace_back("forceChangePasswordNextSignIn");
   }
   if (const auto enabled = bool_at(call.body, "accountEnabled")) {
     if (!*enabled) tx.urgent();

@@ -19,9 +19,12 @@ std::unexpected<Error> no_such_object(const Uuid& id) {
                   "' does not exist or one of its queried reference-property objects are not present.");
 }
 
-// The group `id`'s owners, and theirs, breadth first. add_member() keeps the graph acyclic; `seen` bounds the
-// walk anyhow.
-Result<std::vector<Uuid>> walk_up(store::Reader& reader, const TenantId& tenant, const Uuid& id) {
+enum class Direction { up, down };
+
+// The groups that hold `id`, and those that hold them, breadth first; or what it holds. add_member() keeps
+// the graph acyclic; `seen` bounds the walk anyhow.
+Result<std::vector<Uuid>> walk(store::Reader& reader, const TenantId& tenant, const Uuid& id,
+                               Direction direction) {
   std::set<Uuid> seen;
   std::vector<Uuid> found;
   std::deque<std::pair<Uuid, size_t>> queue{{id, 0}};
@@ -29,16 +32,17 @@ Result<std::vector<Uuid>> walk_up(store::Reader& reader, const TenantId& tenant,
     const auto [current, depth] = queue.front();
     queue.pop_front();
     if (depth == kDepthMax) continue;
-    for (const Uuid& owner : TRY(relation_owners(reader, membership_table(), tenant, current))) {
-      if (!seen.insert(owner).second) continue;
-      found.push_back(owner);
-      queue.emplace_back(owner, depth + 1);
+    const auto next =
+        TRY(direction == Direction::up ? relation_owners(reader, membership_table(), tenant, current)
+                                       : relation_members(reader, membership_table(), tenant, current));
+    for (const Uuid& neighbour : next) {
+      if (!seen.insert(neighbour).second) continue;
+      found.push_back(neighbour);
+      queue.emplace_back(neighbour, depth + 1);
     }
   }
   return found;
 }
-
-enum class Direction { up, down };
 
 // The longest chain of groups from `id`. Each node is visited once: many paths can lead to one group.
 Result<size_t> height(store::Reader& reader, const TenantId& tenant, const Uuid& id, Direction direction,
@@ -70,6 +74,10 @@ const store::TableSpec& membership_table() {
 }
 const store::TableSpec& directory_role_table() {
   static const store::TableSpec spec{"identity_directory_roles", {{"member"}}};
+  return spec;
+}
+const store::TableSpec& owner_table() {
+  static const store::TableSpec spec{"identity_owners", {{"member"}}};
   return spec;
 }
 const store::TableSpec& identifier_table() {
@@ -151,7 +159,8 @@ Result<void> Directory::add_member(store::Transaction& tx, const Uuid& group_id,
                 "'members'.");
   if (found->type == "Group") {
     bool cycle = group_id == member_id;
-    for (const Uuid& owner : TRY(walk_up(tx, tenant_, group_id))) cycle = cycle || owner == member_id;
+    for (const Uuid& owner : TRY(walk(tx, tenant_, group_id, Direction::up)))
+      cycle = cycle || owner == member_id;
     if (cycle)
       return fail(ErrorKind::invalid, "Request_BadRequest",
                   "Group '" + member_id.text() + "' holds group '" + group_id.text() +
@@ -176,7 +185,11 @@ Result<std::vector<Uuid>> Directory::members(store::Reader& reader, const Uuid& 
 }
 
 Result<std::vector<Uuid>> Directory::transitive_groups(store::Reader& reader, const Uuid& id) {
-  return walk_up(reader, tenant_, id);
+  return walk(reader, tenant_, id, Direction::up);
+}
+
+Result<std::vector<Uuid>> Directory::transitive_members(store::Reader& reader, const Uuid& group_id) {
+  return walk(reader, tenant_, group_id, Direction::down);
 }
 
 Result<std::vector<Uuid>> Directory::direct_groups(store::Reader& reader, const Uuid& id) {
@@ -211,10 +224,49 @@ Result<bool> Directory::has_directory_role(store::Reader& reader, const Uuid& ro
   return row.has_value();
 }
 
+Result<void> Directory::add_owner(store::Transaction& tx, const Uuid& object_id, const Uuid& owner_id) {
+  const bool exists = TRY(store::get<Group>(tx, tenant_, object_id.text())) ||
+                      TRY(store::get<Application>(tx, tenant_, object_id.text()));
+  if (!exists) return no_such_object(object_id);
+  const auto found = TRY(find_object(tx, owner_id));
+  if (!found) return no_such_object(owner_id);
+  if (found->type == "Group")
+    return fail(ErrorKind::invalid, "Request_BadRequest", "An owner is a user or a service principal.");
+  const store::Row row = relation_row(object_id, owner_id);
+  if (TRY(tx.get(owner_table(), tenant_, row.key)))
+    return fail(ErrorKind::invalid, "Request_BadRequest",
+                "One or more added object references already exist for the following modified properties: "
+                "'owners'.");
+  return tx.put(owner_table(), tenant_, row);
+}
+
+Result<void> Directory::remove_owner(store::Transaction& tx, const Uuid& object_id, const Uuid& owner_id) {
+  const store::Row row = relation_row(object_id, owner_id);
+  if (!TRY(tx.get(owner_table(), tenant_, row.key))) return no_such_object(owner_id);
+  return tx.erase(owner_table(), tenant_, row.key);
+}
+
+Result<std::vector<Uuid>> Directory::owners(store::Reader& reader, const Uuid& object_id) {
+  return relation_members(reader, owner_table(), tenant_, object_id);
+}
+
+Result<std::vector<Uuid>> Directory::owned(store::Reader& reader, const Uuid& owner_id) {
+  return relation_owners(reader, owner_table(), tenant_, owner_id);
+}
+
+Result<void> Directory::forget_owners(store::Transaction& tx, const Uuid& id) {
+  for (const Uuid& object : TRY(relation_owners(tx, owner_table(), tenant_, id)))
+    TRY(tx.erase(owner_table(), tenant_, relation_row(object, id).key));
+  for (const Uuid& owner : TRY(relation_members(tx, owner_table(), tenant_, id)))
+    TRY(tx.erase(owner_table(), tenant_, relation_row(id, owner).key));
+  return {};
+}
+
 Result<void> Directory::forget_relations(store::Transaction& tx, const Uuid& id) {
   for (const store::TableSpec& table : {membership_table(), directory_role_table()})
     for (const Uuid& owner : TRY(relation_owners(tx, table, tenant_, id)))
       TRY(tx.erase(table, tenant_, relation_row(owner, id).key));
+  TRY(forget_owners(tx, id));
   std::vector<std::string> changed = {"member/" + id.text()};
   for (const Uuid& member : TRY(relation_members(tx, membership_table(), tenant_, id))) {
     TRY(tx.erase(membership_table(), tenant_, relation_row(id, member).key));

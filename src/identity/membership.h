@@ -10,6 +10,7 @@ namespace merlon::identity {
 
 const store::TableSpec& membership_table();      // key "group/member"
 const store::TableSpec& directory_role_table();  // key "role/principal"
+const store::TableSpec& owner_table();           // key "object/owner"
 const store::TableSpec& identifier_table();      // key: the URI in lower case; body {"applicationId"}
 const store::TableSpec& signing_key_table();     // issuer.cpp's; key: kid
 const store::TableSpec& well_known_table();      // bootstrap.cpp's; key: a name of ours

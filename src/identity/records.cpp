@@ -75,6 +75,7 @@ const std::vector<store::TableSpec>& tables() {
                                                     ServicePrincipal::table(),
                                                     membership_table(),
                                                     directory_role_table(),
+                                                    owner_table(),
                                                     identifier_table(),
                                                     signing_key_table(),
                                                     well_known_table(),
@@ -105,7 +106,8 @@ JsonObject User::to_json() const {
           {"enabled", enabled},
           {"passwordHash", password_hash},
           {"mustChangePassword", must_change_password},
-          {"created", to_rfc3339(created)}};
+          {"created", to_rfc3339(created)},
+          {"mailNickname", mail_nickname}};
 }
 Result<User> User::from_json(const JsonObject& json) {
   return User{.id = TRY(require_uuid(json, "id")),
@@ -114,7 +116,8 @@ Result<User> User::from_json(const JsonObject& json) {
               .enabled = TRY(require_bool(json, "enabled")),
               .password_hash = TRY(require_string(json, "passwordHash")),
               .must_change_password = TRY(require_bool(json, "mustChangePassword")),
-              .created = TRY(require_time(json, "created"))};
+              .created = TRY(require_time(json, "created")),
+              .mail_nickname = string_at(json, "mailNickname").value_or(std::string())};
 }
 
 const store::TableSpec& Group::table() {

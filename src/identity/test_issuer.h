@@ -40,6 +40,10 @@ class ForeignServer {
   std::string url() const { return "https://127.0.0.1:" + net::test::port_of(*server_); }
   std::string authority_pem() const { return certificates_.authority.certificate_pem(); }
   int asked() const { return asked_; }
+  int asked(const std::string& path) {
+    const std::lock_guard lock(mutex_);
+    return asked_paths_[path];
+  }
 
   void publish(const std::vector<std::pair<std::string, const crypto::PrivateKey*>>& keys) {
     JsonArray array;
@@ -57,8 +61,9 @@ class ForeignServer {
                 to_text(JsonObject{{"issuer", url()}, {"jwks_uri", url() + "/keys"}}));
   }
   void answer_with(const std::string& path, std::string body, int status = 200,
-                   const std::string& location = {}) {
+                   const std::string& location = {}, const std::string& cache_control = "public") {
     net::Response response;
+    response.headers.set("Cache-Control", cache_control);  // or the server would say no-store
     response.status = status;
     response.body = std::move(body);
     if (!location.empty()) response.headers.set("Location", location);
@@ -71,6 +76,7 @@ class ForeignServer {
   void answer(const net::Request& request, net::Responder respond) {
     ++asked_;
     const std::lock_guard lock(mutex_);
+    ++asked_paths_[request.path];
     if (hangs_) {
       unanswered_.push_back(std::move(respond));
       return;
@@ -84,6 +90,7 @@ class ForeignServer {
   net::test::Certificates certificates_;
   std::mutex mutex_;
   std::map<std::string, net::Response> answers_;
+  std::map<std::string, int> asked_paths_;
   std::vector<net::Responder> unanswered_;
   std::atomic<bool> hangs_ = false;
   std::atomic<int> asked_ = 0;

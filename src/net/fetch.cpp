@@ -33,17 +33,19 @@ std::unexpected<Error> no_document(const FetchRequest& request, const std::strin
   return fail(ErrorKind::unavailable, "DocumentNotFetched", request.url + " " + why);
 }
 
-// Only what a cache needs: "max-age=NNN" among the directives; "no-store" and "no-cache" count as no word.
-std::chrono::seconds max_age_of(const Headers& headers) {
+// Only what a cache needs: "max-age=NNN", and "no-store" and "no-cache", which outweigh it.
+std::optional<std::chrono::seconds> max_age_of(const Headers& headers) {
+  std::optional<std::chrono::seconds> age;
   for (const std::string_view directive : split(headers.value_or("Cache-Control", ""), ',')) {
     const std::string_view text = trim(directive);
+    if (ascii_iequal(text, "no-store") || ascii_iequal(text, "no-cache")) return std::chrono::seconds(0);
     if (!ascii_istarts_with(text, "max-age=")) continue;
     uint32_t seconds = 0;
     const char* last = text.data() + text.size();
     const auto read = std::from_chars(text.data() + 8, last, seconds);
-    if (read.ec == std::errc() && read.ptr == last) return std::chrono::seconds(seconds);
+    if (read.ec == std::errc() && read.ptr == last) age = std::chrono::seconds(seconds);
   }
-  return std::chrono::seconds(0);
+  return age;
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "base/ip.h"
@@ -25,7 +26,9 @@ struct FetchRequest {
 
 struct FetchedDocument {
   std::string body;
-  std::chrono::seconds max_age{0};  // RFC 9111 section 5.2.2.1; 0 when the answer does not say
+  // RFC 9111 section 5.2.2: 0 also for an answer that may not be stored or not be used unasked; nothing when
+  // the answer does not say.
+  std::optional<std::chrono::seconds> max_age = std::nullopt;
 };
 
 // Blocks, for at most some ten seconds. `unavailable` with what to do about it when there is no such

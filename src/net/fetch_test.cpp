@@ -63,9 +63,13 @@ TEST_F(FetchTest, ADocumentAndHowLongItIsGood) {
   ASSERT_TRUE(document) << document.error().message;
   EXPECT_EQ(document->body, "{}");
   EXPECT_EQ(document->max_age, std::chrono::seconds(600));
-  for (const std::string odd : {"no-store", "max-age=-1", "max-age=6x", "max-age=99999999999999", ""}) {
+  for (const std::string odd : {"max-age=-1", "max-age=6x", "max-age=99999999999999", "public", ""}) {
     answer_.headers.set("Cache-Control", odd);
-    EXPECT_EQ(get("/ok")->max_age, std::chrono::seconds(0)) << odd;
+    EXPECT_EQ(get("/ok")->max_age, std::nullopt) << odd;
+  }
+  for (const std::string none : {"no-store", "No-Cache", "max-age=600, no-store", "max-age=0"}) {
+    answer_.headers.set("Cache-Control", none);
+    EXPECT_EQ(get("/ok")->max_age, std::chrono::seconds(0)) << none;
   }
 }
 

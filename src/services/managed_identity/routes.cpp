@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "identity/federated_credentials.h"
+#include "identity/federation_expression.h"
 #include "services/managed_identity/api.h"
 
 namespace merlon::managed_identity {
@@ -16,6 +17,7 @@ using resource::WriteContext;
 constexpr std::string_view kProvider = "Microsoft.ManagedIdentity";
 // Azure's models have no such member and leave it out of a PUT, so one that is not there changes nothing.
 constexpr std::string_view kAuthorities = "issuerAuthorities";
+constexpr std::string_view kKeys = "issuerKeys";
 const std::vector<std::string> kVersions = {"2024-11-30", "2023-07-31-preview", "2023-01-31",
                                             "2022-01-31-preview", "2018-11-30"};
 
@@ -54,7 +56,16 @@ schema::Shape credential_shape() {
       "properties",
       object(
           {required("issuer", text().describe("The URL of the issuer to be trusted, as its tokens say it")),
-           required("subject", text().describe("The subject of the tokens to be trusted")),
+           optional("subject", text().describe("The subject of the tokens to be trusted")),
+           optional("claimsMatchingExpression",
+                    object({required("value", text().describe("What the tokens' claims must fit")),
+                            required("languageVersion", integer().with_range(1, 1))})
+                        .describe("In the place of a subject")),
+           read_only("warnings", array_of(anything())),
+           optional(std::string(kKeys),
+                    map_of(anything())
+                        .describe("The issuer's keys (a JSON Web Key Set), so that it is never "
+                                  "asked; {} = it is asked. Not Azure's")),
            required("audiences", array_of(text()).with_range(1, 1)),
            optional(std::string(kAuthorities),
                     text().with_range(0, 65536).describe(
@@ -114,7 +125,15 @@ Result<JsonObject> put_credential(Platform& platform, WriteContext& context, con
   credential.app_id = client;
   credential.name = id.name();
   credential.issuer = TRY(require_string(properties, "issuer"));
-  credential.subject = TRY(require_string(properties, "subject"));
+  credential.subject = string_at(properties, "subject").value_or(std::string());
+  credential.expression = string_at(properties, "claimsMatchingExpression.value").value_or(std::string());
+  if (credential.subject.empty() == credential.expression.empty())
+    return fail(
+        ErrorKind::invalid, "BadRequest",
+        "A federated credential has either a subject or a claimsMatchingExpression: give one of them.",
+        "properties.subject");
+  if (const JsonObject* keys = object_at(properties, kKeys))
+    credential.keys_jwks = keys->empty() ? std::string() : to_text(*keys);
   credential.description = string_at(properties, "description").value_or(std::string());
   credential.authorities_pem = string_at(properties, kAuthorities).value_or(credential.authorities_pem);
   const JsonArray* audiences = array_at(properties, "audiences");
@@ -127,6 +146,16 @@ Result<JsonObject> put_credential(Platform& platform, WriteContext& context, con
         context.tx, tenant, std::move(credential), context.core.clock, context.core.random)));
   properties.erase(kAuthorities);
   if (!credential.authorities_pem.empty()) properties[kAuthorities] = credential.authorities_pem;
+  properties.erase(kKeys);
+  if (!credential.keys_jwks.empty()) properties[kKeys] = TRY(parse_json_object(credential.keys_jwks));
+  properties.erase("warnings");
+  if (JsonArray warnings = identity::expression_warnings(credential); !warnings.empty()) {
+    JsonArray codes;
+    for (const Json& warning : warnings) codes.push_back(warning.at("code"));
+    context.details["warnings"] = std::move(codes);
+    properties["warnings"] = std::move(warnings);
+  }
+  if (!credential.expression.empty()) context.details["expression"] = credential.expression;
   context.details["issuer"] = credential.issuer;
   context.details["subject"] = credential.subject;
   context.details["audience"] = credential.audience;
