@@ -123,6 +123,8 @@ Result<Principal> live_principal(store::Reader& reader, Directory& directory, co
     if (client->id != claims.object_id)
       return invalid_token("The service principal of the access token was removed.");
     name = client->display_name;
+    if (!claims.session.empty() && !TRY(reader.get(Session::table(), tenant, claims.session)))
+      return invalid_token("The identity is not the machine's any more that the access token was issued to.");
   } else {
     const auto user = TRY(store::get<User>(reader, tenant, claims.object_id.text()));
     if (!user || !user->enabled)

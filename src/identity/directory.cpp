@@ -259,6 +259,7 @@ Result<void> Directory::erase_application(store::Transaction& tx, const Uuid& id
 Result<void> Directory::erase_service_principal(store::Transaction& tx, const Uuid& id) {
   if (!TRY(store::get<ServicePrincipal>(tx, tenant_, id.text()))) return no_such_object(id);
   TRY(forget_relations(tx, id));
+  TRY(erase_sessions_of(tx, tenant_, id));
   return store::erase<ServicePrincipal>(tx, tenant_, id.text());
 }
 

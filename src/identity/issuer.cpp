@@ -59,10 +59,11 @@ Result<std::string> KeyedIssuer::issue(const TokenSubject& subject, const std::s
     payload["unique_name"] = subject.user_principal_name;
     payload["name"] = subject.display_name;
     if (!principal.address.is_unspecified()) payload["ipaddr"] = principal.address.text();
-    if (!subject.session_id.empty()) payload["sid"] = subject.session_id;
   }
+  if (!subject.session_id.empty()) payload["sid"] = subject.session_id;
   if (!subject.stamp.empty()) payload["merlon_stamp"] = subject.stamp;
   if (!subject.resource_id.empty()) payload["xms_mirid"] = subject.resource_id;
+  if (!subject.machine_id.empty()) payload["xms_az_rid"] = subject.machine_id;
   if (subject.understands_claims_challenge) payload["xms_cc"] = JsonArray{"CP1"};
   return sign(payload);
 }

@@ -28,12 +28,13 @@ struct TokenSubject {
   std::string audience;
   std::string scope;  // delegated tokens: "user_impersonation"; empty for application tokens
   std::string user_principal_name;
-  std::string session_id;    // users: the session (sessions.h) that the token ends with
+  std::string session_id;    // the session (sessions.h) that the token ends with; applications may have none
   std::string display_name;  // users: the claim "name"
   std::string
       stamp;  // session_stamp() (sessions.h) when the credential was checked; empty before any revocation
   ClientProof proof = ClientProof::none;
   std::string resource_id = {};               // managed identities: the claim "xms_mirid"
+  std::string machine_id = {};                // the machine that it is issued to: the claim "xms_az_rid"
   bool understands_claims_challenge = false;  // the client asked for xms_cc ["CP1"]
 };
 

@@ -2,7 +2,8 @@
 // refresh tokens, and client assertions already used.
 //
 // Every sign-in of a person is a session: a browser's (known by a cookie), or an application's (the family of
-// its refresh tokens). Tokens name their session, and are good while it is there; ending it is removing it.
+// its refresh tokens). So is what a machine has of a managed identity. Tokens name their session, and are
+// good while it is there; ending it is removing it.
 //
 // A token carries the stamps of its tenant and of its principal as they were when it was issued; it is good
 // while both are still the same. Random stamps instead of times or counters: a stepped clock revives nothing,
@@ -43,8 +44,8 @@ struct Session {
   Uuid id;  // "sid" of its tokens, family of its refresh tokens
   Uuid user;
   Uuid client;                 // nil for a browser's own session
-  std::optional<Uuid> parent;  // the browser's session that allowed it
-  std::string method;          // "browser", "password", "authorization_code", "device_code"
+  std::optional<Uuid> parent;  // the browser's session that allowed it; the machine, of a managed identity
+  std::string method;          // "browser", "password", "authorization_code", "device_code", "machine"
   std::string cookie_digest;   // SHA-256 of a browser's cookie, hex
   std::string stamp;
   std::string address;     // where it began

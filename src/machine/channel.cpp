@@ -13,6 +13,8 @@ namespace {
 constexpr std::string_view kEnrolPath = "/agent/v1/enrol";
 constexpr std::string_view kSyncPath = "/agent/v1/sync";
 constexpr std::string_view kRenewPath = "/agent/v1/renew";
+constexpr std::string_view kTokenPath = "/agent/v1/token";
+constexpr std::string_view kTokenAction = "Merlon.Machines/machines/token/action";
 constexpr auto kSeenEvery = std::chrono::seconds(60);
 constexpr size_t kAgentsKept = 16'384;
 constexpr Duration kLookEvery = std::chrono::milliseconds(150);
@@ -63,6 +65,8 @@ void Channel::handle(net::Request request, net::Responder respond) {
     respond(to_response(not_enrolled(), request.request_id));
   } else if (request.path == kRenewPath) {
     respond(to_response(renew(request, agent->key_hash), request.request_id));
+  } else if (request.path == kTokenPath) {
+    respond(to_response(token(request, *agent), request.request_id));
   } else if (request.path == kSyncPath) {
     sync(request, *agent, std::move(respond));
   } else {
@@ -116,6 +120,44 @@ Result<net::Response> Channel::renew(const net::Request& request, const std::str
   const std::string pem = TRY(store::write_value<std::string>(
       fleet_.core.store, [&](store::Transaction& tx) { return fleet_.renew(tx, key_hash, wanted); }));
   return resource::json_response(200, {{"certificate", pem}});
+}
+
+// The machine of an agent that may act for it: enrolled, in time, and the one that it was when it last spoke.
+Result<Machine> Channel::working_machine(const Agent& agent, const std::string& boot_id) {
+  auto machine = TRY(store::read_value<std::optional<Machine>>(
+      fleet_.core.store, [&](store::Reader& reader) { return fleet_.by_key(reader, agent.key_hash); }));
+  if (!machine || machine->removed) return not_enrolled();
+  if (agent.certificate_end <= fleet_.core.clock.now())
+    return fail(ErrorKind::unauthenticated, "CertificateExpired",
+                "The agent's certificate has expired: it may only be renewed.");
+  if (machine->quarantined)
+    return fail(ErrorKind::forbidden, "MachineQuarantined",
+                "The machine '" + machine->name +
+                    "' is quarantined: its key was seen on two machines. Remove it and enrol it anew.");
+  if (machine->facts.boot_id != boot_id)
+    return fail(
+        ErrorKind::conflict, "OtherBoot",
+        "The machine has been started anew, or this is a copy of it. The agent must synchronise first.");
+  return *std::move(machine);
+}
+
+Result<net::Response> Channel::token(const net::Request& request, const Agent& agent) {
+  const auto answered = [&]() -> Result<TokenAnswer> {
+    const TokenRequest asked = TRY(TokenRequest::from_json(TRY(parse_json_object(request.body))));
+    const Machine machine = TRY(working_machine(agent, asked.boot_id));
+    if (!fleet_.token_hook) return std::unexpected(no_such_operation());
+    // The agents' name is for agents: tokens name the issuer as people reach it.
+    const size_t colon = request.host.rfind(':');
+    const std::string port = colon == std::string::npos ? std::string() : request.host.substr(colon);
+    return fleet_.token_hook(machine, asked, "https://" + fleet_.core.domain + port);
+  }();
+  if (answered) {
+    net::Response response = resource::json_response(200, answered->to_json());
+    response.headers.set("Cache-Control", "no-store");
+    return response;
+  }
+  if (answered.error().kind != ErrorKind::internal) note_failure(request, kTokenAction, answered.error());
+  return std::unexpected(answered.error());
 }
 
 Result<Channel::Heard> Channel::hear(const Agent& agent, const SyncRequest& said) {

@@ -42,10 +42,12 @@ class Channel {
 
   Result<net::Response> enrol(const net::Request& request);
   Result<net::Response> renew(const net::Request& request, const std::string& key_hash);
+  Result<net::Response> token(const net::Request& request, const Agent& agent);
   void sync(const net::Request& request, const Agent& agent, net::Responder respond);
   Result<Heard> hear(const Agent& agent, const SyncRequest& said);
   Result<net::Response> answer(const SyncRequest& said, const std::string& key_hash, bool unheard);
   net::Response answer(const Waiting& waiting);
+  Result<Machine> working_machine(const Agent& agent, const std::string& boot_id);
   Result<Agent> agent_of(const std::string& certificate_pem);
   Result<std::pair<std::string, std::vector<std::string>>> newest_head(store::Reader& reader,
                                                                        const std::string& seen);

@@ -179,11 +179,13 @@ JsonObject DesiredState::to_json() const {
                                        {"deadline", to_rfc3339(opening.deadline)},
                                        {"cutEstablished", opening.cut_established},
                                        {"liveServer", opening.live_server}});
-  return {{"epoch", version.epoch},
-          {"number", version.number},
-          {"mode", mode_text(mode)},
-          {"interfaces", std::move(interface_array)},
-          {"openings", std::move(opening_array)}};
+  JsonObject json = {{"epoch", version.epoch},
+                     {"number", version.number},
+                     {"mode", mode_text(mode)},
+                     {"interfaces", std::move(interface_array)},
+                     {"openings", std::move(opening_array)}};
+  if (!identity.empty()) json["identity"] = identity.to_json();
+  return json;
 }
 
 Result<DesiredState> DesiredState::from_json(const JsonObject& json) {
@@ -197,6 +199,8 @@ Result<DesiredState> DesiredState::from_json(const JsonObject& json) {
     state.interfaces.push_back(TRY(read_interface(*object)));
   for (const JsonObject* object : TRY(objects_field(json, "openings", kOpeningsMax)))
     state.openings.push_back(TRY(read_opening(*object)));
+  if (json.contains("identity"))
+    state.identity = TRY(IdentityEndpoint::from_json(*TRY(object_field(json, "identity"))));
   return state;
 }
 

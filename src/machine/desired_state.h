@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/ip.h"
 #include "base/json.h"
+#include "machine/identity_endpoint.h"
 
 namespace merlon::machine {
 
@@ -76,6 +77,7 @@ struct DesiredState {
   Mode mode = Mode::audit;
   std::vector<InterfacePolicy> interfaces;
   std::vector<Opening> openings;
+  IdentityEndpoint identity;
   JsonObject to_json() const;
   static Result<DesiredState> from_json(
       const JsonObject& json);  // bounded and strict: the agent trusts nothing

@@ -139,6 +139,7 @@ Result<void> Fleet::note_boot(store::Transaction& tx, Machine& machine, const st
     // A boot id never comes back on one machine: two copies of the key are alive (trust.md, Keys).
     machine.quarantined = true;
     machine.desired.openings.clear();
+    machine.desired.identity = {};
     ++machine.desired.version.number;
     mark_changed(tx, machine.id);
     return core.ledger.append(tx, entry_of(machine, "Merlon.Machines/machines/quarantine/action",
@@ -243,6 +244,7 @@ Result<void> Fleet::remove(resource::WriteContext& context, Machine machine) {
   current->removed = true;
   current->desired.interfaces.clear();
   current->desired.openings.clear();
+  current->desired.identity = {};
   ++current->desired.version.number;
   TRY(store::put(context.tx, core.tenant, *current));
   mark_changed(context.tx, machine.id);

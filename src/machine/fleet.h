@@ -27,6 +27,7 @@ class Fleet {
   std::vector<EnrolHook> enrol_hooks;
   std::vector<RemoveHook> remove_hooks;
   std::vector<ObservationHook> observation_hooks;
+  TokenHook token_hook;
 
   Result<EnrolAnswer> enrol(store::Transaction& tx, const EnrolRequest& request, const crypto::PublicKey& key,
                             const IpAddress& peer);

@@ -22,6 +22,8 @@ class MachinesImpl final : public Machines {
   void on_remove(RemoveHook hook) override { fleet_.remove_hooks.push_back(std::move(hook)); }
   void on_observation(ObservationHook hook) override { fleet_.observation_hooks.push_back(std::move(hook)); }
 
+  void on_token(TokenHook hook) override { fleet_.token_hook = std::move(hook); }
+
   Result<std::optional<Machine>> by_resource(store::Reader& reader, std::string_view resource_id) override {
     return fleet_.by_resource(reader, resource_id);
   }
@@ -38,6 +40,10 @@ class MachinesImpl final : public Machines {
   }
   Result<void> set_openings(store::Transaction& tx, const Uuid& id, std::vector<Opening> openings) override {
     return fleet_.change(tx, id, [&](Machine& machine) { machine.desired.openings = std::move(openings); });
+  }
+  Result<void> set_identity_endpoint(store::Transaction& tx, const Uuid& id,
+                                     IdentityEndpoint endpoint) override {
+    return fleet_.change(tx, id, [&](Machine& machine) { machine.desired.identity = std::move(endpoint); });
   }
   Result<void> set_mode(store::Transaction& tx, const Uuid& id, Mode mode) override {
     return fleet_.change(tx, id, [&](Machine& machine) {

@@ -47,6 +47,11 @@ using RemoveHook = std::function<Result<void>(resource::WriteContext&, const Mac
 using ObservationHook =
     std::function<Result<void>(resource::WriteContext&, const Machine&, const Observation&)>;
 
+// Answers an agent that asks for a token of one of its machine's identities: judges, records and issues.
+// `origin` is the control plane's, as the agent reaches it.
+using TokenHook =
+    std::function<Result<TokenAnswer>(const Machine&, const TokenRequest&, const std::string& origin)>;
+
 class Machines {
  public:
   // Opens or makes the agents' authority (sealed) and declares the Merlon.Machines routes on the manager:
@@ -65,6 +70,7 @@ class Machines {
   virtual void on_enrol(EnrolHook hook) = 0;
   virtual void on_remove(RemoveHook hook) = 0;
   virtual void on_observation(ObservationHook hook) = 0;
+  virtual void on_token(TokenHook hook) = 0;
 
   virtual Result<std::optional<Machine>> by_resource(store::Reader& reader, std::string_view resource_id) = 0;
   virtual Result<std::optional<Machine>> get(store::Reader& reader, const Uuid& id) = 0;
@@ -75,6 +81,8 @@ class Machines {
                                       std::vector<InterfacePolicy> interfaces) = 0;
   virtual Result<void> set_openings(store::Transaction& tx, const Uuid& id,
                                     std::vector<Opening> openings) = 0;
+  virtual Result<void> set_identity_endpoint(store::Transaction& tx, const Uuid& id,
+                                             IdentityEndpoint endpoint) = 0;
   virtual Result<void> set_mode(store::Transaction& tx, const Uuid& id, Mode mode) = 0;
 
   // The agent channel. Enrolment on the control plane; the rest on the agents plane. Sync may answer later.

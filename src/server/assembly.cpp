@@ -9,7 +9,6 @@
 #include "server/administrators.h"
 #include "server/backup_notes.h"
 #include "server/state_schema.h"
-#include "services/managed_identity/api.h"
 
 namespace merlon::server {
 namespace {
@@ -63,7 +62,7 @@ Result<std::unique_ptr<Assembly>> Assembly::assemble(std::unique_ptr<store::Serv
   a->machines_ = TRY(machine::Machines::open(*a->core_, *a->manager_, *a->grants_));
   a->platform_.reset(new Platform{*a->core_, *a->manager_, *a->grants_, *a->machines_});
   a->compute_ = compute::install(*a->platform_);
-  managed_identity::install(*a->platform_);
+  a->identities_ = managed_identity::install(*a->platform_, *a->compute_);
   a->network_ = network::install(*a->platform_, *a->compute_,
                                  parameters.state_dir.empty() ? "" : parameters.state_dir + "/flow-logs");
   a->vaults_ = vault::install(*a->platform_);

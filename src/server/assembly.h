@@ -17,6 +17,7 @@
 #include "server/settings.h"
 #include "services/compute/api.h"
 #include "services/jit/api.h"
+#include "services/managed_identity/api.h"
 #include "services/network/api.h"
 #include "services/vault/api.h"
 #include "store/lease.h"
@@ -84,6 +85,7 @@ class Assembly {
   std::unique_ptr<machine::Machines> machines_;
   std::unique_ptr<Platform> platform_;
   std::unique_ptr<compute::Compute> compute_;
+  managed_identity::Handle identities_;
   std::unique_ptr<network::Network> network_;
   std::unique_ptr<vault::Vaults> vaults_;
   std::unique_ptr<jit::Jit> jit_;

@@ -20,8 +20,8 @@ resource::ResourceType virtual_machines(Service& service) {
   type.summary = "A machine: enrolled by its agent, or described by a person";
   type.links = {{"properties.networkProfile.networkInterfaces[].id",
                  "Microsoft.Network/networkInterfaces/join/action"}};
-  type.put = [&service](WriteContext& context, const ResourceId&, const resource::Resource* existing,
-                        JsonObject wanted) { return service.put(context, existing, std::move(wanted)); };
+  type.put = [&service](WriteContext& context, const ResourceId& id, const resource::Resource* existing,
+                        JsonObject wanted) { return service.put(context, id, existing, std::move(wanted)); };
   type.changed = [&service](WriteContext& context, const ResourceId& vm) {
     return service.changed(context, vm);
   };

@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "base/time_text.h"
+#include "services/compute/machine_identity.h"
 
 namespace merlon::compute {
 namespace {
@@ -65,21 +66,6 @@ JsonObject status(std::string code, std::string text, Timestamp time) {
           {"time", to_rfc3339(time)}};
 }
 
-// Whoever gives a machine an identity lets it act as that identity, so it takes a right on the identity
-// itself (learn.microsoft.com/entra/identity/managed-identities-azure-resources/overview). Those it has
-// already are not asked about again.
-Result<void> check_assigned(WriteContext& context, const resource::Resource* existing,
-                            const JsonObject& wanted) {
-  const JsonObject* assigned = object_at(wanted, "identity.userAssignedIdentities");
-  if (assigned == nullptr) return {};
-  const JsonObject* before =
-      existing == nullptr ? nullptr : object_at(existing->body, "identity.userAssignedIdentities");
-  for (const auto& [id, value] : *assigned)
-    if (before == nullptr || !before->contains(id))
-      TRY(context.require("Microsoft.ManagedIdentity/userAssignedIdentities/assign/action", id));
-  return {};
-}
-
 }  // namespace
 
 Result<std::vector<ResourceId>> Service::interfaces_of(store::Reader& reader, const ResourceId& vm) {
@@ -116,9 +102,9 @@ Result<void> Service::attach_interface(WriteContext& context, const ResourceId& 
   return {};
 }
 
-Result<JsonObject> Service::put(WriteContext& context, const resource::Resource* existing,
-                                JsonObject wanted) {
-  TRY(check_assigned(context, existing, wanted));
+Result<JsonObject> Service::put(WriteContext& context, const ResourceId& id,
+                                const resource::Resource* existing, JsonObject wanted) {
+  TRY(settle_identity(platform_, context, id, existing, wanted));
   JsonObject& properties = member_object(wanted, "properties");
   const auto kept = [&](std::string_view path) {
     return existing != nullptr ? string_at(existing->body, path) : std::optional<std::string>();
@@ -143,7 +129,7 @@ Result<void> Service::remove(WriteContext& context, const resource::Resource& ex
             "' is enrolled: its agent still protects it. Remove it first with 'merlon machine remove " +
             existing.id.name() + "'.");
   for (const Hook& hook : removed_) TRY(hook(context, existing.id));
-  return {};
+  return end_identity(context, existing.body);
 }
 
 Result<void> Service::enrol(WriteContext& context, machine::Machine& machine) {
@@ -172,6 +158,8 @@ Result<void> Service::forget(WriteContext& context, const machine::Machine& mach
   const ResourceId id = TRY(ResourceId::parse(machine.resource_id));
   TRY(context.require_unlocked(id.text(), resource::Change::remove));
   for (const Hook& hook : removed_) TRY(hook(context, id));
+  if (const auto known = TRY(platform_.resources.get(context.tx, id)))
+    TRY(end_identity(context, known->body));
   return platform_.resources.erase(context.tx, id);
 }
 

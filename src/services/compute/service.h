@@ -24,8 +24,8 @@ class Service final : public Compute {
     removed_.push_back(std::move(hook));
   }
 
-  Result<JsonObject> put(resource::WriteContext& context, const resource::Resource* existing,
-                         JsonObject wanted);
+  Result<JsonObject> put(resource::WriteContext& context, const resource::ResourceId& id,
+                         const resource::Resource* existing, JsonObject wanted);
   Result<void> changed(resource::WriteContext& context, const resource::ResourceId& vm);
   Result<void> remove(resource::WriteContext& context, const resource::Resource& existing);
   Result<void> enrol(resource::WriteContext& context, machine::Machine& machine);

@@ -2,6 +2,8 @@
 // make them, so what describes their making is kept as it came; what Merlon acts on is typed.
 #include "services/compute/shapes.h"
 
+#include "services/compute/machine_identity.h"
+
 namespace merlon::compute {
 namespace {
 
@@ -50,7 +52,7 @@ schema::Shape properties() {
 
 schema::Shape virtual_machine_shape() {
   return object({optional("location", text()), optional("tags", map_of(text())),
-                 optional("zones", array_of(text())), optional("identity", anything()),
+                 optional("zones", array_of(text())), optional("identity", machine_identity_shape()),
                  optional("plan", anything()), optional("extendedLocation", anything()),
                  optional("properties", properties())});
 }

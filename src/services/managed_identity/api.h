@@ -1,13 +1,24 @@
-// User-assigned managed identities: Microsoft.ManagedIdentity/userAssignedIdentities and their federated
-// identity credentials. An identity is a resource and, from the moment that it exists, a service principal
-// that no secret can sign in: only a token of an issuer that one of its credentials names.
+// Managed identities: Microsoft.ManagedIdentity/userAssignedIdentities with their federated identity
+// credentials, and what machines have of them and of their own. An identity is a resource and, from the
+// moment that it exists, a service principal that no secret can sign in: only a token of an issuer that one
+// of its credentials names, or the agent of a machine that it is assigned to.
 #pragma once
 
+#include <memory>
+
 #include "machine/platform.h"
+#include "services/compute/api.h"
 
 namespace merlon::managed_identity {
 
-// Declares the resource types.
-void install(Platform& platform);
+class Service;
+struct Deleter {
+  void operator()(Service* service) const;
+};
+using Handle = std::unique_ptr<Service, Deleter>;
+
+// Declares the resource types and answers the agents; works as long as what it gives back.
+Handle install(Platform& platform, compute::Compute& compute);
+const std::vector<store::TableSpec>& tables();
 
 }  // namespace merlon::managed_identity

@@ -5,13 +5,16 @@
 #include "identity/federated_credentials.h"
 #include "identity/federation_expression.h"
 #include "services/managed_identity/api.h"
+#include "services/managed_identity/service.h"
 
 namespace merlon::managed_identity {
 namespace {
 
 using identity::FederatedCredential;
+using resource::Call;
 using resource::Resource;
 using resource::ResourceId;
+using resource::Route;
 using resource::WriteContext;
 
 constexpr std::string_view kProvider = "Microsoft.ManagedIdentity";
@@ -99,12 +102,13 @@ Result<Uuid> id_at(const Resource& identity, const std::string& property) {
   return *id;
 }
 
-Result<void> remove_identity(WriteContext& context, const Resource& existing) {
+Result<void> remove_identity(Service& service, WriteContext& context, const Resource& existing) {
   context.tx.urgent();
   const Uuid principal = TRY(id_at(existing, "principalId"));
   TRY(identity::erase_federated_credentials(context.tx, context.core.tenant,
                                             TRY(id_at(existing, "clientId"))));
-  return context.core.directory.erase_service_principal(context.tx, principal);
+  TRY(context.core.directory.erase_service_principal(context.tx, principal));
+  return service.follow_machines_with(context, principal);
 }
 
 Result<Uuid> client_of(Platform& platform, store::Reader& reader, const ResourceId& identity) {
@@ -175,7 +179,7 @@ Result<void> remove_credential(Platform& platform, WriteContext& context, const 
   return store::erase<FederatedCredential>(context.tx, tenant, known->key());
 }
 
-resource::ResourceType identities() {
+resource::ResourceType identities(Service& service) {
   resource::ResourceType type;
   type.provider = kProvider;
   type.type = "userAssignedIdentities";
@@ -184,7 +188,9 @@ resource::ResourceType identities() {
   type.summary = "An identity for workloads, with no secret of its own";
   type.check_name = name_problem;
   type.put = put_identity;
-  type.remove = remove_identity;
+  type.remove = [&service](WriteContext& context, const Resource& existing) {
+    return remove_identity(service, context, existing);
+  };
   return type;
 }
 
@@ -209,11 +215,80 @@ resource::ResourceType credentials(Platform& platform) {
   return type;
 }
 
+constexpr const char* kMachinePath =
+    "/subscriptions/{subscriptionId}/resourceGroups/{resourceGroupName}/providers/Microsoft.Compute/"
+    "virtualMachines/{vmName}";
+
+Result<ResourceId> machine_in(const Call& call) {
+  return ResourceId::parse("/subscriptions/" + call.parameter("subscriptionId") + "/resourceGroups/" +
+                           call.parameter("resourceGroupName") +
+                           "/providers/Microsoft.Compute/virtualMachines/" + call.parameter("vmName"));
+}
+
+Route on_machine(std::string method, std::string_view part, std::string permission, std::string summary) {
+  Route route;
+  route.method = std::move(method);
+  route.path = kMachinePath + std::string(part);
+  route.permission = std::move(permission);
+  route.checked_at = kMachinePath;
+  route.summary = std::move(summary);
+  return route;
+}
+
+void add_machine_routes(resource::Manager& resources, Service& service) {
+  Route get = on_machine("GET", kCallersPart, "Merlon.ManagedIdentity/callers/read",
+                         "Which users and units of the machine may ask for its identities");
+  get.read = [&service](const Call& call, store::Reader& reader) -> Result<net::Response> {
+    return resource::json_response(200, TRY(service.callers(reader, TRY(machine_in(call)))));
+  };
+  resources.add(std::move(get));
+  Route put = on_machine("PUT", kCallersPart, "Merlon.ManagedIdentity/callers/write",
+                         "Says which users and units of the machine may ask for its identities");
+  put.body = callers_shape();
+  put.write = [&service](WriteContext& context) -> Result<net::Response> {
+    return resource::json_response(200, TRY(service.put_callers(context, TRY(machine_in(context.call)))));
+  };
+  resources.add(std::move(put));
+  Route remove = on_machine("DELETE", kCallersPart, "Merlon.ManagedIdentity/callers/delete",
+                            "The challenge file alone decides who may ask for the machine's identities");
+  remove.write = [&service](WriteContext& context) -> Result<net::Response> {
+    const bool removed = TRY(service.remove_callers(context, TRY(machine_in(context.call))));
+    return resource::empty_response(removed ? 200 : 204);
+  };
+  resources.add(std::move(remove));
+  Route own = on_machine("GET", "/providers/Microsoft.ManagedIdentity/identities/default",
+                         "Microsoft.ManagedIdentity/identities/read", "The machine's own identity");
+  own.read = [&service](const Call& call, store::Reader& reader) -> Result<net::Response> {
+    return resource::json_response(200, TRY(service.own_identity(reader, TRY(machine_in(call)))));
+  };
+  resources.add(std::move(own));
+}
+
 }  // namespace
 
-void install(Platform& platform) {
-  platform.resources.add(identities());
+void Deleter::operator()(Service* service) const { delete service; }
+
+const std::vector<store::TableSpec>& tables() {
+  static const std::vector<store::TableSpec> specs = {StoredCallers::table()};
+  return specs;
+}
+
+Handle install(Platform& platform, compute::Compute& compute) {
+  Handle service(new Service(platform));
+  Service* s = service.get();
+  platform.resources.add(identities(*s));
   platform.resources.add(credentials(platform));
+  add_machine_routes(platform.resources, *s);
+  const auto follow = [s](WriteContext& context, const ResourceId& vm) { return s->follow(context, vm); };
+  compute.on_changed(follow);
+  compute.on_remove([s](WriteContext& context, const ResourceId& vm) { return s->leave(context, vm); });
+  platform.machines.on_enrol(
+      [s](WriteContext& context, machine::Machine& machine, const std::string&) -> Result<void> {
+        return s->follow(context, TRY(ResourceId::parse(machine.resource_id)));
+      });
+  platform.machines.on_token([s](const machine::Machine& machine, const machine::TokenRequest& asked,
+                                 const std::string& origin) { return s->token(machine, asked, origin); });
+  return service;
 }
 
 }  // namespace merlon::managed_identity
