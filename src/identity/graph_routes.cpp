@@ -1,4 +1,5 @@
 // The table of Graph's routes: what may be asked, by whom, and what the ledger calls it.
+#include "identity/authentication_methods.h"
 #include "identity/graph_handlers.h"
 
 namespace merlon::identity {
@@ -244,8 +245,9 @@ std::vector<GraphRoute> merlon_routes() {
 const std::vector<GraphRoute>& graph_routes() {
   static const std::vector<GraphRoute> routes = [] {
     std::vector<GraphRoute> all;
-    for (const auto& part : {common_routes(), user_routes(), group_routes(), application_routes(),
-                             federated_credential_routes(), service_principal_routes(), merlon_routes()})
+    for (const auto& part :
+         {common_routes(), user_routes(), group_routes(), application_routes(), federated_credential_routes(),
+          service_principal_routes(), merlon_routes(), authentication_routes()})
       all.insert(all.end(), part.begin(), part.end());
     return all;
   }();
