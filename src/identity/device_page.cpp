@@ -157,7 +157,7 @@ net::Response DevicePage::handle(const net::Request& request, const std::string&
   if (!form || repeated_parameter(request.query) || !people_.is_genuine(*visitor, errand, *form))
     return people_.not_genuine(*visitor, errand);
   const std::string what = form_value(*form, "do");
-  const bool signing_in = what == "sign-in" || what == "change-password";
+  const bool signing_in = WebSignIn::is_step(what);
   if (!visitor->user || signing_in) {
     if (auto page = people_.take(*visitor, errand, *form)) return *std::move(page);
     return ask_code(*visitor, errand, {});

@@ -7,6 +7,7 @@
 #include "identity/federated_credentials.h"
 #include "identity/membership.h"
 #include "identity/names.h"
+#include "identity/second_factors.h"
 #include "identity/sessions.h"
 
 namespace merlon::identity {
@@ -235,6 +236,7 @@ Result<void> Directory::erase_user(store::Transaction& tx, const Uuid& id) {
   if (!TRY(store::get<User>(tx, tenant_, id.text()))) return no_such_object(id);
   TRY(forget_relations(tx, id));
   TRY(erase_sessions_of(tx, tenant_, id));
+  TRY(erase_second_factors(tx, tenant_, id));
   return store::erase<User>(tx, tenant_, id.text());
 }
 

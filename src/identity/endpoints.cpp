@@ -21,6 +21,8 @@ struct Endpoints::State {
         guard(store, directory.tenant(), clock_in),
         federation(store, directory.tenant(), clock_in, std::move(foreign_issuers)),
         passwords(store, ledger, directory, clock_in, gate, guard),
+        factors(issuer_in.seal(), directory.tenant(), clock_in, random),
+        second_factors(store, ledger, factors, guard, clock_in),
         tokens(TokenParts{.store = store,
                           .ledger = ledger,
                           .directory = directory,
@@ -28,9 +30,10 @@ struct Endpoints::State {
                           .clock = clock_in,
                           .random = random,
                           .passwords = passwords,
+                          .second_factors = second_factors,
                           .guard = guard,
                           .federation = federation}),
-        people(store, ledger, directory, issuer_in, clock_in, random, passwords),
+        people(store, ledger, directory, issuer_in, clock_in, random, passwords, second_factors),
         browsers(store, ledger, directory, issuer_in, clock_in, random, people),
         devices(store, ledger, directory, clock_in, guard, people),
         graph(store, ledger, directory, issuer_in, clock_in, random, gate) {}
@@ -41,6 +44,8 @@ struct Endpoints::State {
   SignInGuard guard;
   Federation federation;
   PasswordSignIn passwords;
+  SecondFactors factors;
+  SecondFactorSignIn second_factors;
   TokenEndpoint tokens;
   WebSignIn people;
   AuthorizeEndpoint browsers;

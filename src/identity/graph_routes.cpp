@@ -1,4 +1,5 @@
 // The table of Graph's routes: what may be asked, by whom, and what the ledger calls it.
+#include "identity/authentication_methods.h"
 #include "identity/graph_handlers.h"
 
 namespace merlon::identity {
@@ -342,7 +343,7 @@ const std::vector<GraphRoute>& graph_routes() {
     for (const auto& part :
          {common_routes(), user_routes(), group_routes(), application_routes(), federated_credential_routes(),
           service_principal_routes(), principal_credential_routes(), membership_routes(), owner_routes(),
-          merlon_routes()})
+          merlon_routes(), authentication_routes()})
       all.insert(all.end(), part.begin(), part.end());
     return all;
   }();

@@ -178,7 +178,7 @@ Result<std::unique_ptr<Issuer>> Issuer::open(store::Store& store, const seal::Se
   auto keys = TRY(key_store.open(store));
   auto form_key = TRY(open_form_key(store, seal, random, parameters.tenant));
   return std::make_unique<KeyedIssuer>(store, std::move(key_store), std::move(keys), std::move(form_key),
-                                       clock, random, std::move(parameters));
+                                       seal, clock, random, std::move(parameters));
 }
 
 }  // namespace merlon::identity

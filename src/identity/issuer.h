@@ -90,6 +90,8 @@ class Issuer {
   virtual Result<void> tick(ledger::Ledger& ledger) = 0;
   // Signs the forms of the sign-in pages (form_seal.h).
   virtual const Secret& form_key() const = 0;
+  // Keeps people's second factors (second_factors.h).
+  virtual const seal::Seal& seal() const = 0;
   virtual const std::string& domain() const = 0;
   virtual const TenantId& tenant() const = 0;
 };

@@ -18,11 +18,12 @@ Result<Secret> open_form_key(store::Store& store, const seal::Seal& seal, Random
 class KeyedIssuer final : public Issuer {
  public:
   KeyedIssuer(store::Store& store, SigningKeyStore key_store, SigningKeys keys, Secret form_key,
-              const Clock& clock, Random& random, IssuerParameters parameters)
+              const seal::Seal& seal, const Clock& clock, Random& random, IssuerParameters parameters)
       : store_(store),
         key_store_(std::move(key_store)),
         keys_(std::make_shared<const SigningKeys>(std::move(keys))),
         form_key_(std::move(form_key)),
+        seal_(seal),
         clock_(clock),
         random_(random),
         parameters_(std::move(parameters)),
@@ -43,6 +44,7 @@ class KeyedIssuer final : public Issuer {
   Result<void> adopt_key(store::Transaction& tx, const store::Row& made, Rotation rotation) override;
   Result<void> tick(ledger::Ledger& ledger) override;
   const Secret& form_key() const override { return form_key_; }
+  const seal::Seal& seal() const override { return seal_; }
   const std::string& domain() const override { return parameters_.domain; }
   const TenantId& tenant() const override { return parameters_.tenant; }
 
@@ -59,6 +61,7 @@ class KeyedIssuer final : public Issuer {
   std::mutex mutex_;
   std::shared_ptr<const SigningKeys> keys_;  // under mutex_
   const Secret form_key_;
+  const seal::Seal& seal_;
   const Clock& clock_;
   Random& random_;
   const IssuerParameters parameters_;

@@ -5,6 +5,7 @@
 #include "identity/federated_credentials.h"
 #include "identity/membership.h"
 #include "identity/record_fields.h"
+#include "identity/second_factors.h"
 #include "identity/sessions.h"
 #include "identity/sign_in_guard.h"
 
@@ -87,7 +88,9 @@ const std::vector<store::TableSpec>& tables() {
                                                     AuthorizationCode::table(),
                                                     DeviceCode::table(),
                                                     AttemptCount::table(),
-                                                    FederatedCredential::table()};
+                                                    FederatedCredential::table(),
+                                                    TotpMethod::table(),
+                                                    RecoveryCode::table()};
   return all;
 }
 

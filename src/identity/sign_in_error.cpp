@@ -26,8 +26,9 @@ constexpr std::array kFacts = {
     Fact{.number = 50011, .error = "invalid_request", .status = 400},  // redirect URI not registered
     Fact{.number = 50053, .error = "invalid_grant", .status = 400},    // too many failures
     Fact{.number = 50055, .error = "invalid_grant", .status = 400, .suberror = "user_password_expired"},
-    Fact{.number = 50057, .error = "invalid_grant", .status = 400},    // user disabled
-    Fact{.number = 50058, .error = "login_required", .status = 400},   // prompt=none, and nobody there
+    Fact{.number = 50057, .error = "invalid_grant", .status = 400},   // user disabled
+    Fact{.number = 50058, .error = "login_required", .status = 400},  // prompt=none, and nobody there
+    Fact{.number = 50076, .error = "invalid_grant", .status = 400, .suberror = "basic_action"},  // MFA needed
     Fact{.number = 50126, .error = "invalid_grant", .status = 400},    // wrong user name or password
     Fact{.number = 50147, .error = "invalid_request", .status = 400},  // code challenge missing or wrong
     Fact{.number = 50148, .error = "invalid_grant", .status = 400},    // code verifier does not fit
@@ -52,6 +53,7 @@ constexpr std::array kFacts = {
     Fact{.number = 120000, .error = "invalid_request", .status = 400},  // password change: new one too weak
     Fact{.number = 500011, .error = "invalid_resource", .status = 400},
     Fact{.number = 500112, .error = "invalid_grant", .status = 400},  // another redirect URI than before
+    Fact{.number = 500121, .error = "invalid_grant", .status = 400},  // wrong second factor
     Fact{.number = 700016, .error = "unauthorized_client", .status = 400},  // no such application
     Fact{.number = 700024, .error = "invalid_client", .status = 401},       // assertion outside its time
     Fact{.number = 700025, .error = "invalid_client", .status = 401},       // public client with a credential

@@ -16,6 +16,7 @@ namespace {
 constexpr uint32_t kFreePerAccount = 10;
 constexpr uint32_t kFreePerSource = 30;  // an office behind one address has many people
 constexpr uint32_t kFreeUserCodes = 10;
+constexpr uint32_t kFreeSecondFactors = 6;  // of a million, three are right
 constexpr uint32_t kFreeDeviceCodes = 60;
 constexpr Duration kFirstWait = std::chrono::seconds(1);
 constexpr Duration kWaitMax = std::chrono::minutes(15);
@@ -171,6 +172,20 @@ Result<void> SignInGuard::user_code_found(const Uuid& user, const IpAddress& pee
   return store_.write([&](store::Transaction& tx) -> Result<void> {
     TRY(take_off(tx, id_of("user-code", user.text())));
     return take_off(tx, id_of("user-code", source_of(peer)));
+  });
+}
+
+Result<Duration> SignInGuard::begin_second_factor(const Uuid& user, const IpAddress& peer) {
+  return take([&](store::Reader&) -> Result<Limits> {
+    return Limits{{id_of("second-factor", user.text()), kFreeSecondFactors, kWaitMax},
+                  {id_of("second-factor", source_of(peer)), kFreePerSource, kWaitMax}};
+  });
+}
+
+Result<void> SignInGuard::second_factor_right(const Uuid& user, const IpAddress& peer) {
+  return store_.write([&](store::Transaction& tx) -> Result<void> {
+    TRY(take_off(tx, id_of("second-factor", user.text())));
+    return take_off(tx, id_of("second-factor", source_of(peer)));
   });
 }
 

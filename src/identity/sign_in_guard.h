@@ -46,6 +46,9 @@ class SignInGuard {
   // The same for the codes that a signed-in person types, and for device codes that anybody asks for.
   Result<Duration> begin_user_code(const Uuid& user, const IpAddress& peer);
   Result<void> user_code_found(const Uuid& user, const IpAddress& peer);
+  // The same for second factors: whoever is counted here has given the right password.
+  Result<Duration> begin_second_factor(const Uuid& user, const IpAddress& peer);
+  Result<void> second_factor_right(const Uuid& user, const IpAddress& peer);
   Result<Duration> begin_device_code(const IpAddress& peer);
 
  private:

@@ -17,6 +17,7 @@
 #include "identity/password_sign_in.h"
 #include "identity/reserve_sign_ins.h"
 #include "identity/scope.h"
+#include "identity/second_factor_sign_in.h"
 #include "identity/sessions.h"
 #include "identity/tenant_path.h"
 #include "ledger/ledger.h"
@@ -32,6 +33,7 @@ struct TokenParts {
   const Clock& clock;
   Random& random;
   PasswordSignIn& passwords;
+  SecondFactorSignIn& second_factors;
   SignInGuard& guard;
   Federation& federation;
 };

@@ -26,6 +26,14 @@ std::unexpected<SignInError> wrong_password() {
   return refuse(50126, "Error validating credentials due to invalid username or password.");
 }
 
+// A password alone does not even change itself: that would lock its owner out.
+std::unexpected<SignInError> second_factor_needed() {
+  return refuse(
+      50076,
+      "You must use multi-factor authentication, which a user name and a password cannot do. Sign in "
+      "in a browser: 'merlon login' without --username, or 'az login' without --password.");
+}
+
 }  // namespace
 
 SignIn<Client> TokenEndpoint::user_client(const TokenRequest& request, store::Reader& reader) const {
@@ -120,6 +128,7 @@ SignIn<Grant> TokenEndpoint::password(TokenRequest& request) {
   if (!*client) return std::unexpected(client->error());
   const User user =
       TRY(parts_.passwords.check(request.request, *name, Secret(*password), request.ledger_resource));
+  if (TRY(parts_.second_factors.required(user))) return second_factor_needed();
   if (user.must_change_password)
     return refuse(
         50055,
@@ -279,6 +288,7 @@ net::Response TokenEndpoint::change_password(const net::Request& request) {
     const Secret old_password(*form->find("OldPassword"));
     const Secret new_password(*form->find("NewPassword"));
     const User user = TRY(parts_.passwords.check(request, *form->find("UserName"), old_password, resource));
+    if (TRY(parts_.second_factors.required(user))) return second_factor_needed();
     return parts_.passwords.change(request, user, new_password, Secret(*form->find("ConfirmNewPassword")),
                                    old_password);
   }();

@@ -14,6 +14,7 @@
 #include "identity/issuer.h"
 #include "identity/page.h"
 #include "identity/password_sign_in.h"
+#include "identity/second_factor_sign_in.h"
 #include "identity/sessions.h"
 
 namespace merlon::identity {
@@ -38,13 +39,14 @@ struct Errand {
 class WebSignIn {
  public:
   WebSignIn(store::Store& store, ledger::Ledger& ledger, Directory& directory, Issuer& issuer,
-            const Clock& clock, Random& random, PasswordSignIn& passwords)
+            const Clock& clock, Random& random, PasswordSignIn& passwords, SecondFactorSignIn& second_factors)
       : store_(store),
         ledger_(ledger),
         directory_(directory),
         clock_(clock),
         random_(random),
         passwords_(passwords),
+        second_factors_(second_factors),
         domain_(issuer.domain()),
         forms_(issuer.form_key()) {}
 
@@ -57,7 +59,9 @@ class WebSignIn {
   bool is_genuine(const Visitor& visitor, const Errand& errand, const net::Query& form) const;
   net::Response not_genuine(const Visitor& visitor, const Errand& errand);
 
-  // Answers "sign-in" and "change-password". Nothing: the visitor is signed in now, go on.
+  // The forms of a sign-in: "sign-in", "second-factor" and "change-password".
+  static bool is_step(std::string_view what);
+  // Answers them. Nothing: the visitor is signed in now, go on.
   std::optional<net::Response> take(Visitor& visitor, const Errand& errand, const net::Query& form);
   // With the visitor's cookies.
   static net::Response with_cookies(net::Response response, const Visitor& visitor);
@@ -70,7 +74,21 @@ class WebSignIn {
   std::string path_of(const User& user) const { return passwords_.user_path(user.id); }
   const FormSeal& forms() const { return forms_; }
 
+  static constexpr std::string_view kSignInAction = "Merlon.Identity/sessions/signIn/action";
+
  private:
+  // A person before their session, and by what they are known (the claim amr).
+  struct Proven {
+    User user;
+    std::vector<std::string> amr;
+    bool has_mfa() const;
+  };
+  std::string ticket(std::string_view purpose, const Visitor& visitor, const Proven& proven) const;
+  // Nothing: not ours, too late, or the password was changed since.
+  Result<std::optional<Proven>> open_ticket(std::string_view purpose, const Visitor& visitor,
+                                            const net::Query& form) const;
+  net::Response second_factor_page(const Visitor& visitor, const Errand& errand, const Proven& proven,
+                                   const std::string& alert, int status);
   net::Response change_page(const Visitor& visitor, const Errand& errand, const std::string& ticket,
                             const std::string& alert);
   net::Response refused(const Visitor& visitor, const Errand& errand, const SignInError& error,
@@ -78,8 +96,11 @@ class WebSignIn {
   std::optional<net::Response> check_password(Visitor& visitor, const Errand& errand, const net::Query& form);
   std::optional<net::Response> change_password(Visitor& visitor, const Errand& errand,
                                                const net::Query& form);
-  SignIn<void> begin_session(Visitor& visitor, const Errand& errand, const User& user);
-  std::string ticket_payload(const User& user) const;
+  std::optional<net::Response> check_second_factor(Visitor& visitor, const Errand& errand,
+                                                   const net::Query& form);
+  // Who has shown enough is signed in, or must change the password first.
+  std::optional<net::Response> go_on(Visitor& visitor, const Errand& errand, const Proven& proven);
+  SignIn<void> begin_session(Visitor& visitor, const Errand& errand, const Proven& proven);
 
   store::Store& store_;
   ledger::Ledger& ledger_;
@@ -87,6 +108,7 @@ class WebSignIn {
   const Clock& clock_;
   Random& random_;
   PasswordSignIn& passwords_;
+  SecondFactorSignIn& second_factors_;
   const std::string domain_;
   FormSeal forms_;
 };
