@@ -37,7 +37,7 @@ bool has_news(const Machine& machine, const SyncRequest& said, Timestamp now) {
   told.applied = said.applied;
   return !said.observations.empty() || said.facts.has_value() || said.boot_id != machine.facts.boot_id ||
          !machine.last_seen || now - *machine.last_seen >= kSeenEvery || !machine.previous_key_hash.empty() ||
-         to_text(known.to_json()) != to_text(told.to_json());
+         Fleet::is_ahead(machine, said) || to_text(known.to_json()) != to_text(told.to_json());
 }
 
 }  // namespace

@@ -13,6 +13,8 @@ namespace {
 
 constexpr size_t kPastBootIdsMax = 64;
 constexpr int64_t kFirstEpoch = 1;
+// Of what a machine may report: no time will be as late (2^53 ms), and what is beyond it is no epoch of ours.
+constexpr int64_t kEpochMost = 9'007'199'254'740'992;
 
 std::string machine_resource_id(const EnrolmentToken& token) {
   return token.group_id + "/providers/Microsoft.Compute/virtualMachines/" + token.machine_name;
@@ -22,6 +24,9 @@ std::string machine_resource_id(const EnrolmentToken& token) {
 bool is_recorded(std::string_view kind) {
   return kind != "would-drop" && kind != "traffic" && kind != "flows";
 }
+
+// Of what it remembers, and of what is in its kernel: it takes nothing older than either.
+Version newest_of(const SyncRequest& said) { return std::max(said.have, said.applied.version); }
 
 }  // namespace
 
@@ -196,6 +201,24 @@ Result<void> Fleet::observe(store::Transaction& tx, const Machine& machine, cons
   });
 }
 
+// A machine that was told more than this state knows of: two restores of one backup, the second one under a
+// clock that was set back or within the same second. It takes nothing older than what it has.
+bool Fleet::is_ahead(const Machine& machine, const SyncRequest& said) {
+  const Version reported = newest_of(said);
+  return !machine.removed && machine.desired.version < reported && reported.epoch <= kEpochMost;
+}
+
+Result<void> Fleet::go_beyond(store::Transaction& tx, Machine& machine, const Version& reported) {
+  const Version before = machine.desired.version;
+  machine.desired.version = {reported.epoch + 1, 1};
+  mark_changed(tx, machine.id);
+  return core.ledger.append(tx, entry_of(machine, "Merlon.Machines/machines/startEpoch/action",
+                                         {{"fromEpoch", before.epoch},
+                                          {"toEpoch", machine.desired.version.epoch},
+                                          {"reportedEpoch", reported.epoch},
+                                          {"reportedNumber", reported.number}}));
+}
+
 Result<Machine> Fleet::hear(store::Transaction& tx, const std::string& key_hash, const SyncRequest& said) {
   auto machine = TRY(by_key(tx, key_hash));
   if (!machine) return not_enrolled();
@@ -203,6 +226,7 @@ Result<Machine> Fleet::hear(store::Transaction& tx, const std::string& key_hash,
   machine->last_seen = core.clock.now();
   machine->applied = said.applied;
   if (key_hash == machine->key_hash) machine->previous_key_hash.clear();
+  if (is_ahead(*machine, said)) TRY(go_beyond(tx, *machine, newest_of(said)));
   if (said.facts) {
     const std::string boot_id = machine->facts.boot_id;
     machine->facts = *said.facts;
@@ -257,10 +281,11 @@ Result<void> Fleet::forget(store::Transaction& tx, const Machine& machine) {
   return core.ledger.append(tx, entry_of(machine, "Merlon.Machines/machines/released/action", {}));
 }
 
-// The epoch is the time of the restore, so that a second restore, of an older backup that knows nothing of
-// the first one's epoch, still starts a later one.
+// The epoch is the time of the restore in milliseconds, so that a second restore, of an older backup that
+// knows nothing of the first one's epoch, still starts a later one. Where the clock was set back between the
+// two, go_beyond() makes it later.
 Result<size_t> Fleet::start_new_epoch(store::Transaction& tx) {
-  const int64_t now = std::chrono::floor<std::chrono::seconds>(core.clock.now()).time_since_epoch().count();
+  const int64_t now = core.clock.now().time_since_epoch().count();
   const auto machines = TRY(store::scan_all<Machine>(tx, core.tenant));
   for (Machine machine : machines) {
     machine.desired.version = {std::max(machine.desired.version.epoch + 1, now), 1};

@@ -37,6 +37,8 @@ class Fleet {
   Result<void> change(store::Transaction& tx, const Uuid& id, const std::function<void(Machine&)>& edit);
   // Records what an agent said. Answers the machine as it is then.
   Result<Machine> hear(store::Transaction& tx, const std::string& key_hash, const SyncRequest& said);
+  // It has a newer version than this state knows of: hear() starts an epoch for it that is newer still.
+  static bool is_ahead(const Machine& machine, const SyncRequest& said);
   Result<std::string> renew(store::Transaction& tx, const std::string& key_hash,
                             const crypto::PublicKey& wanted);
   Result<void> remove(resource::WriteContext& context, Machine machine);
@@ -54,6 +56,7 @@ class Fleet {
   Result<void> observe(store::Transaction& tx, const Machine& machine, const Observation& observation);
   Result<void> note_boot(store::Transaction& tx, Machine& machine, const std::string& boot_id);
   void mark_changed(store::Transaction& tx, const Uuid& id);
+  Result<void> go_beyond(store::Transaction& tx, Machine& machine, const Version& reported);
 
   std::function<void()> wake_;
   std::mutex mutex_;

@@ -162,6 +162,46 @@ TEST_F(RestoreTest, ASecondRestoreOfTheSameBackupStartsALaterEpoch) {
   EXPECT_GT(sync().state->version.epoch, first.epoch);
 }
 
+// What the second restore cannot know, the machine tells: no agent takes an older version than it has.
+TEST_F(RestoreTest, ASecondRestoreUnderAClockThatWasSetBackGoesBeyondWhatTheMachineHas) {
+  enrol();
+  const std::string file = back_up_now();
+  bring_root_key();
+  clock_.step_wall(std::chrono::hours(48));
+  ASSERT_TRUE(restore_elsewhere(file));
+  start_in(elsewhere_);
+  const auto first = sync().state->version;
+  assembly_.reset();
+  std::filesystem::remove_all(elsewhere_);
+  std::filesystem::create_directory(elsewhere_);
+  bring_root_key();
+  clock_.step_wall(-std::chrono::hours(48));
+  ASSERT_TRUE(restore_elsewhere(file));
+  start_in(elsewhere_);
+  const auto poll = [&](const machine::Version& have, const machine::Version& applied) {
+    machine::SyncRequest request;
+    request.nonce = "n";
+    request.boot_id = "boot-1";
+    request.have = have;
+    request.applied.version = applied;
+    const auto answer =
+        send("POST", "/agent/v1/sync", to_text(request.to_json()), {}, net::Plane::agents, certificate_);
+    EXPECT_EQ(answer.status, 200) << answer.body;
+    return machine::SyncAnswer::from_json(*parse_json_object(answer.body))->state.value();
+  };
+  ASSERT_LT(sync().state->version, first) << "the server cannot know";
+  const auto second = poll(first, first).version;
+  EXPECT_GT(second.epoch, first.epoch);
+  EXPECT_THAT(ledger_lines(), HasSubstr("Merlon.Machines/machines/startEpoch/action"));
+  EXPECT_EQ(poll(first, first).version, second) << "once is enough";
+  // An agent that has started anew remembers nothing, and its kernel does.
+  const machine::Version later{second.epoch, second.number + 7};
+  EXPECT_GT(poll({}, later).version.epoch, second.epoch);
+  // What no server has ever said moves nothing.
+  const auto before = poll({}, {}).version;
+  EXPECT_EQ(poll({INT64_MAX, 1}, {}).version, before);
+}
+
 TEST_F(RestoreTest, ABackupIsPrivateWholeAndWithoutTheRootKey) {
   const std::string file = back_up_now();
   struct stat status{};
