@@ -1,10 +1,12 @@
-// See connection.h. Each wait has its deadline: the stream's timer closes the socket when one passes, so a
+// See connection.h. Each wait has its deadline: the loop closes the socket when one has passed, so a
 // slow client costs a bounded time whatever it sends. Coroutine statements keep the forms that GCC 12
 // compiles correctly: one co_await each, arguments named first.
 #include "net/connection.h"
 
 #include <openssl/rand.h>
 
+#include <algorithm>
+#include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -24,7 +26,7 @@ using tcp = asio::ip::tcp;
 
 namespace {
 
-constexpr auto kToken = asio::as_tuple(asio::use_awaitable);
+constexpr auto kToken = asio::as_tuple(asio::use_awaitable_t<Executor>());
 constexpr auto kShutdownTimeout = std::chrono::seconds(2);
 constexpr size_t kDrainBytesMax = 1024 * 1024;
 constexpr size_t kReadSize = 16 * 1024;
@@ -32,16 +34,26 @@ constexpr size_t kJoinedBodyMax = 16 * 1024;  // up to a TLS record, head and bo
 constexpr std::string_view kHeadEnd = "\r\n\r\n";
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
-// Request ids are no secrets, but a guessable one would let a log be written about in advance.
+// Request ids are no secrets, but a guessable one would let a log be written about in advance. Many at a
+// time: a call costs the same for one as for a hundred.
 class OpensslRandom final : public Random {
  public:
   void fill(std::span<uint8_t> out) override {
-    MERLON_CHECK(RAND_bytes(out.data(), static_cast<int>(out.size())) == 1);
+    if (left_ < out.size()) {
+      MERLON_CHECK(RAND_bytes(pool_.data(), static_cast<int>(pool_.size())) == 1);
+      left_ = pool_.size();
+    }
+    std::copy_n(pool_.end() - static_cast<std::ptrdiff_t>(left_), out.size(), out.begin());
+    left_ -= out.size();
   }
+
+ private:
+  std::array<uint8_t, 2048> pool_{};
+  size_t left_ = 0;
 };
 
 std::string new_request_id() {
-  OpensslRandom random;
+  thread_local OpensslRandom random;
   return Uuid::generate(random).text();
 }
 
@@ -97,7 +109,7 @@ bool Admission::wait_until_empty(std::chrono::milliseconds timeout) {
 }
 
 Connection::Connection(std::shared_ptr<ServerCore> core, std::shared_ptr<Loop> loop,
-                       std::shared_ptr<const ServerTls> tls, tcp::socket socket, const IpAddress& peer)
+                       std::shared_ptr<const ServerTls> tls, Socket socket, const IpAddress& peer)
     : core_(std::move(core)),
       loop_(std::move(loop)),
       tls_(std::move(tls)),
@@ -107,14 +119,14 @@ Connection::Connection(std::shared_ptr<ServerCore> core, std::shared_ptr<Loop> l
       limits_{core_->limits.header_bytes_max, core_->limits.body_bytes_max},
       buffer_(core_->limits.header_bytes_max + 128 * 1024) {
   beast::error_code ignored;
-  tcp::socket& raw = beast::get_lowest_layer(stream_).socket();
+  Socket& raw = stream_.next_layer();
   local_ = from_asio(raw.local_endpoint(ignored).address());
   raw.set_option(tcp::no_delay(true), ignored);
 }
 
 Connection::~Connection() { core_->admission.leave(peer_); }
 
-asio::awaitable<void> Connection::run(std::shared_ptr<Connection> self) {
+Awaitable<void> Connection::run(std::shared_ptr<Connection> self) {
   self->loop_->connections.insert(self.get());
   try {
     if (!self->loop_->stopping) co_await self->serve();
@@ -123,7 +135,27 @@ asio::awaitable<void> Connection::run(std::shared_ptr<Connection> self) {
         {{"peer", self->peer_.text()}, {"cause", error.what()}});
   }
   self->loop_->connections.erase(self.get());
-  beast::get_lowest_layer(self->stream_).close();
+  if (self->loop_->stopping && self->loop_->connections.empty()) self->loop_->look.cancel();
+  self->close_socket();
+}
+
+Awaitable<void> watch_deadlines(std::shared_ptr<Loop> loop, std::chrono::milliseconds period) {
+  while (!loop->stopping || !loop->connections.empty()) {
+    loop->look.expires_after(period);
+    [[maybe_unused]] const auto [woken] = co_await loop->look.async_wait(kToken);
+    const auto now = Steady::now();
+    for (Connection* connection : loop->connections) connection->close_if_late(now);
+  }
+}
+
+void Connection::close_socket() {
+  beast::error_code ignored;
+  stream_.next_layer().close(ignored);
+}
+
+// What waits on the socket ends with an error; the set of connections does not change before that runs.
+void Connection::close_if_late(Steady::time_point now) {
+  if (now >= deadline_) close_socket();
 }
 
 void Connection::close_if_idle() {
@@ -133,7 +165,7 @@ void Connection::close_if_idle() {
 void Connection::close_now() {
   aborted_ = true;
   answered_.cancel();
-  beast::get_lowest_layer(stream_).close();
+  close_socket();
 }
 
 void Connection::deliver(uint64_t sequence, Response response) {
@@ -142,8 +174,8 @@ void Connection::deliver(uint64_t sequence, Response response) {
   answered_.cancel();
 }
 
-asio::awaitable<bool> Connection::handshake() {
-  beast::get_lowest_layer(stream_).expires_after(core_->limits.handshake_timeout);
+Awaitable<bool> Connection::handshake() {
+  expires_after(core_->limits.handshake_timeout);
   const auto [error] = co_await stream_.async_handshake(asio::ssl::stream_base::server, kToken);
   if (error) {
     log(LogLevel::debug, "TLS handshake failed", {{"peer", peer_.text()}, {"cause", error.message()}});
@@ -159,7 +191,7 @@ asio::awaitable<bool> Connection::handshake() {
   co_return true;
 }
 
-asio::awaitable<void> Connection::serve() {
+Awaitable<void> Connection::serve() {
   const bool secured = co_await handshake();
   if (!secured) co_return;
   for (;;) {
@@ -192,7 +224,7 @@ Connection::Step Connection::reject(Rejection rejection) {
   return Step::rejected;
 }
 
-asio::awaitable<Connection::Step> Connection::read_request() {
+Awaitable<Connection::Step> Connection::read_request() {
   ++sequence_;
   response_.reset();
   parser_.reset();
@@ -207,14 +239,13 @@ asio::awaitable<Connection::Step> Connection::read_request() {
     if (body != Step::ready) co_return body;
   }
   request_.body = std::move(parser_->get().body());
-  beast::get_lowest_layer(stream_).expires_never();
+  expires_never();
   co_return Step::ready;
 }
 
-asio::awaitable<Connection::Step> Connection::read_head() {
+Awaitable<Connection::Step> Connection::read_head() {
   idle_ = buffer_.size() == 0;
-  beast::get_lowest_layer(stream_).expires_after(idle_ ? core_->limits.idle_timeout
-                                                       : core_->limits.request_timeout);
+  expires_after(idle_ ? core_->limits.idle_timeout : core_->limits.request_timeout);
   size_t searched = 0;
   for (;;) {
     const std::string_view bytes(static_cast<const char*>(buffer_.data().data()), buffer_.size());
@@ -238,7 +269,7 @@ asio::awaitable<Connection::Step> Connection::read_head() {
     buffer_.commit(count);
     if (idle_) {
       idle_ = false;
-      beast::get_lowest_layer(stream_).expires_after(core_->limits.request_timeout);
+      expires_after(core_->limits.request_timeout);
     }
   }
 }
@@ -276,7 +307,7 @@ Connection::Step Connection::check_request(const Head& head, const Framing& fram
   return Step::ready;
 }
 
-asio::awaitable<Connection::Step> Connection::read_body(bool expects_continue) {
+Awaitable<Connection::Step> Connection::read_body(bool expects_continue) {
   if (expects_continue && buffer_.size() == 0) {
     const auto interim = asio::buffer(kContinue.data(), kContinue.size());
     const auto [error, count] = co_await asio::async_write(stream_, interim, kToken);
@@ -330,14 +361,14 @@ void Connection::dispatch() {
   responder(std::move(busy));
 }
 
-asio::awaitable<void> Connection::await_answer() {
+Awaitable<void> Connection::await_answer() {
   while (!response_ && !aborted_) {
-    answered_.expires_at(asio::steady_timer::time_point::max());
+    answered_.expires_at(Steady::time_point::max());
     [[maybe_unused]] const auto [woken] = co_await answered_.async_wait(kToken);
   }
 }
 
-asio::awaitable<bool> Connection::write_response(bool close) {
+Awaitable<bool> Connection::write_response(bool close) {
   ResponseContext context;
   context.request_id = request_.request_id;
   context.head_only = head_only_;
@@ -346,7 +377,7 @@ asio::awaitable<bool> Connection::write_response(bool close) {
   const std::string body = std::move(response_->body);
   const bool joined = body.size() <= kJoinedBodyMax;
   if (joined) head += body;
-  beast::get_lowest_layer(stream_).expires_after(core_->limits.response_timeout);
+  expires_after(core_->limits.response_timeout);
   const auto head_bytes = asio::buffer(head);
   const auto [error, count] = co_await asio::async_write(stream_, head_bytes, kToken);
   if (error) co_return false;
@@ -360,14 +391,14 @@ asio::awaitable<bool> Connection::write_response(bool close) {
 
 // Says goodbye and reads what is still coming for a moment: closing with bytes unread makes TCP reset the
 // connection, and the client would lose the answer that tells it why (RFC 9112 section 9.6).
-asio::awaitable<void> Connection::shut_down() {
+Awaitable<void> Connection::shut_down() {
   idle_ = true;
-  beast::tcp_stream& lowest = beast::get_lowest_layer(stream_);
-  lowest.expires_after(kShutdownTimeout);
+  Socket& lowest = stream_.next_layer();
+  expires_after(kShutdownTimeout);
   [[maybe_unused]] const auto [shutdown_error] = co_await stream_.async_shutdown(kToken);
-  if (!lowest.socket().is_open()) co_return;
+  if (!lowest.is_open()) co_return;
   beast::error_code ignored;
-  lowest.socket().shutdown(tcp::socket::shutdown_send, ignored);
+  lowest.shutdown(Socket::shutdown_send, ignored);
   std::array<char, 4096> waste{};
   const auto space = asio::buffer(waste);
   for (size_t drained = 0; drained < kDrainBytesMax;) {

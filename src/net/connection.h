@@ -3,12 +3,12 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl/stream.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
+#include <chrono>
 #include <condition_variable>
 #include <map>
 #include <memory>
@@ -26,12 +26,25 @@ namespace merlon::net {
 
 class Connection;
 
+// With the executor's type named: Asio's default is one of any kind, whose every use is an indirect call.
+using Executor = boost::asio::io_context::executor_type;
+using Socket = boost::asio::basic_stream_socket<boost::asio::ip::tcp, Executor>;
+using Steady = std::chrono::steady_clock;
+using Timer = boost::asio::basic_waitable_timer<Steady, boost::asio::wait_traits<Steady>, Executor>;
+template <class T>
+using Awaitable = boost::asio::awaitable<T, Executor>;
+
 // One I/O thread's context and its connections, which that thread alone touches.
 struct Loop {
   boost::asio::io_context context{1};
   std::unordered_set<Connection*> connections;
+  Timer look{context};  // at the connections' deadlines
   bool stopping = false;
 };
+// Closes each connection whose deadline has passed, looking every `period`, until the loop has stopped and
+// has none left. One timer for all: with one for each wait, starting and cancelling it took a tenth of a
+// short request.
+Awaitable<void> watch_deadlines(std::shared_ptr<Loop> loop, std::chrono::milliseconds period);
 
 // Counts connections, all and per peer. A peer is an IPv4 address or an IPv6 /64, which one host usually
 // owns.
@@ -72,28 +85,31 @@ class Connection : public std::enable_shared_from_this<Connection> {
  public:
   // `peer` has been admitted; the connection leaves for it.
   Connection(std::shared_ptr<ServerCore> core, std::shared_ptr<Loop> loop,
-             std::shared_ptr<const ServerTls> tls, boost::asio::ip::tcp::socket socket,
-             const IpAddress& peer);
+             std::shared_ptr<const ServerTls> tls, Socket socket, const IpAddress& peer);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  static boost::asio::awaitable<void> run(std::shared_ptr<Connection> self);
+  static Awaitable<void> run(std::shared_ptr<Connection> self);
   void close_if_idle();  // and after the current answer otherwise
   void close_now();
+  void close_if_late(Steady::time_point now);
   void deliver(uint64_t sequence, Response response);
 
  private:
   enum class Step { ready, rejected, gone };
 
-  boost::asio::awaitable<bool> handshake();
-  boost::asio::awaitable<void> serve();
-  boost::asio::awaitable<Step> read_request();
-  boost::asio::awaitable<Step> read_head();
-  boost::asio::awaitable<Step> read_body(bool expects_continue);
-  boost::asio::awaitable<void> await_answer();
-  boost::asio::awaitable<bool> write_response(bool close);
-  boost::asio::awaitable<void> shut_down();
+  Awaitable<bool> handshake();
+  Awaitable<void> serve();
+  Awaitable<Step> read_request();
+  Awaitable<Step> read_head();
+  Awaitable<Step> read_body(bool expects_continue);
+  Awaitable<void> await_answer();
+  Awaitable<bool> write_response(bool close);
+  Awaitable<void> shut_down();
+  void expires_after(std::chrono::milliseconds time) { deadline_ = Steady::now() + time; }
+  void expires_never() { deadline_ = Steady::time_point::max(); }
+  void close_socket();
   Step reject(Rejection rejection);
   Step accept_head(std::string_view raw);
   Step check_request(const Head& head, const Framing& framing);
@@ -105,8 +121,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   const std::shared_ptr<const ServerTls> tls_;
   const IpAddress peer_;
   IpAddress local_;
-  boost::asio::ssl::stream<boost::beast::tcp_stream> stream_;
-  boost::asio::steady_timer answered_;
+  boost::asio::ssl::stream<Socket> stream_;
+  Timer answered_;
+  Steady::time_point deadline_ = Steady::time_point::max();  // of what is waited for
   const HeadLimits limits_;
   boost::beast::flat_buffer buffer_;
   std::optional<RequestParser> parser_;

@@ -46,6 +46,18 @@ void length_line(std::string& out, const Response& response, const ResponseConte
   line(out, "Content-Length", length);
 }
 
+// The same for all answers of a second.
+const std::string& date_now() {
+  thread_local std::chrono::sys_seconds second{};
+  thread_local std::string text;
+  const auto now = std::chrono::floor<std::chrono::seconds>(SystemClock().now());
+  if (now != second || text.empty()) {
+    second = now;
+    text = to_http_date(now);
+  }
+  return text;
+}
+
 }  // namespace
 
 Response error_response(const Rejection& rejection) {
@@ -77,7 +89,7 @@ std::string response_head(Response& response, const ResponseContext& context) {
     if (headers.find(name) == nullptr) headers.add(name, std::string(value));
   };
   set_if_absent("Cache-Control", "no-cache");
-  set_if_absent("Date", to_http_date(SystemClock().now()));
+  set_if_absent("Date", date_now());
   set_if_absent("x-ms-request-id", context.request_id);
   set_if_absent("Strict-Transport-Security", "max-age=31536000");
   set_if_absent("X-Content-Type-Options", "nosniff");

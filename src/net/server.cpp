@@ -1,6 +1,7 @@
 // Listening, accepting, handing connections to the I/O threads, and stopping in order.
 #include "net/server.h"
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -78,6 +79,13 @@ Result<tcp::acceptor> listen_on(asio::io_context& context, const std::string& te
               text);
 }
 
+// A deadline may be late by a quarter of the shortest of them.
+std::chrono::milliseconds look_every(const ServerLimits& limits) {
+  const auto shortest = std::min({limits.handshake_timeout, limits.request_timeout, limits.idle_timeout,
+                                  limits.response_timeout, std::chrono::milliseconds(1000)});
+  return std::max(shortest / 4, std::chrono::milliseconds(10));
+}
+
 class ServerImpl final : public Server {
  public:
   explicit ServerImpl(ServerParameters parameters)
@@ -99,7 +107,7 @@ class ServerImpl final : public Server {
 
  private:
   static asio::awaitable<void> accept_loop(ServerImpl* self, size_t index);
-  void begin(tcp::socket socket, const std::shared_ptr<Loop>& loop);
+  void begin(Socket socket, const std::shared_ptr<Loop>& loop);
   void each_connection(void (Connection::*action)());
   std::shared_ptr<const ServerTls> tls() const {
     const std::lock_guard lock(tls_mutex_);
@@ -141,6 +149,8 @@ Result<void> ServerImpl::open(const ServerParameters& parameters) {
   for (size_t i = 0; i < acceptors_.size(); ++i) {
     asio::co_spawn(loops_.front()->context, accept_loop(this, i), asio::detached);
   }
+  for (const auto& loop : loops_)
+    asio::co_spawn(loop->context, watch_deadlines(loop, look_every(parameters.limits)), asio::detached);
   io_ = std::make_unique<WorkerPool>("net-io", count, count);
   for (const auto& loop : loops_) {
     MERLON_CHECK(io_->submit([loop] { loop->context.run(); }));
@@ -165,7 +175,7 @@ asio::awaitable<void> ServerImpl::accept_loop(ServerImpl* self, size_t index) {
   }
 }
 
-void ServerImpl::begin(tcp::socket socket, const std::shared_ptr<Loop>& loop) {
+void ServerImpl::begin(Socket socket, const std::shared_ptr<Loop>& loop) {
   boost::system::error_code error;
   const tcp::endpoint remote = socket.remote_endpoint(error);
   if (error) return;  // gone already
@@ -195,6 +205,7 @@ void ServerImpl::each_connection(void (Connection::*action)()) {
     asio::post(loop->context, [loop = loop.get(), action] {
       loop->stopping = true;
       for (Connection* connection : loop->connections) (connection->*action)();
+      if (loop->connections.empty()) loop->look.cancel();
     });
   }
 }

@@ -66,7 +66,8 @@ void Router::add(const Route& route, size_t index) {
 
 bool Router::matches(const Shape& shape, const std::vector<std::string>& segments) {
   const size_t offset = segments.size() - shape.segments.size();
-  for (size_t i = 0; i < shape.segments.size(); ++i) {
+  // From the end, where paths differ: they all begin with a subscription and a group.
+  for (size_t i = shape.segments.size(); i-- > 0;) {
     const Segment& segment = shape.segments[i];
     if (segment.kind == Segment::Kind::literal && !ascii_iequal(segment.text, segments[offset + i]))
       return false;
@@ -95,10 +96,12 @@ Router::Match Router::find(std::string_view method, const std::vector<std::strin
   if (shape == nullptr) return match;
   match.found = true;
   match.id_segments = segments.size() - shape->id_tail;
-  for (const auto& [name, unused] : shape->methods) match.allowed.push_back(name);
-  auto chosen = shape->methods.find(std::string(method));
+  auto chosen = shape->methods.find(method);
   if (chosen == shape->methods.end() && method == "HEAD") chosen = shape->methods.find("GET");
-  if (chosen == shape->methods.end()) return match;
+  if (chosen == shape->methods.end()) {
+    for (const auto& [name, unused] : shape->methods) match.allowed.push_back(name);
+    return match;
+  }
   match.route = chosen->second.route;
   const size_t offset = segments.size() - shape->segments.size();
   size_t next_name = 0;

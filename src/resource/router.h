@@ -19,7 +19,7 @@ class Router {
   struct Match {
     bool found = false;                // a route, or at least a path
     std::optional<size_t> route;       // none: the method is not served, see `allowed`
-    std::vector<std::string> allowed;  // methods of this path, sorted
+    std::vector<std::string> allowed;  // without a route: the methods of this path, sorted
     std::map<std::string, std::string> parameters;
     // The leading segments that name the resource; what follows is an action or the name of a list.
     size_t id_segments = 0;
@@ -41,7 +41,7 @@ class Router {
       size_t route;
       std::vector<std::string> names;  // of its parameters, in order
     };
-    std::map<std::string, Method> methods;
+    std::map<std::string, Method, std::less<>> methods;
   };
   static Shape compile(const std::string& path);
   static bool matches(const Shape& shape, const std::vector<std::string>& segments);
