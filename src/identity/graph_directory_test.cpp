@@ -250,6 +250,24 @@ TEST_F(GraphDirectoryTest, CountsAndPagesOfMembers) {
   EXPECT_EQ(call(admin, "GET", members + "?$orderby=id").status, 400);
 }
 
+TEST_F(GraphDirectoryTest, IdsAreLookedUpByTheirTypes) {
+  const std::string group = make_group("group");
+  const auto look = [&](const JsonArray& types) {
+    JsonObject body{{"ids", JsonArray{group, ada.id.text(), admin.principal.id.text()}}};
+    if (!types.empty()) body["types"] = types;
+    return ids(call(admin, "POST", "directoryObjects/getByIds", body));
+  };
+  const std::string user = ada.id.text();
+  const std::string principal = admin.principal.id.text();
+  EXPECT_THAT(look({}), UnorderedElementsAre(group, user, principal));
+  EXPECT_THAT(look({"group"}), ElementsAre(group));
+  EXPECT_THAT(look({"user", "group", "servicePrincipal", "directoryObjectPartnerReference"}),
+              UnorderedElementsAre(group, user, principal))
+      << "what az asks for";
+  EXPECT_THAT(look({"directoryObject"}), UnorderedElementsAre(group, user, principal));
+  EXPECT_THAT(look({"device"}), IsEmpty());
+}
+
 TEST_F(GraphDirectoryTest, UsersAsAzWritesThem) {
   const std::string user = "users/" + ada.id.text();
   EXPECT_EQ(call(admin, "PATCH", "users('ada@merlon.localhost')", {{"mailNickname", "countess"}}).status,

@@ -152,7 +152,7 @@ Result<JsonObject> get_by_ids(const GraphCall& call, store::Reader& reader) {
   JsonArray values = TRY(objects(call, reader, ids));
   if (const JsonArray* types = array_at(call.body, "types"); types != nullptr && !types->empty()) {
     const auto wanted = [&](const Json& object) {
-      const std::string type = string_at(object.get_object(), "@odata.type").value_or(std::string());
+      const std::string_view type(object.at("@odata.type").as_string());  // the name has a dot: no path
       return std::ranges::any_of(*types, [&](const Json& name) {
         const std::string_view text(name.get_string());
         return ascii_iequal(text, "directoryObject") ||
