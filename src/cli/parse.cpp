@@ -31,6 +31,7 @@ const std::map<std::string, std::string>& group_summaries() {
       {"key", "Keys in a vault"},
       {"ledger", "The signed record of everything that happened"},
       {"machine", "Enrolled machines"},
+      {"identity", "What machines may act as, and who on them may ask for it"},
       {"network", "Flow logs, and the service tags that rules name"},
       {"network flow-log", "What real connections were let in or refused, by which rule"},
       {"network service-tags", "The prefixes behind the names that rules may use"},
