@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "crypto/x509.h"
 #include "machine/fields.h"
@@ -102,7 +103,8 @@ Result<machine::TokenAnswer> HttpTokens::token(const machine::TokenRequest& requ
   auto response = client_->send(sent);
   // A kept connection that the server has closed meanwhile: asking twice costs an entry in the ledger at
   // most.
-  if (!response) response = client_->send(sent);
+  if (!response && std::exchange(connected_, false)) response = client_->send(sent);
+  connected_ = response.has_value();
   if (!response) return std::unexpected(response.error());
   return machine::TokenAnswer::from_json(TRY(body_of(*response)));
 }
@@ -111,6 +113,7 @@ void HttpTokens::use_certificate(const std::string& pem) {
   const std::lock_guard lock(mutex_);
   identity_.certificate_pem = pem;
   client_.reset();
+  connected_ = false;
 }
 
 Result<void> HttpExchange::use_certificate(const std::string& pem) {

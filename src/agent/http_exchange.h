@@ -35,6 +35,7 @@ class HttpTokens final : public TokenSource {
   std::mutex mutex_;  // one request at a time
   Identity identity_;
   std::unique_ptr<net::Client> client_;
+  bool connected_ = false;
 };
 
 class HttpExchange final : public Exchange {

@@ -76,16 +76,23 @@ class Metadata {
 // The endpoint on its ports.
 class MetadataServer {
  public:
-  explicit MetadataServer(Metadata& metadata);
-  // Opens and closes doors. An error when the endpoint cannot be served: nothing is then.
+  MetadataServer(Metadata& metadata, const Clock& clock);
+  // Opens and closes doors; those of rules that stay as they are stay open. An error when the endpoint cannot
+  // be served: nothing is then.
   Result<IdentityDoors> follow(const machine::IdentityEndpoint& endpoint);
 
  private:
   void close_all();
+  Result<std::vector<uint16_t>> open_doors(const machine::IdentityEndpoint& endpoint);
+  bool may_serve_link_local();
   Metadata& metadata_;
+  const Clock& clock_;
   std::unique_ptr<net::LoopbackServer> server_;
   bool is_open_ = false;
+  std::vector<machine::CallerRule> rules_;  // whose doors are open
   std::vector<uint16_t> rule_ports_;
+  std::optional<bool> is_cloud_;
+  Duration look_again_{};
 };
 
 }  // namespace merlon::agent

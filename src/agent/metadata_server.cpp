@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "agent/metadata.h"
@@ -15,6 +16,7 @@ namespace merlon::agent {
 namespace {
 
 constexpr int kProbeMs = 700;
+constexpr Duration kLookAgain{600'000};
 constexpr uint32_t kLinkLocal = 0xa9fea9fe;  // 169.254.169.254
 
 // Does a cloud's own endpoint answer? Our own rules leave this process alone (firewall_identity.h), so what
@@ -34,10 +36,18 @@ bool is_served_by_a_cloud() {
   return ::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == 0;
 }
 
+// Where a rule's callers come from; for which identities does not matter to a door.
+bool have_same_callers(const std::vector<machine::CallerRule>& a, const std::vector<machine::CallerRule>& b) {
+  return std::ranges::equal(a, b, [](const machine::CallerRule& one, const machine::CallerRule& other) {
+    return one.name == other.name && one.users == other.users && one.units == other.units;
+  });
+}
+
 }  // namespace
 
-MetadataServer::MetadataServer(Metadata& metadata)
+MetadataServer::MetadataServer(Metadata& metadata, const Clock& clock)
     : metadata_(metadata),
+      clock_(clock),
       server_(net::LoopbackServer::start([&metadata](const net::Request& request, const net::Door& door) {
         return metadata.answer(request, door);
       })) {}
@@ -45,43 +55,61 @@ MetadataServer::MetadataServer(Metadata& metadata)
 void MetadataServer::close_all() {
   for (const uint16_t port : rule_ports_) server_->close(port);
   rule_ports_.clear();
+  rules_.clear();
   if (is_open_) server_->close(kArcPort);
   is_open_ = false;
 }
 
+// A cloud's endpoint neither comes nor goes while a machine runs, but a network may be late.
+bool MetadataServer::may_serve_link_local() {
+  if (!is_cloud_ || clock_.boottime() >= look_again_) {
+    is_cloud_ = is_served_by_a_cloud();
+    look_again_ = clock_.boottime() + kLookAgain;
+    if (*is_cloud_)
+      log(LogLevel::warning,
+          "169.254.169.254 is answered by this machine's cloud: identities are not served there");
+  }
+  return !*is_cloud_;
+}
+
+Result<std::vector<uint16_t>> MetadataServer::open_doors(const machine::IdentityEndpoint& endpoint) {
+  if (!is_open_) TRY(server_->open(kArcPort));
+  is_open_ = true;
+  if (have_same_callers(endpoint.rules, rules_)) return rule_ports_;
+  std::vector<uint16_t> ports;
+  for (size_t i = 0; i < endpoint.rules.size(); ++i) {
+    const auto port = server_->open(0);
+    if (port) {
+      ports.push_back(*port);
+      continue;
+    }
+    for (const uint16_t opened : ports) server_->close(opened);
+    return std::unexpected(port.error());
+  }
+  return ports;
+}
+
 Result<IdentityDoors> MetadataServer::follow(const machine::IdentityEndpoint& endpoint) {
-  if (endpoint.empty()) {
+  const auto ports = endpoint.empty() ? Result<std::vector<uint16_t>>() : open_doors(endpoint);
+  if (endpoint.empty() || !ports) {
     metadata_.follow({}, {});
     close_all();
+    if (!ports) return std::unexpected(ports.error());
     return IdentityDoors{};
   }
   IdentityDoors doors;
   std::map<uint16_t, std::string> callers;
-  std::vector<uint16_t> ports;
-  const auto opened = [&]() -> Result<void> {
-    if (!is_open_) TRY(server_->open(kArcPort));
-    is_open_ = true;
-    for (const machine::CallerRule& rule : endpoint.rules) {
-      ports.push_back(TRY(server_->open(0)));
-      callers.emplace(ports.back(), rule.name);
-      doors.doors.push_back({.port = ports.back(), .users = rule.users, .units = rule.units});
-    }
-    return {};
-  }();
-  // Those of before are closed, whatever comes: a port that is used again must not mean what it meant.
-  const std::vector<uint16_t> before = std::exchange(rule_ports_, ports);
-  if (!opened) {
-    metadata_.follow({}, {});
-    close_all();
-  } else {
-    metadata_.follow(endpoint, std::move(callers));
+  for (size_t i = 0; i < ports->size(); ++i) {
+    const machine::CallerRule& rule = endpoint.rules[i];
+    callers.emplace((*ports)[i], rule.name);
+    doors.doors.push_back({.port = (*ports)[i], .users = rule.users, .units = rule.units});
   }
-  for (const uint16_t port : before) server_->close(port);
-  if (!opened) return std::unexpected(opened.error());
-  doors.link_local = endpoint.link_local && !is_served_by_a_cloud();
-  if (endpoint.link_local && !doors.link_local)
-    log(LogLevel::warning,
-        "169.254.169.254 is answered by this machine's cloud: identities are not served there");
+  metadata_.follow(endpoint, std::move(callers));
+  const std::vector<uint16_t> before = std::exchange(rule_ports_, *ports);
+  rules_ = endpoint.rules;
+  for (const uint16_t port : before)
+    if (std::ranges::find(*ports, port) == ports->end()) server_->close(port);
+  doors.link_local = endpoint.link_local && may_serve_link_local();
   return doors;
 }
 

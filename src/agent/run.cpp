@@ -79,7 +79,8 @@ void quieten(int bell) {
 class Identities final : public IdentityPort {
  public:
   Identities(TokenSource& source, const Clock& clock, Random& random, std::string boot_id)
-      : metadata_(source, clock, random, std::move(boot_id), kChallengeDirectory), server_(metadata_) {}
+      : metadata_(source, clock, random, std::move(boot_id), kChallengeDirectory),
+        server_(metadata_, clock) {}
   Result<JsonObject> follow(const machine::IdentityEndpoint& endpoint) override {
     return TRY(server_.follow(endpoint)).to_json();
   }
