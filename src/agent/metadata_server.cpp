@@ -36,11 +36,9 @@ bool is_served_by_a_cloud() {
   return ::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == 0;
 }
 
-// Where a rule's callers come from; for which identities does not matter to a door.
-bool have_same_callers(const std::vector<machine::CallerRule>& a, const std::vector<machine::CallerRule>& b) {
-  return std::ranges::equal(a, b, [](const machine::CallerRule& one, const machine::CallerRule& other) {
-    return one.name == other.name && one.users == other.users && one.units == other.units;
-  });
+// For which identities its callers may ask does not matter to a door.
+bool has_same_callers(const machine::CallerRule& a, const machine::CallerRule& b) {
+  return a.name == b.name && a.users == b.users && a.units == b.units;
 }
 
 }  // namespace
@@ -75,16 +73,22 @@ bool MetadataServer::may_serve_link_local() {
 Result<std::vector<uint16_t>> MetadataServer::open_doors(const machine::IdentityEndpoint& endpoint) {
   if (!is_open_) TRY(server_->open(kArcPort));
   is_open_ = true;
-  if (have_same_callers(endpoint.rules, rules_)) return rule_ports_;
   std::vector<uint16_t> ports;
-  for (size_t i = 0; i < endpoint.rules.size(); ++i) {
-    const auto port = server_->open(0);
-    if (port) {
-      ports.push_back(*port);
+  std::vector<uint16_t> fresh;
+  for (const machine::CallerRule& rule : endpoint.rules) {
+    const auto known = std::ranges::find_if(
+        rules_, [&](const machine::CallerRule& before) { return has_same_callers(rule, before); });
+    if (known != rules_.end()) {
+      ports.push_back(rule_ports_[static_cast<size_t>(known - rules_.begin())]);
       continue;
     }
-    for (const uint16_t opened : ports) server_->close(opened);
-    return std::unexpected(port.error());
+    const auto port = server_->open(0);
+    if (!port) {
+      for (const uint16_t opened : fresh) server_->close(opened);
+      return std::unexpected(port.error());
+    }
+    ports.push_back(*port);
+    fresh.push_back(*port);
   }
   return ports;
 }

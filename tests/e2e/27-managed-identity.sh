@@ -62,11 +62,11 @@ arc=http://127.0.0.1:40342/metadata/identity/oauth2/token
 imds=http://169.254.169.254/metadata/identity/oauth2/token
 query='api-version=2019-11-01&resource=https://management.azure.com/'
 # ask WHO URL [CURL OPTION...]: leaves the status in $asked, the body in $said
-asked='' said=''
+asked='' said='' metadata='Metadata: true'
 ask() {
   local who=$1 url=$2
   shift 2
-  said=$(as "$who" curl -sS -g --max-time 15 -H 'Metadata: true' -w '\n%{http_code}' "$@" "$url?$query${extra:-}" 2>&1) || true
+  said=$(as "$who" curl -sS -g --max-time 15 -H "$metadata" -w '\n%{http_code}' "$@" "$url?$query${extra:-}" 2>&1) || true
   asked=${said##*$'\n'} said=${said%$'\n'*}
 }
 ask_arc() { # ask_arc WHO [CURL OPTION...]: challenge and answer, as Azure's clients do
@@ -121,8 +121,10 @@ ask 0 "$arc" -H 'X-Forwarded-For: 203.0.113.66'
 refused "a request that was forwarded" 400
 ask 0 "$arc" -H 'Host: evil.example.com'
 refused "a name that leads here (DNS rebinding)" 400
-ask 0 "$arc" -H 'Metadata:'
+metadata=Metadata:
+ask 0 "$arc"
 refused "without the Metadata header" 400
+metadata='Metadata: true'
 ask 0 "$arc" -X POST
 refused "another method" 405
 ask 0 "$arc" -H 'Authorization: Basic Zm9v'
