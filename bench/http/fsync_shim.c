@@ -1,6 +1,6 @@
 // Counts fsync(2) and fdatasync(2) of the process that preloads it, and makes each take longer by
-// BENCH_FSYNC_DELAY_US: what a disk that really waits for its medium looks like. The count is the first eight bytes of
-// the file BENCH_FSYNC_COUNT.
+// BENCH_FSYNC_DELAY_US: what a disk that really waits for its medium looks like. The count is the first eight
+// bytes of the file BENCH_FSYNC_COUNT.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static _Atomic uint64_t *count;
+static _Atomic uint64_t* count;
 static long delay_us;
 
 __attribute__((constructor)) static void open_count(void) {
@@ -19,7 +19,7 @@ __attribute__((constructor)) static void open_count(void) {
   if (delay) delay_us = atol(delay);
   const int fd = path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
   if (fd < 0 || ftruncate(fd, sizeof(uint64_t)) != 0) return;
-  void *map = mmap(NULL, sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  void* map = mmap(NULL, sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (map != MAP_FAILED) count = map;
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What run measures, inside a network namespace of its own: a server with one security group, and nginx with the same
 # certificate and the same answer as a file. Each figure is the median of the rounds, in which the two take turns.
-# shellcheck source=tests/e2e/lib.sh disable=SC2154
+# shellcheck source=/dev/null disable=SC2154
 source "${MERLON_ROOT:?}/tests/e2e/lib.sh"
 rounds=$1 seconds=$2 connections=64
 # The load, the server and the peer share one namespace. The server counts its fsyncs.
@@ -72,7 +72,7 @@ function done(summary)
   io.write(string.format("RESULT %.1f %d\n", summary.requests / (summary.duration / 1e6), summary.errors.status))
 end
 LUA
-small=$group/providers/Microsoft.Network/applicationSecurityGroups/web?api-version=2023-09-01
+small="$group/providers/Microsoft.Network/applicationSecurityGroups/web?api-version=2023-09-01"
 put_body='{"location":"local","tags":{"team":"edge"}}'
 
 load() { # load URL get|put CONNECTIONS: requests a second

@@ -12,6 +12,7 @@
 
 #include "agent/firewall_compile.h"
 #include "agent/firewall_connections.h"
+#include "agent/firewall_identity.h"
 #include "agent/firewall_kernel.h"
 #include "agent/firewall_monitor.h"
 #include "agent/firewall_sockets.h"
@@ -85,6 +86,10 @@ class Firewall {
   void hear_flows_by(std::function<Result<std::unique_ptr<FlowEvents>>()> open) {
     open_flows_ = std::move(open);
   }
+  // Brings callers of the identity endpoint to its ports, from now on exactly these. Apart from all the
+  // above.
+  Result<void> redirect_identities(const IdentityRedirects& wanted);
+  Result<bool> redirects_identities();
   // Base chains of others that may take packets out of connection tracking: "ip raw PREROUTING".
   Result<std::vector<std::string>> untracked_by();
   // Packets, in audit mode, with a connection mark in our bits that we have not set.

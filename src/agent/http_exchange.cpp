@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "crypto/x509.h"
 #include "machine/fields.h"
@@ -74,19 +75,52 @@ Result<std::unique_ptr<HttpExchange>> HttpExchange::make(Identity identity, Reso
   return exchange;
 }
 
+namespace {
+
+net::ClientParameters parameters_of(const Identity& identity) {
+  net::ClientParameters parameters;
+  parameters.host = identity.enrolment.host;
+  parameters.port = identity.enrolment.port;
+  parameters.server_name = identity.enrolment.agents_name;
+  parameters.authorities_pem = identity.enrolment.authority_pem;
+  parameters.certificate_pem = identity.certificate_pem;
+  parameters.private_key_pem = identity.key_pem;
+  parameters.response_bytes_max = kAnswerBytesMax;
+  return parameters;
+}
+
+}  // namespace
+
+Result<machine::TokenAnswer> HttpTokens::token(const machine::TokenRequest& request) {
+  const std::lock_guard lock(mutex_);
+  if (!client_) client_ = net::Client::make(parameters_of(identity_));
+  net::ClientRequest sent;
+  sent.method = "POST";
+  sent.target = "/agent/v1/token";
+  sent.headers.set("Content-Type", "application/json");
+  sent.body = to_text(request.to_json());
+  sent.timeout = kAnswerWithin;
+  auto response = client_->send(sent);
+  // A kept connection that the server has closed meanwhile: asking twice costs an entry in the ledger at
+  // most.
+  if (!response && std::exchange(connected_, false)) response = client_->send(sent);
+  connected_ = response.has_value();
+  if (!response) return std::unexpected(response.error());
+  return machine::TokenAnswer::from_json(TRY(body_of(*response)));
+}
+
+void HttpTokens::use_certificate(const std::string& pem) {
+  const std::lock_guard lock(mutex_);
+  identity_.certificate_pem = pem;
+  client_.reset();
+  connected_ = false;
+}
+
 Result<void> HttpExchange::use_certificate(const std::string& pem) {
   const crypto::CertificateFacts facts = TRY(crypto::read_certificate(pem));
   renew_after_ = facts.not_before + (facts.not_after - facts.not_before) / 2;
   identity_.certificate_pem = pem;
-  net::ClientParameters parameters;
-  parameters.host = identity_.enrolment.host;
-  parameters.port = identity_.enrolment.port;
-  parameters.server_name = identity_.enrolment.agents_name;
-  parameters.authorities_pem = identity_.enrolment.authority_pem;
-  parameters.certificate_pem = pem;
-  parameters.private_key_pem = identity_.key_pem;
-  parameters.response_bytes_max = kAnswerBytesMax;
-  client_ = net::Client::make(std::move(parameters));
+  client_ = net::Client::make(parameters_of(identity_));
   connected_ = false;
   return {};
 }
@@ -126,6 +160,7 @@ Result<std::string> HttpExchange::renew() {
     return fail(ErrorKind::unavailable, "WrongCertificate",
                 "The server renewed a certificate for another key; the old one stays in use.");
   TRY(use_certificate(pem));
+  if (renewed_) renewed_(pem);
   return pem;
 }
 

@@ -2,10 +2,13 @@
 // only who proves the agents' name under the authority pinned at enrolment.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <mutex>
 
 #include "agent/enrolment.h"
 #include "agent/session.h"
+#include "agent/token_cache.h"
 #include "net/client.h"
 
 namespace merlon::agent {
@@ -21,6 +24,20 @@ Result<JsonObject> body_of(const net::Response& response);
 // What an answer to a sync may be: bounded and strict, whoever sent it.
 Result<machine::SyncAnswer> read_sync_answer(std::string_view body);
 
+// Tokens over a connection of their own: the other one waits for news most of the time.
+class HttpTokens final : public TokenSource {
+ public:
+  explicit HttpTokens(Identity identity) : identity_(std::move(identity)) {}
+  Result<machine::TokenAnswer> token(const machine::TokenRequest& request) override;
+  void use_certificate(const std::string& pem);
+
+ private:
+  std::mutex mutex_;  // one request at a time
+  Identity identity_;
+  std::unique_ptr<net::Client> client_;
+  bool connected_ = false;
+};
+
 class HttpExchange final : public Exchange {
  public:
   // `resolved` hears the addresses of the server's name before each connection, so that the firewall lets us
@@ -31,6 +48,7 @@ class HttpExchange final : public Exchange {
 
   Result<machine::SyncAnswer> sync(const machine::SyncRequest& request) override;
   Result<std::string> renew() override;
+  void on_renewed(std::function<void(const std::string& pem)> hook) { renewed_ = std::move(hook); }
   Timestamp renew_after() const override { return renew_after_; }
 
  private:
@@ -45,6 +63,7 @@ class HttpExchange final : public Exchange {
   std::unique_ptr<net::Client> client_;
   bool connected_ = false;
   Timestamp renew_after_;
+  std::function<void(const std::string&)> renewed_;
 };
 
 }  // namespace merlon::agent

@@ -13,7 +13,7 @@
 namespace merlon::agent {
 
 struct LocalCap {
-  std::vector<std::string> capabilities = {"firewall"};
+  std::vector<std::string> capabilities = {"firewall", "identity"};
   Duration longest_grant = std::chrono::hours(24);
   unsigned widest_v4 = 0, widest_v6 = 0;  // shortest source prefix that an opening may have
   // Interfaces that are inside the machine: bridges, virtual pairs, tunnels. One that carries the default

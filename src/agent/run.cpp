@@ -11,12 +11,14 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <optional>
 
 #include "agent/agent.h"
 #include "agent/facts.h"
 #include "agent/frames.h"
 #include "agent/http_exchange.h"
 #include "agent/local_cap.h"
+#include "agent/metadata.h"
 #include "agent/privileges.h"
 #include "agent/warden.h"
 #include "base/log.h"
@@ -35,6 +37,7 @@ constexpr Duration kWakeEvery{500};
 struct Start {
   Identity identity;
   std::string head;
+  bool serves_identities = false;
 };
 
 class FrameWarden final : public WardenPort {
@@ -72,6 +75,21 @@ void quieten(int bell) {
   std::ignore = ::eventfd_read(bell, &count);
 }
 
+// The endpoint for local programs; without its directory there is none.
+class Identities final : public IdentityPort {
+ public:
+  Identities(TokenSource& source, const Clock& clock, Random& random, std::string boot_id)
+      : metadata_(source, clock, random, std::move(boot_id), kChallengeDirectory),
+        server_(metadata_, clock) {}
+  Result<JsonObject> follow(const machine::IdentityEndpoint& endpoint) override {
+    return TRY(server_.follow(endpoint)).to_json();
+  }
+
+ private:
+  Metadata metadata_;
+  MetadataServer server_;
+};
+
 Result<void> speak(int fd, int bell, Start start) {
   const SystemClock clock;
   crypto::SystemRandom random;
@@ -82,8 +100,13 @@ Result<void> speak(int fd, int bell, Start start) {
     if (const auto told = warden.ask("contact", {{"addresses", std::move(texts)}}); !told)
       log_error("the server's addresses were not taken", told.error());
   };
+  HttpTokens tokens(start.identity);
+  std::optional<Identities> identities;
+  if (start.serves_identities) identities.emplace(tokens, clock, random, TRY(boot_id()));
   const auto exchange = TRY(HttpExchange::make(std::move(start.identity), tell_addresses, bell));
+  exchange->on_renewed([&tokens](const std::string& pem) { tokens.use_certificate(pem); });
   Session session(clock, random, *exchange, warden, collect_facts, std::move(start.head));
+  if (identities) session.serve_identities(*identities);
   while (true) {
     quieten(bell);  // before asking what there is: what comes later rings again
     const Session::Step step = TRY(session.step());
@@ -229,6 +252,11 @@ Result<void> run(const RunOptions& options) {
   settings.server_address = IpAddress::parse(start.identity.enrolment.host);
   const Account account = unprivileged_account();
   settings.agent_uid = account.uid;
+  if (settings.cap.allows("identity")) {
+    const auto made = prepare_challenge_directory(kChallengeDirectory, account.uid);
+    start.serves_identities = made.has_value();
+    if (!made) log_error("managed identities are not served on this machine", made.error());
+  }
   settings.public_key_hash =
       crypto::spki_hash_hex(TRY(crypto::PrivateKey::from_pem(start.identity.key_pem)).public_key());
   auto [ours, theirs] = TRY(make_frame_pipe());

@@ -241,7 +241,21 @@ Result<void> Session::take_state(const machine::DesiredState& state) {
   have_ = state.version;
   if (!applied) apply_again_ = clock_.boottime() + kApplyAgain;
   openings_ = state;
+  TRY(serve(state.identity));
   return order_openings();
+}
+
+// At each new state, whatever has changed in it: tokens that were kept end with it.
+Result<void> Session::serve(const machine::IdentityEndpoint& endpoint) {
+  if (identities_ == nullptr) return {};
+  const auto doors = identities_->follow(endpoint);
+  if (!doors) {
+    log_error("this machine's identities cannot be served", doors.error());
+    observe("identity-endpoint-failed", {{"code", doors.error().code}, {"message", doors.error().message}});
+    return {};
+  }
+  TRY(tell("identity", *doors));
+  return {};
 }
 
 Result<void> Session::order_openings() {

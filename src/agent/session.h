@@ -30,6 +30,14 @@ class WardenPort {
   virtual Result<JsonObject> ask(std::string_view name, JsonObject body) = 0;
 };
 
+// Whoever serves this machine's identities to its programs.
+class IdentityPort {
+ public:
+  virtual ~IdentityPort() = default;
+  // Serves these from now on; what the privileged half must be asked for it ("identity").
+  virtual Result<JsonObject> follow(const machine::IdentityEndpoint& endpoint) = 0;
+};
+
 class Session {
  public:
   struct Step {
@@ -44,6 +52,9 @@ class Session {
         warden_(warden),
         facts_(std::move(facts)),
         head_(std::move(head)) {}
+
+  // Without it no identity is served.
+  void serve_identities(IdentityPort& identities) { identities_ = &identities; }
 
   // One exchange. Fails only when the privileged half is gone.
   Result<Step> step();
@@ -61,6 +72,7 @@ class Session {
   Result<machine::SyncRequest> next_request();
   Result<void> take_state(const machine::DesiredState& state);
   Result<void> order_openings();
+  Result<void> serve(const machine::IdentityEndpoint& endpoint);
   Result<void> check_head(const machine::SyncAnswer& answer);
   Result<void> renew_when_due(bool refused);
   // Asks; a refusal is logged and answered false.
@@ -98,6 +110,7 @@ class Session {
   std::string fork_told_;
   Duration renew_again_{};
   unsigned failures_ = 0;
+  IdentityPort* identities_ = nullptr;
 };
 
 }  // namespace merlon::agent

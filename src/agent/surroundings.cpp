@@ -1,11 +1,48 @@
 // The machine as Linux shows it.
 #include "agent/surroundings.h"
 
+#include <pwd.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
 #include <chrono>
+#include <optional>
 
 #include "agent/facts.h"
 
 namespace merlon::agent {
+
+namespace {
+
+constexpr const char* kUnifiedHierarchy = "/sys/fs/cgroup";
+
+std::optional<uint32_t> uid_of(const std::string& user) {
+  uint32_t number = 0;
+  const auto [end, error] = std::from_chars(user.data(), user.data() + user.size(), number);
+  if (error == std::errc() && end == user.data() + user.size()) return number;
+  std::array<char, 16 * 1024> buffer{};
+  passwd entry{};
+  passwd* found = nullptr;
+  if (::getpwnam_r(user.c_str(), &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr)
+    return entry.pw_uid;
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::vector<uint32_t> Surroundings::uids(const std::vector<std::string>& users) const {
+  std::vector<uint32_t> found;
+  for (const std::string& user : users)
+    if (const auto uid = uid_of(user)) found.push_back(*uid);
+  std::ranges::sort(found);
+  found.erase(std::unique(found.begin(), found.end()), found.end());
+  return found;
+}
+
+std::vector<Cgroup> Surroundings::cgroups(const std::vector<std::string>& units) const {
+  return cgroups_of(units, kUnifiedHierarchy);
+}
 
 std::vector<IpAddress> LinuxSurroundings::resolvers() const { return configured_resolvers(); }
 

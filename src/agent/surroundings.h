@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "agent/firewall_identity.h"
 #include "agent/firewall_sockets.h"
 #include "base/clock.h"
 #include "base/ip.h"
@@ -22,6 +23,10 @@ class Surroundings {
   virtual Result<Sockets> sockets() const = 0;
   // How many connections the kernel tracks, and how many it can.
   virtual std::pair<int64_t, int64_t> tracked_connections() const = 0;
+  // The numbers of those users, by name or number, that there are.
+  virtual std::vector<uint32_t> uids(const std::vector<std::string>& users) const;
+  // The control groups of those systemd units that run.
+  virtual std::vector<Cgroup> cgroups(const std::vector<std::string>& units) const;
   virtual Duration running() const = 0;  // CLOCK_MONOTONIC: stands still in suspend, as kernel timers do
 };
 

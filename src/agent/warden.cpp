@@ -245,20 +245,21 @@ void Warden::roll_back() {
   note("rolled-back", {{"epoch", version.epoch}, {"number", version.number}});
 }
 
-void Warden::watch_table() {
+bool Warden::watch_table() {
   follow_release();
   const auto seen = firewall_.watch(!released_ && !removed_);
   if (!seen) {
     log_error("the firewall could not be repaired, trying again", seen.error());
-    return;
+    return true;
   }
   blockers_stale_ |= seen->others_changed;
-  if (released_ || removed_ || !seen->changed) return;
+  if (released_ || removed_ || !seen->changed) return seen->others_changed;
   if (seen->table_lost) {
     note("table-lost", {{"gapMs", seen->gap.count()}, {"whileStopped", false}});
   } else {
     note("table-changed", {{"gapMs", seen->gap.count()}});
   }
+  return seen->others_changed;
 }
 
 // `merlon agent release` marks the state directory and takes the table away; `restore` takes the mark away.
@@ -313,7 +314,9 @@ void Warden::notice_suspension() {
 
 void Warden::tick() {
   if (removed_) return;
-  watch_table();
+  const bool others_changed = watch_table();
+  watch_identities(others_changed, clock_.boottime() >= next_users_);
+  if (clock_.boottime() >= next_users_) next_users_ = clock_.boottime() + kLookEvery;
   end_expired();
   notice_suspension();
   if (released_) return;

@@ -11,6 +11,7 @@
 
 #include "agent/enrolment.h"
 #include "agent/firewall.h"
+#include "agent/metadata.h"
 #include "agent/openings_book.h"
 #include "agent/state_files.h"
 #include "agent/surroundings.h"
@@ -96,11 +97,15 @@ class Warden {
   Result<JsonObject> keep_head(const JsonObject& request);
   Result<JsonObject> keep_certificate(const JsonObject& request);
   Result<JsonObject> remove(const JsonObject& request);
+  Result<JsonObject> identity(const JsonObject& request);
 
+  IdentityRedirects identity_redirects(bool with_users) const;
+  Result<void> redirect_identities(bool with_users);
+  void watch_identities(bool others_changed, bool with_users);
   Result<void> apply_rules(const machine::DesiredState& state);
   void roll_back();
   void end_expired();
-  void watch_table();
+  bool watch_table();  // have others changed something?
   void look_around();  // slow changes: interfaces, resolvers
   void report_audit();
   void report_flows();
@@ -140,6 +145,11 @@ class Warden {
   std::string released_at_;                 // which release that event is about
   Duration next_look_{};
   Duration next_report_{};
+  std::optional<IdentityDoors> doors_;  // nothing: the other half has not said yet
+  IdentityRedirects redirects_;         // in the kernel
+  bool redirects_stale_ = false;        // to be written, whatever they were
+  Duration redirects_failed_{};
+  Duration next_users_{};
   FlowBook flows_;
   Duration next_flows_{};
   Duration flows_failed_{};

@@ -52,7 +52,7 @@ Result<JsonObject> Warden::dispatch(const std::string& name, const JsonObject& r
       {"openings", &Warden::set_openings}, {"confirm", &Warden::confirm},
       {"heard", &Warden::heard},           {"contact", &Warden::contact},
       {"keep-head", &Warden::keep_head},   {"keep-certificate", &Warden::keep_certificate},
-      {"remove", &Warden::remove}};
+      {"identity", &Warden::identity},     {"remove", &Warden::remove}};
   for (const Row& row : kRequests)
     if (row.name == name) return (this->*row.act)(request);
   return fail(ErrorKind::invalid, "NoSuchRequest",
@@ -224,6 +224,8 @@ Result<JsonObject> Warden::keep_certificate(const JsonObject& request) {
 // The machine was removed from Merlon: it is as open as before it was enrolled.
 Result<JsonObject> Warden::remove(const JsonObject&) {
   removed_ = true;
+  if (const auto done = firewall_.redirect_identities({}); !done)
+    log_error("taking redirections down", done.error());
   TRY(firewall_.remove());
   for (const std::string_view name : {file::kEnrolment, file::kCertificate, file::kKey, file::kRules,
                                       file::kOpenings, file::kHead, file::kReleased, file::kReleaseReported})

@@ -200,7 +200,7 @@ std::vector<Command> app_commands() {
                        [](Command& command, SecretOptions& options) {
                          command.text("who", options.who, "Client id, object id, or a name that only one has")
                              .required()
-                             .flag("--keep", options.keep, "Leave the earlier secrets good for now");
+                             .flag("--keep", options.keep, "Leave the earlier secrets as they are");
                        }),
           make_command("app delete", "Delete an application, with its credentials",
                        "merlon app delete deploy", remove, who)};

@@ -118,6 +118,7 @@ std::vector<Command> secret_commands();
 std::vector<Command> key_commands();
 std::vector<Command> run_commands();
 std::vector<Command> machine_commands();
+std::vector<Command> identity_commands();
 std::vector<Command> nsg_commands();
 std::vector<Command> network_commands();
 std::vector<Command> flow_log_commands();

@@ -26,6 +26,7 @@ const std::map<std::string, std::string>& group_summaries() {
       {"agent", "The agent on a protected machine"},
       {"app", "Applications: identities of programs"},
       {"group", "Groups of users and applications"},
+      {"identity", "What machines may act as, and who on them may ask for it"},
       {"jit", "Just-in-time access: ports that are open only for a while"},
       {"jit policy", "Which ports of which machines are closed until somebody asks"},
       {"key", "Keys in a vault"},

@@ -33,5 +33,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   round_trip<machine::MachineFacts>(*json);
   round_trip<machine::SyncAnswer>(*json);
   round_trip<machine::EnrolAnswer>(*json);
+  round_trip<machine::TokenRequest>(*json);
+  round_trip<machine::TokenAnswer>(*json);
+  round_trip<machine::IdentityEndpoint>(*json);
   return 0;
 }

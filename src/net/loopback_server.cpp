@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 // After the above, whose names it would take.
+// tidy: allow(include) because SO_ORIGINAL_DST is a socket option: where a redirected connection was going
 #include <linux/netfilter_ipv4.h>
 
 #include <array>

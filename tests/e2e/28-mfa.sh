@@ -29,7 +29,7 @@ denied() { # denied WHAT TEXT COMMAND...: it fails, and says so
   grep -q "$text" "$MERLON_TMP/denied.out" || fail "$what: it does not say '$text': $(<"$MERLON_TMP/denied.out")"
   ok "$what"
 }
-totp() { oathtool --totp --base32 "$secret" "$@"; } # the code of now
+totp() { oathtool --totp --base32 "$secret"; } # the code of now
 # A code is good once: of the step after the last one that was used.
 next_code() { # leaves $code
   wait_for 61 "the app shows a new code" fresh_code

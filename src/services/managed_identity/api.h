@@ -12,10 +12,7 @@
 namespace merlon::managed_identity {
 
 class Service;
-struct Deleter {
-  void operator()(Service* service) const;
-};
-using Handle = std::unique_ptr<Service, Deleter>;
+using Handle = std::shared_ptr<Service>;  // one owner; shared so that it needs no whole type here
 
 // Declares the resource types and answers the agents; works as long as what it gives back.
 Handle install(Platform& platform, compute::Compute& compute);

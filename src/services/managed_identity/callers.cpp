@@ -21,8 +21,9 @@ bool has_only(std::string_view text, std::string_view more) {
 
 // A name as useradd(8) lets it be, or a number.
 std::optional<std::string> user_problem(std::string_view user) {
+  if (user == "*") return std::nullopt;
   if (!user.empty() && user.size() <= 32 && user.front() != '-' && has_only(user, "_.-")) return std::nullopt;
-  return "must be the name or the number of a local user, for instance www-data or 33";
+  return "must be the name or the number of a local user, for instance www-data or 33; or * for all";
 }
 
 // Names as systemd.unit(5) lets them be, of the kinds that have processes.
@@ -86,6 +87,12 @@ schema::Shape callers_shape() {
 Result<void> check_callers(const JsonObject& properties) {
   std::set<std::string> names;
   const JsonArray* rules = array_at(properties, "rules");
+  if (rules == nullptr && bool_at(properties, "linkLocal").value_or(false))
+    return fail(
+        ErrorKind::invalid, "InvalidRequestContent",
+        "At 169.254.169.254 there is no challenge file that would tell callers apart. Say in rules who may "
+        "ask there.",
+        "properties.linkLocal");
   for (const Json& element : rules == nullptr ? JsonArray() : *rules) {
     const JsonObject& rule = element.as_object();
     const std::string name = TRY(require_string(rule, "name"));

@@ -266,15 +266,13 @@ void add_machine_routes(resource::Manager& resources, Service& service) {
 
 }  // namespace
 
-void Deleter::operator()(Service* service) const { delete service; }
-
 const std::vector<store::TableSpec>& tables() {
   static const std::vector<store::TableSpec> specs = {StoredCallers::table()};
   return specs;
 }
 
 Handle install(Platform& platform, compute::Compute& compute) {
-  Handle service(new Service(platform));
+  const auto service = std::make_shared<Service>(platform);
   Service* s = service.get();
   platform.resources.add(identities(*s));
   platform.resources.add(credentials(platform));

@@ -1,0 +1,120 @@
+// Redirections of identity callers, as nftables says them.
+#include "agent/firewall_identity.h"
+
+#include <dirent.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "agent/firewall.h"
+#include "agent/metadata.h"
+
+namespace merlon::agent {
+namespace {
+
+constexpr std::string_view kIdentityTable = "inet merlon_identity";
+constexpr size_t kDepthMax = 8;
+constexpr size_t kLookedAtMax = 4096;  // a tree that grows without bound is not searched without bound
+
+// nftables' quoted strings know no escapes.
+bool is_plain(std::string_view text) {
+  return !text.empty() && std::ranges::all_of(text, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view(":_.@-\\/").find(c) != std::string_view::npos;
+  });
+}
+
+std::vector<std::string> matches_of(const IdentityRedirect& redirect) {
+  if (redirect.everybody) return {""};
+  std::vector<std::string> matches;
+  if (!redirect.uids.empty())
+    matches.push_back(fmt::format("meta skuid {{ {} }} ", fmt::join(redirect.uids, ", ")));
+  for (const Cgroup& cgroup : redirect.cgroups)
+    if (is_plain(cgroup.path))
+      matches.push_back(fmt::format("socket cgroupv2 level {} \"{}\" ",
+                                    1 + std::ranges::count(cgroup.path, '/'), cgroup.path));
+  return matches;
+}
+
+class Search {
+ public:
+  Search(const std::vector<std::string>& units, std::string root) : units_(units), root_(std::move(root)) {}
+  std::vector<Cgroup> find() {
+    look_in("", 0);
+    return std::move(found_);
+  }
+
+ private:
+  struct CloseDirectory {
+    void operator()(DIR* directory) const { ::closedir(directory); }
+  };
+
+  void look_in(const std::string& path, size_t depth) {
+    const std::unique_ptr<DIR, CloseDirectory> directory(::opendir((root_ + "/" + path).c_str()));
+    if (!directory || depth > kDepthMax) return;
+    std::vector<std::string> slices;
+    while (const dirent* entry = ::readdir(directory.get())) {
+      const std::string name = entry->d_name;
+      const bool is_slice = name.ends_with(".slice");
+      const bool is_wanted = std::ranges::find(units_, name) != units_.end();
+      if (!is_slice && !is_wanted) continue;
+      if (++looked_at_ > kLookedAtMax) return;
+      const std::string place = path.empty() ? name : path + "/" + name;
+      struct stat facts{};
+      if (::lstat((root_ + "/" + place).c_str(), &facts) != 0 || !S_ISDIR(facts.st_mode) || facts.st_uid != 0)
+        continue;
+      if (is_wanted) found_.push_back({place, facts.st_ino});
+      if (is_slice && place != "user.slice") slices.push_back(place);
+    }
+    for (const std::string& slice : slices) look_in(slice, depth + 1);
+  }
+
+  const std::vector<std::string>& units_;
+  const std::string root_;
+  std::vector<Cgroup> found_;
+  size_t looked_at_ = 0;
+};
+
+}  // namespace
+
+std::string identity_text(const IdentityRedirects& wanted) {
+  std::string text = fmt::format("add table {0}\ndelete table {0}\n", kIdentityTable);
+  if (wanted.empty()) return text;
+  const auto rule = [&](std::string_view what) {
+    text += fmt::format("add rule {} output {}\n", kIdentityTable, what);
+  };
+  text += fmt::format(
+      "add table {0}\nadd chain {0} output {{ type nat hook output priority -105; policy accept; }}\n",
+      kIdentityTable);
+  std::vector<std::string> targets = {fmt::format("ip daddr 127.0.0.1 tcp dport {}", kArcPort)};
+  const std::string link_local = fmt::format("ip daddr 169.254.169.254 tcp dport {}", kLinkLocalPort);
+  if (wanted.link_local) {
+    targets.push_back(link_local);
+    rule(fmt::format("meta skuid {} {} return", wanted.agent_uid, link_local));
+  }
+  for (const IdentityRedirect& redirect : wanted.redirects)
+    for (const std::string& match : matches_of(redirect))
+      for (const std::string& target : targets)
+        rule(fmt::format("{}{} redirect to :{}", match, target, redirect.port));
+  if (wanted.link_local) rule(fmt::format("{} redirect to :{}", link_local, kArcPort));
+  return text;
+}
+
+std::vector<Cgroup> cgroups_of(const std::vector<std::string>& units, const std::string& root) {
+  if (units.empty()) return {};
+  auto found = Search(units, root).find();
+  std::ranges::sort(found, {}, &Cgroup::path);
+  return found;
+}
+
+Result<void> Firewall::redirect_identities(const IdentityRedirects& wanted) {
+  return commit(identity_text(wanted));
+}
+
+Result<bool> Firewall::redirects_identities() {
+  return nft_.exists(fmt::format("list table {}", kIdentityTable));
+}
+
+}  // namespace merlon::agent
