@@ -3,6 +3,7 @@
 #include "access/policy_set.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "base/text.h"
@@ -98,8 +99,10 @@ PolicySet make_policy_set(std::vector<access::RoleDefinition> roles, size_t assi
     assignment.scope = kind == 0 ? random.subscription() : kind < 6 ? random.group() : random.resource();
     set.assignments.push_back(std::move(assignment));
   }
-  std::map<Uuid, const access::RoleDefinition*> by_id;
-  for (const access::RoleDefinition& role : set.roles) by_id[role.id] = &role;
+  std::map<Uuid, std::vector<std::string>> allowed;
+  for (const access::RoleDefinition& role : set.roles)
+    for (const std::string& action : set.actions)
+      if (allows(role, action)) allowed[role.id].push_back(action);
   for (size_t i = 0; i < questions; ++i) {
     PolicySet::Asked asked{.principal = random.one_of(users),
                            .question = {.action = random.one_of(set.actions), .scope = random.resource()}};
@@ -110,9 +113,7 @@ PolicySet make_policy_set(std::vector<access::RoleDefinition> roles, size_t assi
                              : given.scope.find("/resourceGroups/") != std::string::npos
                                  ? random.resource_in(given.scope)
                                  : random.resource_in(given.scope + "/resourceGroups/group1");
-      std::vector<std::string> fitting;
-      for (const std::string& action : set.actions)
-        if (allows(*by_id[given.role_definition_id], action)) fitting.push_back(action);
+      const std::vector<std::string>& fitting = allowed[given.role_definition_id];
       if (!fitting.empty()) asked.question.action = random.one_of(fitting);
     }
     set.questions.push_back(std::move(asked));

@@ -2,6 +2,8 @@
 // remembers what came nearest, so that the sentence for people says more than "no".
 #include "access/decide.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "access/scope.h"
@@ -108,13 +110,15 @@ std::string reason_of(const Asked& asked, const Verdict& verdict) {
   if (verdict.grant == nullptr)
     return "No role is assigned to this principal or its groups at " + asked.question.scope + " or above.";
   const CompiledGrant& grant = *verdict.grant;
-  std::string text = "The role '" + grant.role->definition.name + "' assigned at " + grant.scope;
+  const bool through_group = grant.principal_id != asked.object_id;
+  const std::string text =
+      fmt::format("The role '{}' assigned at {}", grant.role->definition.name, grant.scope);
   switch (verdict.outcome) {
     case Outcome::allowed:
-      if (grant.principal_id != asked.object_id) text += " to the group " + grant.principal_id.text();
-      return text + " allows the " + action + " ('" + verdict.pattern->text() + "').";
+      return fmt::format("{}{}{} allows the {} ('{}').", text, through_group ? " to the group " : "",
+                         through_group ? grant.principal_id.text() : "", action, verdict.pattern->text());
     case Outcome::left_out:
-      return text + " leaves out the " + action + " ('" + verdict.left_out_by->text() + "').";
+      return fmt::format("{} leaves out the {} ('{}').", text, action, verdict.left_out_by->text());
     case Outcome::condition_unmet:
       return text + " allows the " + action + " only under a condition that this request does not meet.";
     case Outcome::condition_undecided:
@@ -163,7 +167,8 @@ Decision describe(const Asked& asked, const Verdict& verdict) {
 }
 
 std::string refusal_of(const Question& question, const Uuid& object_id) {
-  if (question.action.empty() || object_id.is_nil())
+  static const Uuid kNobody;
+  if (question.action.empty() || object_id == kNobody)
     return "A question without an action or without a principal is never allowed.";
   return {};
 }
@@ -206,9 +211,8 @@ Decision decide(const Question& question, const Facts& facts) {
 }
 
 std::string authorization_id(std::string_view scope, std::string_view type, const Uuid& id) {
-  std::string out(scope == "/" ? "" : scope);
-  while (out.ends_with('/')) out.pop_back();
-  return out + "/providers/Microsoft.Authorization/" + std::string(type) + "/" + id.text();
+  while (scope.ends_with('/')) scope.remove_suffix(1);
+  return fmt::format("{}/providers/Microsoft.Authorization/{}/{}", scope, type, id.text());
 }
 
 }  // namespace merlon::access

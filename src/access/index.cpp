@@ -34,7 +34,21 @@ void Index::drop_if_unused(Subject& subject) {
 
 void Index::drop_if_unused(const std::string& normal_scope) {
   const auto at = places_.find(normal_scope);
-  if (at != places_.end() && at->second.grants == 0 && at->second.denials.empty()) places_.erase(at);
+  if (at == places_.end() || at->second.grants != 0 || !at->second.denials.empty()) return;
+  free_numbers_.push_back(at->second.number);
+  places_.erase(at);
+}
+
+Index::Place& Index::place(const std::string& normal_scope) {
+  const auto [at, made] = places_.try_emplace(normal_scope);
+  if (!made) return at->second;
+  if (free_numbers_.empty()) {
+    at->second.number = places_made_++;
+  } else {
+    at->second.number = free_numbers_.back();
+    free_numbers_.pop_back();
+  }
+  return at->second;
 }
 
 void Index::take_grant(const Uuid& id) {
@@ -42,10 +56,10 @@ void Index::take_grant(const Uuid& id) {
   if (holder == holders_.end()) return;
   Subject& subject = *holder->second;
   holders_.erase(holder);
-  const auto at =
-      std::ranges::find_if(subject.grants, [&](const PlacedGrant& placed) { return placed.grant->id == id; });
+  const auto at = std::ranges::find_if(subject.grants, [&](const auto& grant) { return grant->id == id; });
   MERLON_CHECK(at != subject.grants.end());
-  const std::string scope = at->grant->normal_scope;
+  const std::string scope = (*at)->normal_scope;
+  subject.places.erase(subject.places.begin() + (at - subject.grants.begin()));
   subject.grants.erase(at);
   --places_.find(scope)->second.grants;
   drop_if_unused(scope);
@@ -55,20 +69,19 @@ void Index::take_grant(const Uuid& id) {
 void Index::apply(IndexChanges::Assignment change) {
   take_grant(change.id);
   if (!change.grant || change.grant->principal_id.is_nil()) return;
-  Place& place = places_[change.grant->normal_scope];
-  ++place.grants;
+  Place& at_scope = place(change.grant->normal_scope);
+  ++at_scope.grants;
   Subject& holder = subject(change.grant->principal_id);
   holders_.insert_or_assign(change.id.text(), &holder);
-  PlacedGrant placed{&place, std::make_unique<CompiledGrant>(*std::move(change.grant))};
-  const auto is_before = [](const PlacedGrant& a, const PlacedGrant& b) {
-    return a.place != b.place ? std::less<>()(a.place, b.place) : a.grant->id < b.grant->id;
-  };
-  const auto at = std::ranges::lower_bound(holder.grants, placed, is_before);
-  holder.grants.insert(at, std::move(placed));
+  const auto [first, end] = std::ranges::equal_range(holder.places, at_scope.number);
+  auto at = first - holder.places.begin();
+  while (at < end - holder.places.begin() && holder.grants[static_cast<size_t>(at)]->id < change.id) ++at;
+  holder.places.insert(holder.places.begin() + at, at_scope.number);
+  holder.grants.insert(holder.grants.begin() + at, std::make_unique<CompiledGrant>(*std::move(change.grant)));
 }
 
 void Index::apply(IndexChanges::Denial change) {
-  std::vector<CompiledDenial>& denials = places_[change.normal_scope].denials;
+  std::vector<CompiledDenial>& denials = place(change.normal_scope).denials;
   const auto at = std::ranges::lower_bound(
       denials, change.id, {}, [](const CompiledDenial& denial) -> const Uuid& { return denial.id; });
   const bool there = at != denials.end() && at->id == change.id;
@@ -154,9 +167,9 @@ void Index::apply(IndexChanges changes) {
   if (changes.hierarchy) apply(*changes.hierarchy);
   if (changes.roles.empty()) return;
   for (auto& [id, subject] : subjects_)
-    for (PlacedGrant& placed : subject.grants)
+    for (const auto& grant : subject.grants)
       for (const IndexChanges::Role& role : changes.roles)
-        if (placed.grant->role_id == role.id) placed.grant->role = role.role;
+        if (grant->role_id == role.id) grant->role = role.role;
 }
 
 void Index::add_place(std::string_view scope, std::vector<const Place*>& places) const {
@@ -184,24 +197,40 @@ std::vector<const Index::Place*> Index::places_around(const ScopePath& scope) co
   return places;
 }
 
+// The principal and its groups, those of them that hold anything. Their memory is asked for before it is
+// needed: waiting for one after the other is most of what a decision would cost.
+std::vector<const Index::Subject*> Index::holders_of(const Subject* self) {
+  std::vector<const Subject*> holders;
+  if (self == nullptr) return holders;
+  for (const Subject* group : self->all_groups) __builtin_prefetch(&group->places);
+  holders.reserve(self->all_groups.size() + 1);
+  const auto add = [&](const Subject* subject) {
+    if (subject->places.empty()) return;
+    __builtin_prefetch(&subject->places[subject->places.size() / 2]);
+    holders.push_back(subject);
+  };
+  add(self);
+  for (const Subject* group : self->all_groups) add(group);
+  return holders;
+}
+
 Verdict Index::judge(const Question& question, const ScopePath& scope, const Uuid& principal, Timestamp now,
                      const std::function<void(const Asked&, const Verdict&)>& use) const {
   const auto found = subjects_.find(principal.text());
   const Subject* self = found == subjects_.end() ? nullptr : &found->second;
+  const std::vector<const Subject*> holders = holders_of(self);
   Candidates candidates;
   candidates.grants.reserve(16);
   for (const Place* place : places_around(scope)) {
     for (const CompiledDenial& denial : place->denials) candidates.denials.push_back(&denial);
-    if (self == nullptr || place->grants == 0) continue;
+    if (place->grants == 0) continue;
     const size_t first = candidates.grants.size();
-    const auto add = [&](const Subject& holder) {
-      if (holder.grants.empty()) return;
-      auto at = std::ranges::lower_bound(holder.grants, place, std::less<>(), &PlacedGrant::place);
-      for (; at != holder.grants.end() && at->place == place; ++at)
-        candidates.grants.push_back(at->grant.get());
-    };
-    add(*self);
-    for (const Subject* group : self->all_groups) add(*group);
+    for (const Subject* holder : holders) {
+      const std::vector<uint32_t>& places = holder->places;
+      for (auto at = std::ranges::lower_bound(places, place->number);
+           at != places.end() && *at == place->number; ++at)
+        candidates.grants.push_back(holder->grants[static_cast<size_t>(at - places.begin())].get());
+    }
     if (candidates.grants.size() > first + 1)
       std::ranges::sort(candidates.grants.begin() + static_cast<std::ptrdiff_t>(first),
                         candidates.grants.end(), {},

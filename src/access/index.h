@@ -54,23 +54,21 @@ class Index {
                 const std::function<void(const Asked&, const Verdict&)>& use) const;
 
  private:
-  struct Place;  // a scope at which there is something
-  struct Subject;
-  struct PlacedGrant {
-    const Place* place;
-    std::unique_ptr<CompiledGrant> grant;
-  };
-  struct Subject {
-    Uuid id;
-    std::vector<PlacedGrant> grants;         // ascending by place, then by id
-    std::vector<Subject*> groups;            // direct
-    std::vector<Subject*> members;           // direct
-    std::vector<const Subject*> all_groups;  // transitive
-    bool is_current = true;                  // all_groups
-  };
-  struct Place {
+  struct Place {                          // a scope at which there is something
     std::vector<CompiledDenial> denials;  // ascending by id
     size_t grants = 0;
+    uint32_t number = 0;
+  };
+  // The places of grants apart from the grants: a decision searches the numbers of many, close together, and
+  // looks at few grants.
+  struct Subject {
+    Uuid id;
+    std::vector<uint32_t> places;                        // of the grants, each by its number; ascending
+    std::vector<std::unique_ptr<CompiledGrant>> grants;  // of one place ascending by id
+    std::vector<Subject*> groups;                        // direct
+    std::vector<Subject*> members;                       // direct
+    std::vector<const Subject*> all_groups;              // transitive
+    bool is_current = true;                              // all_groups
   };
   struct TextHash {
     using is_transparent = void;
@@ -86,12 +84,16 @@ class Index {
   void take_grant(const Uuid& id);
   Subject& subject(const Uuid& id);
   void drop_if_unused(Subject& subject);
+  Place& place(const std::string& normal_scope);
   void drop_if_unused(const std::string& normal_scope);
   static void bring_up_to_date(Subject& subject);
   std::vector<const Place*> places_around(const ScopePath& scope) const;
   void add_place(std::string_view scope, std::vector<const Place*>& places) const;
+  static std::vector<const Subject*> holders_of(const Subject* self);
 
   ByText<Place> places_;
+  uint32_t places_made_ = 0;
+  std::vector<uint32_t> free_numbers_;  // of places that are gone
   ByText<Subject> subjects_;
   ByText<Subject*> holders_;  // of each assignment, by its id
   std::string root_scope_;

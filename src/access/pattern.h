@@ -15,6 +15,9 @@ class Pattern {
   const std::string& text() const { return text_; }   // as it was written
   // What comes before the first star, in lower case; all of it when there is none.
   std::string_view stem() const { return std::string_view(lower_).substr(0, first_star_); }
+  // What matches is exactly the stem; or whatever begins with it. Anything else has to be looked at.
+  bool is_its_stem() const { return stars_ == 0; }
+  bool is_whatever_begins_so() const { return stars_ == 1 && first_star_ + 1 == lower_.size(); }
 
  private:
   std::string text_;

@@ -188,7 +188,7 @@ Result<Session::Step> Session::hear(const Asked& asked, const Result<SyncAnswer>
   // This request was made after the change was applied, so it is the contact that proves it harmless.
   if (confirm_due_) TRY(tell("confirm", version_json(request.applied.version)));
   confirm_due_ = false;
-  TRY(check_head(*answer));
+  const machine::Version had = have_;
   // Before the openings: those that need a live server begin with it.
   const auto needs_it = [](const machine::Opening& opening) { return opening.live_server; };
   if (needs_live_server() || (answer->state && std::any_of(answer->state->openings.begin(),
@@ -199,6 +199,9 @@ Result<Session::Step> Session::hear(const Asked& asked, const Result<SyncAnswer>
   } else if (openings_ && ordered_by_ && *server_time_.at_most(Duration(0)) > *ordered_by_ + kBoundMoved) {
     TRY(order_openings());  // it is later than we thought
   }
+  // After the openings: somebody waits for those, and keeping a head takes the disk's time. Whatever it
+  // proves, the state is the server's.
+  TRY(check_head(*answer, had));
   return Step{};
 }
 
@@ -277,7 +280,7 @@ Result<void> Session::order_openings() {
 
 // Every head that we see must continue the one that we saw before; whoever shows this machine another history
 // than the others has forked the ledger.
-Result<void> Session::check_head(const SyncAnswer& answer) {
+Result<void> Session::check_head(const SyncAnswer& answer, const machine::Version& had) {
   if (answer.head.empty() || answer.head == head_) return {};
   const auto fresh = read_head(answer.head);
   const auto old = head_.empty() ? fresh : read_head(head_);
@@ -290,7 +293,7 @@ Result<void> Session::check_head(const SyncAnswer& answer) {
     observe("fork", {{"seen", head_}, {"shown", answer.head}});
     // The head of before is the evidence: it stays, unless the server says that it was restored from a
     // backup.
-    if (!fresh || !answer.state || have_.epoch == 0 || answer.state->version.epoch <= have_.epoch) return {};
+    if (!fresh || !answer.state || had.epoch == 0 || answer.state->version.epoch <= had.epoch) return {};
   }
   head_ = answer.head;
   TRY(tell("keep-head", {{"head", head_}}));

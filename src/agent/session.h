@@ -73,7 +73,8 @@ class Session {
   Result<void> take_state(const machine::DesiredState& state);
   Result<void> order_openings();
   Result<void> serve(const machine::IdentityEndpoint& endpoint);
-  Result<void> check_head(const machine::SyncAnswer& answer);
+  // `had`: the version before this answer's.
+  Result<void> check_head(const machine::SyncAnswer& answer, const machine::Version& had);
   Result<void> renew_when_due(bool refused);
   // Asks; a refusal is logged and answered false.
   Result<bool> tell(std::string_view name, JsonObject body);

@@ -68,6 +68,29 @@ TEST_F(HeadTest, AContinuationIsTakenAndKept) {
   EXPECT_EQ(server.last().head, ledger.head());
 }
 
+TEST_F(HeadTest, OpeningsDoNotWaitUntilAHeadIsKept) {
+  server.state = state(4, {minutes(10)});
+  ledger.add("d");
+  server.head = ledger.head();
+  server.proof = ledger.proof(3);
+  step();
+  EXPECT_THAT(told(), ElementsAre("apply", "openings", "keep-head"));
+}
+
+TEST_F(HeadTest, ARestoredServersOtherHistoryIsAForkAndFollowedFromThereOn) {
+  server.state = state(4);
+  step();
+  Ledger other;
+  for (const std::string_view text : {"a", "x"}) other.add(text);
+  server.state->version = {1, 5};
+  EXPECT_FALSE(takes(other.head(), {})) << "another number is no other epoch";
+  EXPECT_TRUE(forked);
+  other.add("y");
+  server.state->version = {2, 1};
+  EXPECT_TRUE(takes(other.head(), {}));
+  EXPECT_TRUE(forked);
+}
+
 TEST_F(HeadTest, WhatDoesNotContinueIsAForkToldOnce) {
   ledger.add("d");
   EXPECT_FALSE(takes(ledger.head(), {}));

@@ -62,6 +62,12 @@ IpAddress from_asio(const asio::ip::address& address) {
   return IpAddress::from_v6(address.to_v6().to_bytes());
 }
 
+template <class Key>
+void take_from(std::map<Key, size_t>& counts, const Key& key) {
+  const auto found = counts.find(key);
+  if (--found->second == 0) counts.erase(found);
+}
+
 void run_handler(const Handler& handler, Request request, const Responder& responder) {
   const std::string id = request.request_id;
   std::string cause = "unknown exception";
@@ -95,10 +101,21 @@ bool Admission::enter(const IpAddress& peer) {
   return true;
 }
 
-void Admission::leave(const IpAddress& peer) {
+bool Admission::recognise(const IpAddress& peer, const std::string& certificate) {
   const std::lock_guard lock(mutex_);
-  const auto found = peers_.find(peer_key(peer));
-  if (--found->second == 0) peers_.erase(found);
+  size_t& count = certificates_[certificate];
+  if (count >= certificate_max_) return false;
+  ++count;
+  take_from(peers_, peer_key(peer));
+  return true;
+}
+
+void Admission::leave(const IpAddress& peer, const std::string& certificate) {
+  const std::lock_guard lock(mutex_);
+  if (certificate.empty())
+    take_from(peers_, peer_key(peer));
+  else
+    take_from(certificates_, certificate);
   --all_;
   changed_.notify_all();
 }
@@ -124,7 +141,7 @@ Connection::Connection(std::shared_ptr<ServerCore> core, std::shared_ptr<Loop> l
   raw.set_option(tcp::no_delay(true), ignored);
 }
 
-Connection::~Connection() { core_->admission.leave(peer_); }
+Connection::~Connection() { core_->admission.leave(peer_, counted_as_); }
 
 Awaitable<void> Connection::run(std::shared_ptr<Connection> self) {
   self->loop_->connections.insert(self.get());
@@ -187,6 +204,13 @@ Awaitable<bool> Connection::handshake() {
     client_certificate_pem_ = peer_certificate_pem(ssl);
     // The context asks for it and refuses resumption; this is the second lock on that door.
     if (client_certificate_pem_.empty() || SSL_session_reused(ssl) == 1) co_return false;
+    const std::string digest = peer_certificate_digest(ssl);
+    if (digest.empty() || !core_->admission.recognise(peer_, digest)) {
+      log(LogLevel::debug, "connection refused: too many are open with one agent's certificate",
+          {{"peer", peer_.text()}});
+      co_return false;
+    }
+    counted_as_ = digest;
   }
   co_return true;
 }

@@ -47,22 +47,30 @@ struct Loop {
 Awaitable<void> watch_deadlines(std::shared_ptr<Loop> loop, std::chrono::milliseconds period);
 
 // Counts connections, all and per peer. A peer is an IPv4 address or an IPv6 /64, which one host usually
-// owns.
+// owns; once it has shown its certificate, it is that certificate instead: a whole fleet may come from one
+// address.
 class Admission {
  public:
-  Admission(size_t all_max, size_t peer_max) : all_max_(all_max), peer_max_(peer_max) {}
+  explicit Admission(const ServerLimits& limits)
+      : all_max_(limits.connections_max),
+        peer_max_(limits.connections_per_peer_max),
+        certificate_max_(limits.connections_per_certificate_max) {}
   bool enter(const IpAddress& peer);
-  void leave(const IpAddress& peer);
+  // False when the certificate (its digest) has too many already; the connection then counts as before.
+  bool recognise(const IpAddress& peer, const std::string& certificate);
+  void leave(const IpAddress& peer, const std::string& certificate);  // empty = never recognised
   bool wait_until_empty(std::chrono::milliseconds timeout);
 
  private:
   static IpPrefix peer_key(const IpAddress& peer);
   const size_t all_max_;
   const size_t peer_max_;
+  const size_t certificate_max_;
   std::mutex mutex_;
   std::condition_variable changed_;
   size_t all_ = 0;
   std::map<IpPrefix, size_t> peers_;
+  std::map<std::string, size_t> certificates_;
 };
 
 // What all connections of a server share; constant after start but for the parts that lock.
@@ -71,7 +79,7 @@ struct ServerCore {
       : limits(given),
         answer_at_once(std::move(quick_handler)),
         handler(std::move(given_handler)),
-        admission(given.connections_max, given.connections_per_peer_max),
+        admission(given),
         workers("net-worker", given.workers, given.queue_max) {}
   const ServerLimits limits;
   const QuickHandler answer_at_once;  // may be none
@@ -129,6 +137,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::optional<RequestParser> parser_;
   Plane plane_ = Plane::control;
   std::string client_certificate_pem_;
+  std::string counted_as_;  // its digest, once admission has recognised it
 
   Request request_;
   std::optional<Response> response_;

@@ -258,6 +258,42 @@ TEST_F(HostileTest, ConnectionsAreCappedPerPeerAndInAll) {
   }
 }
 
+// A fleet behind one address is many peers; one agent is not.
+TEST_F(HostileTest, AgentsAreCappedByTheirCertificateAndNotByTheirAddress) {
+  ServerLimits limits;
+  limits.connections_per_peer_max = 2;
+  limits.connections_per_certificate_max = 1;
+  start(limits);
+  const std::string request = "GET / HTTP/1.1\r\nHost: " + test::kAgents + "\r\n\r\n";
+  const auto serves = [&](RawTls& agent) {
+    return agent.write(request) && agent.read_responses(1).find("200 OK") != std::string::npos;
+  };
+  std::vector<test::Issued> certificates;
+  std::vector<std::unique_ptr<RawTls>> agents;
+  for (int i = 0; i < 5; ++i) {
+    certificates.push_back(certificates_.agents_authority.issue("agent-" + std::to_string(i), ""));
+    agents.push_back(std::make_unique<RawTls>(port(), test::kAgents, &certificates.back()));
+    EXPECT_TRUE(serves(*agents.back())) << i << " of one address, two of which may be strangers";
+  }
+  for (int i = 0; i < 3; ++i) {
+    RawTls second(port(), test::kAgents, &certificates[0]);
+    EXPECT_FALSE(serves(second)) << "a second one of one certificate";
+  }
+  EXPECT_TRUE(serves(*agents[0])) << "the first one is left alone";
+  agents[0].reset();
+  bool again = false;
+  for (int i = 0; i < 50 && !again; ++i) {
+    std::this_thread::sleep_for(milliseconds(20));
+    RawTls next(port(), test::kAgents, &certificates[0]);
+    again = serves(next);
+  }
+  EXPECT_TRUE(again) << "its place was not given back";
+  RawTls stranger(port(), kDomain);
+  RawTls another(port(), kDomain);
+  EXPECT_TRUE(stranger.connected() && another.connected()) << "the agents took the strangers' places";
+  EXPECT_FALSE(RawTls(port(), kDomain).connected());
+}
+
 TEST_F(HostileTest, PlainHttpAndOldTlsGetNowhere) {
   start();
   const int fd = test::connect_to_port(port());

@@ -21,8 +21,9 @@ struct TlsIdentity {
 struct ServerLimits {
   size_t header_bytes_max = 32 * 1024;
   size_t body_bytes_max = 4 * 1024 * 1024;
-  size_t connections_max = 4096;
+  size_t connections_max = 16'384;  // fewer when the process may not have as many descriptors
   size_t connections_per_peer_max = 1024;
+  size_t connections_per_certificate_max = 16;  // of an agent, wherever it comes from
   std::chrono::milliseconds handshake_timeout{10'000};
   std::chrono::milliseconds request_timeout{30'000};   // from first byte to the last of headers and body
   std::chrono::milliseconds idle_timeout{75'000};      // keep-alive, between requests

@@ -48,6 +48,7 @@ std::optional<std::string> parse_server_name(ByteView extension);
 
 // The peer's leaf certificate, empty when it showed none.
 std::string peer_certificate_pem(const SSL* ssl);
+std::string peer_certificate_digest(const SSL* ssl);  // SHA-256, 32 bytes
 
 // Empties OpenSSL's queue for this thread: a stale entry would be reported as the next operation's.
 std::string drain_tls_errors();

@@ -19,6 +19,7 @@
 #include "server/assembly.h"
 #include "server/certificate.h"
 #include "server/control_socket.h"
+#include "server/descriptor_limit.h"
 #include "server/first_start.h"
 #include "server/root_operations.h"
 #include "server/sealed_start.h"
@@ -123,6 +124,7 @@ net::ServerParameters server_parameters(const Options& options, Assembly& assemb
   net::ServerParameters parameters;
   parameters.listen = options.listen;
   parameters.identity = std::move(identity);
+  parameters.limits = limits_within(raise_descriptor_limit());
   parameters.names = served_names(assembly.settings().domain);
   parameters.agents_name = agents_name(assembly.settings().domain);
   parameters.agents_authority_pem = assembly.machines().agents_authority_pem();
