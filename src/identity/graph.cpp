@@ -40,6 +40,17 @@ std::vector<std::string> without_parentheses(const std::vector<std::string>& seg
   return parts;
 }
 
+// $select of one object; lists have done theirs already.
+Result<JsonObject> only_selected(const GraphCall& call, JsonObject body) {
+  if (call.request.method != "GET" || body.contains("value")) return body;
+  const GraphQuery query = TRY(call.query());
+  JsonObject chosen;
+  for (const char* annotation : {"@odata.context", "@odata.type"})
+    if (const Json* value = body.if_contains(annotation)) chosen[annotation] = *value;
+  for (const auto& [name, value] : selected(body, query.select)) chosen[name] = value;
+  return chosen;
+}
+
 std::unexpected<Error> denied() {
   return fail(
       ErrorKind::forbidden, "Authorization_RequestDenied",
@@ -224,7 +235,7 @@ Result<net::Response> Graph::run_read(const GraphRoute& route, GraphCall& call) 
       TRY(store::read_value<JsonObject>(store_, [&](store::Reader& reader) -> Result<JsonObject> {
         TRY(authorize(reader, route, call));
         TRY(read_body(reader, route, call));
-        return route.read(call, reader);
+        return only_selected(call, TRY(route.read(call, reader)));
       }));
   if (!route.counts) return json_reply(200, body);
   net::Response response;

@@ -274,6 +274,9 @@ TEST_F(GraphDirectoryTest, UsersAsAzWritesThem) {
             204);
   EXPECT_EQ(string_at(body_of(call(admin, "GET", user)), "mailNickname"), "countess");
   EXPECT_EQ(call(admin, "PATCH", user, {{"mailNickname", std::string(65, 'x')}}).status, 400);
+  EXPECT_EQ(body_of(call(admin, "GET", user + "?$select=displayName")).size(), 3U)
+      << "with the id and the context";
+  EXPECT_EQ(call(admin, "GET", user + "?$expand=memberOf").status, 400) << "refused, not ignored";
   EXPECT_EQ(
       call(admin, "PATCH", user, {{"passwordProfile", JsonObject{{"forceChangePasswordNextSignIn", true}}}})
           .status,
