@@ -149,6 +149,15 @@ Result<Query> Connection::query(const std::string& sql) {
   return Query(*this, statement.get());
 }
 
+Result<Query> Connection::query(const void* owner, size_t number, const std::function<std::string()>& sql) {
+  sqlite3_stmt*& statement = owned_[owner].at(number);
+  if (statement != nullptr) return Query(*this, statement);
+  const std::string text = sql();
+  auto prepared = TRY(query(text));
+  statement = statements_.at(text).get();
+  return prepared;
+}
+
 std::unexpected<Error> Connection::failure(int code, std::string_view doing) const {
   std::string cause =
       "SQLite: " + std::string(sqlite3_errmsg(handle_.get())) + " (code " + std::to_string(code) + "): ";

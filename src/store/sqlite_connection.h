@@ -2,7 +2,9 @@
 // turned into a Result here. A connection belongs to one thread at a time.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -56,6 +58,10 @@ class Connection {
 
   Result<void> execute(const char* sql);        // one or more statements without parameters
   Result<Query> query(const std::string& sql);  // prepared once per connection and text
+  // The same for a text that always belongs to this owner, which outlives the connection, and number: it is
+  // asked for once.
+  static constexpr size_t kOwnedMax = 3;
+  Result<Query> query(const void* owner, size_t number, const std::function<std::string()>& sql);
   Result<void> run(const std::string& sql) { return TRY(query(sql)).run(); }
   // Of the last statement that failed. `doing` is for the log: it must not hold row contents.
   std::unexpected<Error> failure(int code, std::string_view doing) const;
@@ -76,7 +82,8 @@ class Connection {
 
   std::unique_ptr<sqlite3, Close> handle_;
   std::unordered_map<std::string, std::unique_ptr<sqlite3_stmt, Finalize>>
-      statements_;  // gone before the handle
+      statements_;                                                               // gone before the handle
+  std::unordered_map<const void*, std::array<sqlite3_stmt*, kOwnedMax>> owned_;  // of statements_
 };
 
 }  // namespace merlon::store

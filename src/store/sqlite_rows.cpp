@@ -21,13 +21,29 @@ Row read_row(const Query& query, const TableSpec& table) {
   return row;
 }
 
+// The texts that are the same for every row of a table.
+enum : size_t { kGet, kPut, kErase };
+
+std::string upsert_sql(const TableSpec& spec) {
+  std::string sql =
+      "INSERT INTO " + table_sql_name(spec) + "(tenant, key, body" + index_columns(spec) + ") VALUES(?, ?, ?";
+  std::string updates = "body = excluded.body";
+  for (const IndexSpec& index : spec.indexes) {
+    sql += ", ?";
+    updates += ", " + column_sql_name(index) + " = excluded." + column_sql_name(index);
+  }
+  return sql + ") ON CONFLICT(tenant, key) DO UPDATE SET " + updates;
+}
+
 }  // namespace
 
 Result<std::optional<Row>> RowAccess::get(const TableSpec& table, const TenantId& tenant,
                                           std::string_view key) {
   const TableSpec& spec = *TRY(known_table(layout_, table));
-  auto query = TRY(connection_.query("SELECT key, body" + index_columns(spec) + " FROM " +
-                                     table_sql_name(spec) + " WHERE tenant = ? AND key = ?"));
+  auto query = TRY(connection_.query(&spec, kGet, [&spec] {
+    return "SELECT key, body" + index_columns(spec) + " FROM " + table_sql_name(spec) +
+           " WHERE tenant = ? AND key = ?";
+  }));
   query.bind(tenant.text()).bind(key);
   if (!TRY(query.step())) return std::optional<Row>();
   return std::optional<Row>(read_row(query, spec));
@@ -106,15 +122,7 @@ Result<std::vector<Row>> RowAccess::find(const TableSpec& table, const TenantId&
 Result<void> RowAccess::put(const TableSpec& table, const TenantId& tenant, const Row& row) {
   const TableSpec& spec = *TRY(known_table(layout_, table));
   TRY(fits_table(spec, row));
-  std::string sql =
-      "INSERT INTO " + table_sql_name(spec) + "(tenant, key, body" + index_columns(spec) + ") VALUES(?, ?, ?";
-  std::string updates = "body = excluded.body";
-  for (const IndexSpec& index : spec.indexes) {
-    sql += ", ?";
-    updates += ", " + column_sql_name(index) + " = excluded." + column_sql_name(index);
-  }
-  sql += ") ON CONFLICT(tenant, key) DO UPDATE SET " + updates;
-  auto query = TRY(connection_.query(sql));
+  auto query = TRY(connection_.query(&spec, kPut, [&spec] { return upsert_sql(spec); }));
   query.bind(tenant.text()).bind(std::string_view(row.key)).bind(std::string_view(row.body));
   for (const auto& value : row.index_values) query.bind_optional(value);
   const auto written = query.run();
@@ -137,8 +145,9 @@ Error RowAccess::conflict(const TableSpec& table, const Error& error) const {
 
 Result<bool> RowAccess::erase(const TableSpec& table, const TenantId& tenant, std::string_view key) {
   const TableSpec& spec = *TRY(known_table(layout_, table));
-  auto query =
-      TRY(connection_.query("DELETE FROM " + table_sql_name(spec) + " WHERE tenant = ? AND key = ?"));
+  auto query = TRY(connection_.query(&spec, kErase, [&spec] {
+    return "DELETE FROM " + table_sql_name(spec) + " WHERE tenant = ? AND key = ?";
+  }));
   query.bind(tenant.text()).bind(key);
   TRY(query.run());
   return connection_.changes() > 0;
