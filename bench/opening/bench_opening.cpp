@@ -39,6 +39,10 @@ using std::chrono::milliseconds;
 constexpr auto kSynEvery = std::chrono::microseconds(500);
 constexpr auto kSynForgotten = milliseconds(50);  // a dropped SYN is not waited for any longer
 constexpr auto kGiveUp = std::chrono::seconds(10);
+// As many as a busy machine has open at once, and no more: some twenty, one of which ends while another
+// begins.
+constexpr auto kOpenFor = std::chrono::seconds(10);
+constexpr auto kAskEvery = milliseconds(400);
 constexpr auto kRefusedFor = milliseconds(20);  // before it is asked for, a pair must be closed
 
 [[noreturn]] void give_up(const std::string& why) {
@@ -218,7 +222,7 @@ int measure_latency(const Config& config, size_t count) {
     std::atomic<bool> done = false;
     const Moment begin = SteadyClock::now();
     asker.submit([&] {
-      requester.initiate(config.source(i), config.port(i), clock.now() + std::chrono::minutes(2));
+      requester.initiate(config.source(i), config.port(i), clock.now() + kOpenFor);
       answered.push_back(milliseconds_between(begin, SteadyClock::now()));
       done = true;
       done.notify_one();
@@ -231,6 +235,7 @@ int measure_latency(const Config& config, size_t count) {
     }
     opened.push_back(milliseconds_between(begin, through->answered));
     done.wait(false);
+    ::usleep(static_cast<useconds_t>(std::chrono::microseconds(kAskEvery).count()));
   }
   std::cout << to_text(JsonObject{{"count", static_cast<int64_t>(count)},
                                   {"opened", distribution(opened)},
