@@ -47,7 +47,8 @@ class SqliteWholeReader final : public WholeReader {
 // Snapshots, each on a connection of its own while it lasts.
 class SqliteReaders {
  public:
-  SqliteReaders(std::string path, const Layout& layout) : path_(std::move(path)), layout_(layout) {}
+  SqliteReaders(std::string path, const char* vfs, const Layout& layout)
+      : path_(std::move(path)), vfs_(vfs), layout_(layout) {}
   Result<void> read(const std::function<Result<void>(WholeReader&)>& work);
   void close() { idle_.clear(); }
 
@@ -56,6 +57,7 @@ class SqliteReaders {
   void keep(std::unique_ptr<Connection> connection);
 
   std::string path_;
+  const char* vfs_;
   const Layout& layout_;
   std::mutex mutex_;
   std::vector<std::unique_ptr<Connection>> idle_;
@@ -70,7 +72,7 @@ Result<std::unique_ptr<Connection>> SqliteReaders::take() {
       return connection;
     }
   }
-  return Connection::open(path_, Connection::Access::read_only);
+  return Connection::open(path_, Connection::Access::read_only, vfs_);
 }
 
 void SqliteReaders::keep(std::unique_ptr<Connection> connection) {
@@ -94,14 +96,14 @@ Result<void> SqliteReaders::read(const std::function<Result<void>(WholeReader&)>
   return result;
 }
 
-class SqliteStore final : public ServerStore {
+class SqliteStore final : public EmbeddedStore {
  public:
-  SqliteStore(std::unique_ptr<StateDirectory> directory, Layout layout,
+  SqliteStore(std::unique_ptr<StateDisk> directory, WriterMode mode, Layout layout,
               std::unique_ptr<Connection> connection)
       : directory_(std::move(directory)),
         layout_(std::move(layout)),
-        writer_(std::move(connection), layout_, *directory_),
-        readers_(directory_->database_path(), layout_) {}
+        writer_(std::move(connection), layout_, *directory_, std::move(mode)),
+        readers_(directory_->database_path(), directory_->vfs(), layout_) {}
   SqliteStore(const SqliteStore&) = delete;
   SqliteStore& operator=(const SqliteStore&) = delete;
   ~SqliteStore() override {
@@ -124,9 +126,10 @@ class SqliteStore final : public ServerStore {
   bool is_shared() const override { return false; }
   void on_foreign_commit(std::function<void()>) override {}
   void start_finished() override {}
+  void idle() override { writer_.idle(); }
 
  private:
-  std::unique_ptr<StateDirectory> directory_;
+  std::unique_ptr<StateDisk> directory_;
   Layout layout_;
   SqliteWriter writer_;
   SqliteReaders readers_;
@@ -136,7 +139,7 @@ class SqliteStore final : public ServerStore {
 class SqliteSnapshot final : public SnapshotStore {
  public:
   SqliteSnapshot(const std::string& path, Layout layout)
-      : layout_(std::move(layout)), readers_(path, layout_) {}
+      : layout_(std::move(layout)), readers_(path, nullptr, layout_) {}
   Result<void> write(const std::function<Result<void>(Transaction&)>&) override {
     return internal_error("a write to a store that was opened for reading");
   }
@@ -154,25 +157,30 @@ class SqliteSnapshot final : public SnapshotStore {
   SqliteReaders readers_;
 };
 
-Result<std::unique_ptr<Connection>> open_writer(const StateDirectory& directory, const Layout& layout,
+Result<std::unique_ptr<Connection>> open_writer(const StateDisk& disk, const Layout& layout,
                                                 const Schema& schema) {
-  const std::string path = directory.database_path();
-  auto connection = TRY(Connection::open(path, Connection::Access::read_write));
+  const std::string path = disk.database_path();
+  auto connection = TRY(Connection::open(path, Connection::Access::read_write, disk.vfs()));
   TRY(prepare_database(*connection, layout, schema, path));
   return connection;
 }
 
 }  // namespace
 
-Result<std::unique_ptr<ServerStore>> open_sqlite_store(const std::string& directory, const Schema& schema) {
+Result<std::unique_ptr<EmbeddedStore>> open_embedded_store(std::unique_ptr<StateDisk> disk, WriterMode mode,
+                                                           const Schema& schema) {
   Layout layout = layout_of(schema);
-  auto state = TRY(StateDirectory::open(directory));
-  auto connection = open_writer(*state, layout, schema);
-  if (!connection && connection.error().code == "StorageFull" && state->release_reserve()) {
-    connection = open_writer(*state, layout, schema);  // a server that cannot start revokes nothing
+  auto connection = open_writer(*disk, layout, schema);
+  if (!connection && connection.error().code == "StorageFull" && disk->release_reserve()) {
+    connection = open_writer(*disk, layout, schema);  // a server that cannot start revokes nothing
   }
   if (!connection) return std::unexpected(connection.error());
-  return std::make_unique<SqliteStore>(std::move(state), std::move(layout), std::move(*connection));
+  return std::make_unique<SqliteStore>(std::move(disk), std::move(mode), std::move(layout),
+                                       std::move(*connection));
+}
+
+Result<std::unique_ptr<ServerStore>> open_sqlite_store(const std::string& directory, const Schema& schema) {
+  return TRY(open_embedded_store(TRY(StateDirectory::open(directory)), {}, schema));
 }
 
 Result<std::unique_ptr<Store>> open_sqlite(const std::string& directory, const Schema& schema) {

@@ -5,19 +5,22 @@
 // A group commit: BEGIN, each waiting write in its savepoint, the before-commit hook, COMMIT (one fsync for
 // all), the after-commit effects, and only then are the callers released, so each sees the effects of its own
 // write.
+//
+// In the simulator (WriterMode::callers_thread) the same happens on the caller's thread, one write at a time.
 #pragma once
 
 #include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "store/sqlite_connection.h"
 #include "store/sqlite_rows.h"
-#include "store/state_directory.h"
+#include "store/state_disk.h"
 #include "store/store.h"
 #include "store/write_queue.h"
 
@@ -25,12 +28,14 @@ namespace merlon::store {
 
 class SqliteWriter {
  public:
-  SqliteWriter(std::unique_ptr<Connection> connection, const Layout& layout, StateDirectory& directory);
+  SqliteWriter(std::unique_ptr<Connection> connection, const Layout& layout, StateDisk& disk,
+               WriterMode mode = {});
   SqliteWriter(const SqliteWriter&) = delete;
   SqliteWriter& operator=(const SqliteWriter&) = delete;
   ~SqliteWriter();  // commits what waits, then checkpoints
 
-  Result<void> write(const Work& work) { return queue_.write(work); }
+  Result<void> write(const Work& work);
+  void idle();  // does what waits for a quiet moment; on the caller's thread alone
   void before_commit(Work hook) { queue_.before_commit(std::move(hook)); }
   uint64_t commit_count() const { return commit_count_.load(); }
 
@@ -44,6 +49,7 @@ class SqliteWriter {
   };
 
   void run();
+  void close();
   bool wait_for_work();
   void commit_group();
   WaitingWrite* take(Group& group);
@@ -56,11 +62,13 @@ class SqliteWriter {
   bool checkpoint_due() const;
   void checkpoint(int frames_of_grace);
   void restore_reserve();
+  [[noreturn]] void give_up(const char* doing, const Error& error);
   static int on_wal(void* self, sqlite3* handle, const char* name, int frames);
 
   std::unique_ptr<Connection> connection_;
   const Layout& layout_;
-  StateDirectory& directory_;
+  StateDisk& directory_;
+  const WriterMode mode_;
   std::atomic<uint64_t> commit_count_ = 0;
 
   WriteQueue queue_;
@@ -70,6 +78,9 @@ class SqliteWriter {
   int copied_frames_ = 0;    // log_frames_ when a checkpoint last copied all: equal means nothing to do
   int next_checkpoint_ = 0;  // not before the log has so many frames
   std::chrono::steady_clock::time_point reserve_tried_;
+  std::mutex one_at_a_time_;              // of callers that write by themselves
+  std::atomic<std::thread::id> writing_;  // who does so now
+  bool given_up_ = false;
 
   std::thread thread_;  // last: it uses all of the above
 };
