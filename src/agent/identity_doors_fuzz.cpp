@@ -1,6 +1,7 @@
 // What the unprivileged half may ask of the privileged one about callers of identities: read with bounds,
 // looked for among the control groups, and written for the kernel without a word of it getting into the text
 // of a command.
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -22,7 +23,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     wanted.redirects.push_back(std::move(redirect));
   }
   const std::string text = merlon::agent::identity_text(wanted);
-  MERLON_CHECK(text.find_first_of("';#$`") == std::string::npos);
+  MERLON_CHECK(text.find_first_of("'#$`") == std::string::npos);
+  // Only the chain's own declaration has them.
+  MERLON_CHECK(std::ranges::count(text, ';') == (text.find("add chain") == std::string::npos ? 0 : 2));
   // Two quotes around each group's path, and one command on each line.
   size_t quotes = 0;
   for (const char c : text) quotes += c == '"' ? 1 : 0;

@@ -41,11 +41,8 @@ class Watched final : public Transaction {
     return inner_.erase(table, tenant, key);
   }
   void after_commit(std::function<void()> effect) override { inner_.after_commit(std::move(effect)); }
-  void urgent() override {
-    is_urgent = true;
-    inner_.urgent();
-  }
-  bool changed = false, is_urgent = false;
+  void urgent() override { inner_.urgent(); }
+  bool changed = false;
 
  private:
   Transaction& inner_;
@@ -64,9 +61,6 @@ class FaultyStore final : public store::ServerStore {
     auto done = inner_->write([&](Transaction& tx) -> Result<void> {
       Watched watched(tx, faults_);
       TRY(work(watched));
-      if (faults_.disk_full && watched.changed && !watched.is_urgent)
-        return fail(ErrorKind::unavailable, "StorageFull",
-                    "Nothing was changed: the simulated disk is full.");
       lost = faults_.loses_writes && watched.changed;
       if (lost) return fail(ErrorKind::internal, "Lost", "lost");
       return {};

@@ -1,5 +1,5 @@
-// The real store, which fails when the simulator says so: the server is killed before or after a commit, the
-// disk is full, a write is lost.
+// The real store, under a process that dies when the simulator says so, before or after a commit; and bugs.
+// What goes wrong with the disk is below SQLite: sim_disk.h.
 #pragma once
 
 #include <functional>
@@ -13,9 +13,8 @@ namespace merlon::simulate {
 struct ServerKilled {};
 
 struct StoreFaults {
-  bool dead = false;       // the process is gone; what still unwinds writes nothing
-  bool disk_full = false;  // as sqlite_writer.cpp has it: only urgent writes are taken
-  int kill_in = 0;  // counts down at each write before and after its commit; at 1 the process is killed
+  bool dead = false;  // the process is gone; what still unwinds writes nothing
+  int kill_in = 0;    // counts down at each write before and after its commit; at 1 the process is killed
   // Bugs, for the test that the simulator notices: writes are acknowledged and not done, or done otherwise.
   bool loses_writes = false;
   std::function<void(const store::TableSpec&, store::Row&)> alters;

@@ -20,7 +20,8 @@ class FullDiskTest : public ::testing::Test {
     auto setting = make_setting(scratch_->path());
     ASSERT_TRUE(setting) << setting.error().message << setting.error().cause;
     setting_ = *std::move(setting);
-    server_ = std::make_unique<SimServer>(scratch_->path() + "/server", now_, random_);
+    server_ =
+        std::make_unique<SimServer>(scratch_->path() + "/server", setting_.disk->after_kill(), now_, random_);
     const auto started = server_->start();
     ASSERT_TRUE(started) << started.error().message << started.error().cause;
   }
@@ -77,7 +78,7 @@ TEST_F(FullDiskTest, ARevocationReachesAnAgentThatHasSomethingToReport) {
   const std::string id = open.state->openings.front().id;
   const std::string grant = id.substr(0, id.find('/'));
 
-  server_->faults().disk_full = true;
+  server_->fill_disk(true);
   ASSERT_EQ(ask("POST", setting_.policy() + "/providers/Merlon.Jit/openings/" + grant + "/revoke" +
                             std::string(kPolicyVersion)),
             200)
@@ -91,7 +92,7 @@ TEST_F(FullDiskTest, ARevocationReachesAnAgentThatHasSomethingToReport) {
   EXPECT_TRUE(revoked.state->openings.empty());
   EXPECT_EQ(lines().find("machines/observations/opened"), std::string::npos);
 
-  server_->faults().disk_full = false;
+  server_->fill_disk(false);
   request.have = revoked.state->version;
   const auto heard = sync(request);
   EXPECT_FALSE(heard.unheard);
@@ -99,7 +100,7 @@ TEST_F(FullDiskTest, ARevocationReachesAnAgentThatHasSomethingToReport) {
 }
 
 TEST_F(FullDiskTest, AdministratorsSignInOnTheReserveABoundedNumberOfTimesAndNobodyElseDoes) {
-  server_->faults().disk_full = true;
+  server_->fill_disk(true);
   const auto sign_in = [&](const Client& client) {
     return server_
         ->call({.method = "POST",
@@ -120,7 +121,7 @@ TEST_F(FullDiskTest, AdministratorsSignInOnTheReserveABoundedNumberOfTimesAndNob
   now_ += std::chrono::minutes(5);
   EXPECT_EQ(sign_in(setting_.owner), 200);
   EXPECT_EQ(sign_in(setting_.owner), 503);
-  server_->faults().disk_full = false;
+  server_->fill_disk(false);
   EXPECT_EQ(sign_in(setting_.owner), 200);
   EXPECT_EQ(sign_in(setting_.op), 200);
 }
@@ -131,7 +132,7 @@ TEST_F(FullDiskTest, ARemovedMachineIsLetGo) {
   request.boot_id = "boot";
   const int status = ask("DELETE", setting_.machine_path("web-1") + std::string(kMerlonVersion));
   ASSERT_EQ(status, 200);
-  server_->faults().disk_full = true;
+  server_->fill_disk(true);
   request.observations.push_back({"closed", Duration(5), {{"id", "x"}}});
   EXPECT_TRUE(sync(request).released);
 }

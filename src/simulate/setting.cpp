@@ -149,7 +149,7 @@ Result<Setting> make_setting(const std::string& directory) {
   setting.directory = directory;
   fs::create_directories(directory + "/server");
   fs::permissions(directory + "/server", fs::perms::owner_all);
-  SimServer server(directory + "/server", truth, random);
+  SimServer server(directory + "/server", std::make_shared<SimDisk>(), truth, random);
   TRY(server.start());
   const std::string subscription = "/subscriptions/" + server.assembly().settings().subscription.text();
   setting.group = subscription + "/resourceGroups/rg1";
@@ -173,6 +173,7 @@ Result<Setting> make_setting(const std::string& directory) {
       server.call(setting.owner, "PUT", setting.policy() + std::string(kPolicyVersion), policy_json(policy)),
       200, "the policy"));
   server.stop();
+  setting.disk = server.disk()->after_kill();
   return setting;
 }
 

@@ -15,7 +15,8 @@ namespace merlon::simulate {
 inline constexpr Timestamp kBeginning = Timestamp(std::chrono::hours(24 * 20'783));
 
 struct Setting {
-  std::string directory;       // server/, web-1/, web-2/
+  std::string directory;                // server/, web-1/, web-2/
+  std::shared_ptr<const SimDisk> disk;  // the server's
   Client owner, op, stranger;  // everything, Contributor of the resource group, Reader of the subscription
   std::string group;           // "/subscriptions/…/resourceGroups/rg1"
   std::string contributor_role;

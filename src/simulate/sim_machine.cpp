@@ -227,7 +227,8 @@ Result<JsonObject> SimMachine::ask(std::string_view name, JsonObject body) {
 
 void SimMachine::learn_openings(const DesiredState& state, Timestamp server_time, Timestamp answered) {
   for (const machine::Opening& opening : state.openings)
-    told_.insert_or_assign(opening.id, TrueOpening{opening, answered + (opening.deadline - server_time)});
+    told_.insert_or_assign(opening.id, TrueOpening{opening, answered + (opening.deadline - server_time),
+                                                   opening.deadline - server_time});
 }
 
 Result<agent::Session::Step> SimMachine::hear(const agent::Session::Asked& asked,

@@ -25,6 +25,7 @@ struct AgentKilled {};
 struct TrueOpening {
   machine::Opening opening;
   Timestamp until;
+  Duration remaining{};  // of it, when the server said so
 };
 
 class SimMachine : private agent::WardenPort {

@@ -15,6 +15,7 @@ namespace fs = std::filesystem;
 
 // Half of a token's life: what the client would do.
 constexpr Duration kTokenKept = std::chrono::minutes(30);
+constexpr Duration kIdle = std::chrono::seconds(1);  // as sqlite_writer.cpp has it
 
 net::Request request_of(const Ask& ask, const std::string& id) {
   net::Request request;
@@ -39,36 +40,57 @@ net::Request request_of(const Ask& ask, const std::string& id) {
   return request;
 }
 
-// What is on the disk of a process that was killed: the files as they are, without anybody closing them.
-void copy_state(const std::string& from, const std::string& to) {
-  fs::create_directory(to);
-  fs::permissions(to, fs::perms::owner_all);
-  for (const auto& entry : fs::directory_iterator(from)) {
-    const std::string name = entry.path().filename().string();
-    if (name == "reserve") {
-      fs::create_hard_link(entry.path(), to + "/" + name);  // never written to, only there or gone
-    } else if (name != "lock" && name != "merlon.db-shm") {
-      fs::copy_file(entry.path(), to + "/" + name);
-    }
-  }
-}
-
 }  // namespace
+
+class SimServer::AtWork {
+ public:
+  explicit AtWork(SimServer& server) : server_(server), outermost_(server.disk_->faults().fail_in == 0) {
+    if (outermost_) server_.disk_->faults().fail_in = server_.fail_in_;
+  }
+  AtWork(const AtWork&) = delete;
+  AtWork& operator=(const AtWork&) = delete;
+  ~AtWork() {
+    if (outermost_) server_.fail_in_ = std::exchange(server_.disk_->faults().fail_in, 0);
+  }
+
+ private:
+  SimServer& server_;
+  const bool outermost_;
+};
 
 SimServer::~SimServer() {
   faults_.dead = true;
   serving_ = false;  // whoever asked may be gone
+  disk_->break_down();
 }
 
 Result<void> SimServer::start() {
+  const AtWork at_work(*this);
+  try {
+    return start_process();
+  } catch (const ServerKilled&) {
+    return fail(ErrorKind::unavailable, "Killed", "The simulated server died while it started.");
+  }
+}
+
+Result<void> SimServer::start_process() {
   faults_.dead = false;
   faults_.kill_in = 0;
   server::AssemblyParameters parameters;
   parameters.state_dir = directory_;
   parameters.domain = kDomain;
   parameters.root_key = directory_ + "/root.key";
-  auto store = make_faulty(TRY(store::open_sqlite_store(directory_, server::state_schema())), faults_);
-  assembly_ = TRY(server::Assembly::assemble(std::move(store), parameters, clock_, random_));
+  store::WriterMode mode;
+  mode.callers_thread = true;
+  mode.instead_of_exit = [this](const Error&) {
+    faults_.dead = true;
+    throw ServerKilled();
+  };
+  auto store = TRY(store::open_embedded_store(state_disk_on(disk_), std::move(mode), server::state_schema()));
+  store_ = store.get();
+  commits_.reset();
+  assembly_ =
+      TRY(server::Assembly::assemble(make_faulty(std::move(store), faults_), parameters, clock_, random_));
   TRY(server::first_start(*assembly_, directory_, "8443", server::KeepBootstrap::yes));
   // As server.cpp has it: a disk that is full keeps nobody from starting.
   if (const auto ended = assembly_->grants().expire_due();
@@ -78,29 +100,44 @@ Result<void> SimServer::start() {
   return {};
 }
 
-void SimServer::kill() {
+void SimServer::die(Death how) {
   faults_.dead = true;
   serving_ = false;
-  const std::string next = directory_ + "-" + std::to_string(++lives_);
-  copy_state(directory_, next);
+  auto next = how == Death::power_lost ? disk_->after_power_loss(random_) : disk_->after_kill();
+  disk_->break_down();  // what still unwinds writes nothing
+  disk_failures_ += disk_->faults().failed;
   assembly_.reset();
-  fs::remove_all(directory_);
-  directory_ = next;
+  store_ = nullptr;
+  disk_ = std::move(next);
 }
 
 void SimServer::stop() {
-  assembly_->machines().stop();
-  serving_ = false;
-  assembly_->stop();
-  assembly_.reset();
+  try {
+    const AtWork at_work(*this);
+    assembly_->machines().stop();
+    serving_ = false;
+    assembly_->stop();
+    assembly_.reset();
+    store_ = nullptr;
+  } catch (const ServerKilled&) {
+    die(Death::killed);
+  }
 }
 
+void SimServer::fill_disk(bool full) {
+  disk_->faults().full = full;
+  if (!full && store_ != nullptr) store_->idle();  // which takes its reserve back within a second
+}
+
+// The product reads a state directory of the machine's own.
 Result<std::string> SimServer::back_up(const std::string& directory) {
   server::StateLocation location;
   location.state_dir = directory_;
-  return TRY(server::back_up(location, directory + "/" + std::to_string(++backups_) + ".backup", clock_,
-                             random_))
-      .file;
+  TRY(disk_->save(directory_));
+  auto report =
+      server::back_up(location, directory + "/" + std::to_string(++backups_) + ".backup", clock_, random_);
+  SimDisk().save(directory_).value();
+  return TRY(std::move(report)).file;
 }
 
 Result<void> SimServer::restore(const std::string& file) {
@@ -112,6 +149,9 @@ Result<void> SimServer::restore(const std::string& file) {
   TRY(server::restore(location, file, clock_, random_));
   fs::remove_all(directory_);
   directory_ = location.state_dir;
+  disk_ = std::make_shared<SimDisk>();
+  TRY(disk_->load(directory_));
+  TRY(SimDisk().save(directory_));
   tokens_.clear();
   return {};
 }
@@ -119,6 +159,7 @@ Result<void> SimServer::restore(const std::string& file) {
 void SimServer::deliver(const Ask& ask, std::function<void(net::Response)> respond) {
   ++handled_;
   last_request_id_ = Uuid::generate(random_).text();
+  const AtWork at_work(*this);
   assembly_->handle(request_of(ask, last_request_id_),
                     net::Responder([this, respond = std::move(respond)](net::Response response) {
                       if (serving_) respond(std::move(response));
@@ -167,7 +208,15 @@ net::Response SimServer::call(const Client& client, std::string method, const st
 
 void SimServer::tick() {
   ++handled_;
+  const AtWork at_work(*this);
   assembly_->tick();
+  const uint64_t commits = assembly_->store().commit_count();
+  if (commits_ != commits) {
+    commits_ = commits;
+    quiet_since_ = clock_.boottime();
+  } else if (clock_.boottime() - quiet_since_ >= kIdle) {
+    store_->idle();
+  }
 }
 
 }  // namespace merlon::simulate

@@ -1,5 +1,5 @@
-// A server without sockets: the product's Assembly on a state directory of its own, which can be killed at
-// any write and started again on what was on its disk at that moment.
+// A server without sockets: the product's Assembly on a simulated disk of its own, which can be killed at any
+// write, or lose power at any time, and starts again on what is on its disk then.
 #pragma once
 
 #include <map>
@@ -9,6 +9,7 @@
 #include "server/assembly.h"
 #include "simulate/faulty_store.h"
 #include "simulate/seeded_random.h"
+#include "simulate/sim_disk.h"
 #include "simulate/world_clock.h"
 
 namespace merlon::simulate {
@@ -32,17 +33,24 @@ struct Ask {
   std::string certificate;
 };
 
+enum class Death {
+  killed,      // -9: the next start finds the files as they are now
+  power_lost,  // and with it what was not synced
+};
+
 class SimServer {
  public:
-  SimServer(std::string directory, const Timestamp& truth, SeededRandom& random)
-      : directory_(std::move(directory)), clock_(truth), random_(random) {}
+  // `directory` has what is not in the database: the root key, notes. `disk` has the database.
+  SimServer(std::string directory, std::shared_ptr<SimDisk> disk, const Timestamp& truth,
+            SeededRandom& random)
+      : directory_(std::move(directory)), disk_(std::move(disk)), clock_(truth), random_(random) {}
   ~SimServer();
   SimServer(const SimServer&) = delete;
   SimServer& operator=(const SimServer&) = delete;
 
   Result<void> start();  // as server::run does, until it would serve
-  void kill();           // -9: the next start finds the files as they are now
-  void stop();           // SIGTERM
+  void die(Death how);
+  void stop();  // SIGTERM
   bool is_up() const { return assembly_ != nullptr; }
   // As `merlon state backup` beside it; and as `merlon state restore` into another directory, on which it
   // starts next.
@@ -60,6 +68,13 @@ class SimServer {
   ComputerClock& clock() { return clock_; }
   StoreFaults& faults() { return faults_; }
   const std::string& directory() const { return directory_; }
+  const std::shared_ptr<SimDisk>& disk() const { return disk_; }
+  bool disk_is_full() const { return disk_->faults().full; }
+  void fill_disk(bool full);
+  // How often the disk has failed this server's own requests; and whether it is going to.
+  unsigned disk_failures() const { return disk_failures_ + disk_->faults().failed; }
+  bool disk_may_fail() const { return fail_in_ > 0; }
+  void fail_disk_in(int operations) { fail_in_ = operations; }
   const std::string& last_request_id() const { return last_request_id_; }
   uint64_t handled() const { return handled_; }
   // Time for deadlines, as the server has it.
@@ -70,13 +85,22 @@ class SimServer {
     std::string text;
     Timestamp issued;
   };
+  // While the server itself is at work: the simulator's own looks never meet a failing disk.
+  class AtWork;
   std::string token_of(const Client& client);
+  Result<void> start_process();
 
   std::string directory_;
+  std::shared_ptr<SimDisk> disk_;
   ComputerClock clock_;
   SeededRandom& random_;
   StoreFaults faults_;
   std::unique_ptr<server::Assembly> assembly_;
+  store::EmbeddedStore* store_ = nullptr;  // the assembly's
+  int fail_in_ = 0;
+  unsigned disk_failures_ = 0;       // of disks that were
+  std::optional<uint64_t> commits_;  // at the last tick, and when that was
+  Duration quiet_since_{};
   std::map<std::string, Token> tokens_;
   std::string last_request_id_;
   uint64_t handled_ = 0;

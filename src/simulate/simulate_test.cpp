@@ -44,9 +44,10 @@ class SimulateTest : public ::testing::Test {
 
   // The first history from `seed` in which an invariant breaks, of at most `most`.
   std::optional<Outcome> first_failure(const Bugs& bugs, uint64_t seed, unsigned most,
-                                       unsigned agents_die = 0) {
+                                       unsigned agents_die = 0, unsigned power_fails = 0) {
     for (uint64_t i = seed; i < seed + most; ++i) {
-      Outcome outcome = player.play({.seed = i, .agents_die = agents_die, .bugs = bugs}, 50);
+      Outcome outcome =
+          player.play({.seed = i, .agents_die = agents_die, .power_fails = power_fails, .bugs = bugs}, 50);
       if (!outcome.violation) continue;
       std::cout << "noticed in history " << i << ": " << outcome.violation->invariant << "\n";
       return outcome;
@@ -125,6 +126,16 @@ TEST_F(SimulateTest, AStoreThatLosesAcknowledgedWritesIsNoticed) {
   ASSERT_TRUE(first_failure(bugs, 1, 10));
 }
 
+TEST_F(SimulateTest, ADiskThatForgetsWhatItSaidIsThereIsNoticed) {
+  Bugs bugs;
+  bugs.disk_lies = true;
+  const auto failure = first_failure(bugs, 1, 40, 0, 100);
+  ASSERT_TRUE(failure);
+  EXPECT_TRUE(failure->violation->invariant.starts_with("4:") ||
+              failure->violation->invariant.starts_with("5:"))
+      << text_of(*failure, 50);
+}
+
 // While an agent lives it takes out itself what is over; so they die often here.
 TEST_F(SimulateTest, AKernelThatForgetsTimeoutsIsNoticed) {
   Bugs bugs;
@@ -135,10 +146,11 @@ TEST_F(SimulateTest, AKernelThatForgetsTimeoutsIsNoticed) {
       << text_of(*failure, 50);
 }
 
+// Likewise: an agent that lives hears when they end.
 TEST_F(SimulateTest, AnAgentThatLengthensOpeningsIsNoticed) {
   Bugs bugs;
   bugs.agent_lengthens = std::chrono::hours(2);
-  const auto failure = first_failure(bugs, 1, 60);
+  const auto failure = first_failure(bugs, 15, 100, 300);
   ASSERT_TRUE(failure);
   EXPECT_TRUE(failure->violation->invariant.starts_with("1:")) << text_of(*failure, 50);
 }

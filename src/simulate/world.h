@@ -23,6 +23,7 @@ struct Violation {
 struct Bugs {
   KernelBug kernel = KernelBug::none;
   bool store_loses_writes = false;
+  bool disk_lies = false;
   std::function<void(const store::TableSpec&, store::Row&)> store_alters;
   bool server_forgets_deadlines = false;  // nothing that time makes due is done
   Duration agent_lengthens{};             // every opening, by this
@@ -32,7 +33,8 @@ struct WorldOptions {
   uint64_t seed = 0;
   size_t machines = 2;
   bool gentle = false;  // nothing that a real kernel in real time could not follow: no suspend, short times
-  unsigned agents_die = 0;  // of a thousand steps, besides all else
+  unsigned agents_die = 0;   // of a thousand steps, besides all else
+  unsigned power_fails = 0;  // likewise, of the server
   Bugs bugs{};
   std::ostream* trace = nullptr;
 };
@@ -102,7 +104,7 @@ class World {
   void tick_machine(size_t i);
   void guard_agent(size_t i, const std::function<void()>& work);
   void guard_server(const std::function<void()>& work);
-  void server_died();
+  void server_died(Death how);
   void server_went();
   void start_server();
   void start_agent(size_t i);
@@ -196,8 +198,17 @@ class World {
   Documents documents_;
   std::optional<Documents> instead_;  // what may be there after a kill, too
   std::map<GrantKey, std::string> grant_ids_;
-  // By grant: the true time at which it ends at the latest; without what has been added to unseen_ since.
-  std::map<std::string, Timestamp> truly_until_;
+  // By grant: the true time at which it ends by its server's clock; without what has been added to unseen_
+  // since, and what clocks drift.
+  struct TrueEnd {
+    Timestamp until;
+    Duration remaining{};
+  };
+  std::map<std::string, TrueEnd> truly_until_;
+  // How far the rates of any two computers have been apart, in millionths; and what that comes to in a time.
+  int64_t slowest_ = 0, fastest_ = 0;
+  Duration drift_in(Duration time) const;
+  void turn_rate(ComputerClock& clock, const std::string& whose, int64_t most);
   std::vector<std::string> past_grants_;
   std::map<std::string, std::pair<machine::Version, std::string>> desired_;  // by machine id
   Timestamp server_time_seen_{};

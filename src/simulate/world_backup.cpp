@@ -7,7 +7,7 @@
 namespace merlon::simulate {
 
 void World::back_up() {
-  if (instead_ || server_.faults().disk_full) return;
+  if (instead_ || server_.disk_is_full()) return;
   const auto file = server_.back_up(directory_);
   if (!file) violated("4: a backup can be made beside a server", file.error().message + file.error().cause);
   documents_.expire(server_.time());
@@ -18,8 +18,9 @@ void World::back_up() {
 // Not where a machine came or went since: whoever restores must enrol or remove it again. Nor under a clock
 // that was set: an epoch is a time, so that the second restore of one backup is later than the first.
 void World::restore() {
-  if (!backup_ || backup_->enrolments != enrolments_ || clock_stepped_ || server_.faults().disk_full) return;
+  if (!backup_ || backup_->enrolments != enrolments_ || clock_stepped_ || server_.disk_is_full()) return;
   server_.faults().kill_in = 0;
+  server_.fail_disk_in(0);
   server_.stop();
   for (size_t i = 0; i < machines_.size(); ++i)
     if (flight_[i] && flight_[i]->at_server) fail_sync(i, flight_[i]->id, "ConnectionLost", Duration(5));

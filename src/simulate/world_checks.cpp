@@ -90,7 +90,8 @@ void World::check_documents() {
   server_time_seen_ = std::max(server_time_seen_, time);
   grant_ids_ = seen->grant_ids;
   for (const auto& [key, id] : grant_ids_)
-    truly_until_.try_emplace(id, now_ + (documents_.grants.at(key) - time) - unseen_);
+    truly_until_.try_emplace(
+        id, TrueEnd{now_ + (documents_.grants.at(key) - time) - unseen_, documents_.grants.at(key) - time});
   for (size_t i = 0; i < machines_.size(); ++i)
     if (seen->machines[i]) check_desired(i, *seen->machines[i]);
 }
@@ -171,9 +172,13 @@ void World::check_packet(size_t i, const Packet& packet) {
   for (const auto& [id, told] : m.openings()) {
     if (!lets_in(told.opening, packet)) continue;
     Timestamp until = told.until;
-    if (const auto truly = truly_until_.find(grant_of(id)); truly != truly_until_.end())
-      until = std::min(until, truly->second + unseen_);
-    by_opening |= now_ < until + m.unmended_sleep();
+    Timestamp latest = until + drift_in(told.remaining);
+    if (const auto truly = truly_until_.find(grant_of(id)); truly != truly_until_.end()) {
+      const TrueEnd& end = truly->second;
+      until = std::min(until, end.until + unseen_);
+      latest = std::min(latest, end.until + unseen_ + drift_in(end.remaining));
+    }
+    by_opening |= now_ < latest + m.unmended_sleep() + drift_in(m.unmended_sleep());
     surely_open |= m.openings_are_known() && !clock_stepped_ && now_ + kPlenty < until;
   }
   if (passes && !by_rules && !by_opening)
@@ -226,7 +231,7 @@ void World::check_converged() {
     size_t perhaps = 0;
     for (const machine::Opening& opening : record.desired.openings) {
       surely += !clock_stepped_ && opening.deadline > server_.time() + kPlenty ? 1 : 0;
-      perhaps += opening.deadline > server_.time() ? 1 : 0;
+      perhaps += opening.deadline + drift_in(kPlenty) > server_.time() ? 1 : 0;
     }
     const size_t open = m.kernel().open_elements();
     if (open < surely || open > perhaps)

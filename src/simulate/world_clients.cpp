@@ -69,6 +69,7 @@ bool World::request(const Client& client, const std::string& method, const std::
   Documents after = documents_;
   if (expected.effect) expected.effect(after);
   net::Response response{.status = 0, .headers = {}, .body = {}};
+  const unsigned failures = server_.disk_failures();
   bool died = true;
   guard_server([&] {
     instead_ = after;  // in case that it dies in the middle
@@ -77,14 +78,15 @@ bool World::request(const Client& client, const std::string& method, const std::
   });
   note(fmt::format("{} {}: {}", client.name, what, died ? "no answer" : std::to_string(response.status)));
   if (died) return false;
+  // An answer that could not be read from a failing disk, to something that may be done or not.
+  if (response.status / 100 == 5 && server_.disk_failures() != failures) return false;
   instead_.reset();
   const bool done = response.status / 100 == 2;
   if (done && method != "GET") acknowledged_.insert(server_.last_request_id());
   if (done && !may_write(client)) violated("3: no action without a permission", client.name + " did " + what);
-  if (response.status == 503 && server_.faults().disk_full) return false;  // and nothing has changed: check()
-  // By a clock that was set back, a secret may not be valid yet: nobody can sign in with it.
-  if (response.status == 503 && response.body.empty() && server_.clock().wrong_by() < Duration(0))
-    return false;
+  if (response.status == 503 && server_.disk_is_full()) return false;  // and nothing has changed: check()
+  // By a clock that was set back to before the beginning, no secret is valid yet: nobody can sign in with it.
+  if (response.status == 503 && response.body.empty() && server_.clock().now() < kBeginning) return false;
   if (std::find(expected.statuses.begin(), expected.statuses.end(), response.status) ==
       expected.statuses.end())
     violated("the documented answer",
@@ -295,9 +297,8 @@ void World::enrol() {
   for (size_t i = 0; i < machines_.size(); ++i) {
     SimMachine& m = machine(i);
     if (documents_.machines[i].enrolled || m.enrolled || !server_.is_up() || !awake(i)) continue;
-    if (server_.faults().disk_full || server_.faults().kill_in > 0) continue;
-    if (server_.clock().wrong_by() < Duration(0))
-      continue;  // the owner may not be able to sign in: see request()
+    if (server_.disk_is_full() || server_.disk_may_fail() || server_.faults().kill_in > 0) continue;
+    if (server_.clock().now() < kBeginning) continue;  // the owner may not be able to sign in: see request()
     const bool enforce = chance_.chance(700);
     SimMachine::Place place{m.name(), m.directory(), m.addresses()};
     auto certificate = enrol_machine(server_, setting_, setting_.owner, place, m.facts(), enforce);

@@ -39,7 +39,7 @@ void World::copy_group() {
 }
 
 void World::put_copy() {
-  if (copies_.empty() || !server_.is_up() || server_.faults().kill_in > 0) return;
+  if (copies_.empty() || !server_.is_up() || server_.faults().kill_in > 0 || server_.disk_may_fail()) return;
   Copy copy = chance_.pick(copies_);
   const size_t i = copy.machine;
   const bool with_etag = chance_.chance(400);

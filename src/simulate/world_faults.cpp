@@ -18,7 +18,7 @@ using std::chrono::seconds;
 
 void World::server_fault() {
   if (!server_.is_up()) return;
-  switch (chance_.below(options_.gentle ? 4 : 6)) {
+  switch (chance_.below(options_.gentle ? 4 : 9)) {
     case 4:
       return back_up();
     case 5:
@@ -27,19 +27,42 @@ void World::server_fault() {
       server_.faults().kill_in = static_cast<int>(1 + chance_.below(8));
       return note("the server is going to die at a write");
     case 1:
-      return server_died();
+      return server_died(Death::killed);
+    case 6:
+      return server_died(Death::power_lost);
+    case 7:
+    case 8:
+      server_.fail_disk_in(static_cast<int>(1 + chance_.below(chance_.chance(500) ? 12 : 200)));
+      return note("an operation of the server's disk is going to fail");
     case 2:
       server_.stop();
       server_went();
       note("the server stops");
       return at(chance_.between(seconds(1), seconds(30)), [this] { start_server(); });
     default:
-      server_.faults().disk_full = !server_.faults().disk_full;
-      return note(server_.faults().disk_full ? "the server's disk is full" : "the server's disk has room");
+      server_.fill_disk(!server_.disk_is_full());
+      return note(server_.disk_is_full() ? "the server's disk is full" : "the server's disk has room");
   }
 }
 
+void World::turn_rate(ComputerClock& clock, const std::string& whose, int64_t most) {
+  const int64_t rate = static_cast<int64_t>(chance_.below(static_cast<size_t>(2 * most + 1))) - most;
+  clock.turn_rate(rate);
+  slowest_ = std::min(slowest_, rate);
+  fastest_ = std::max(fastest_, rate);
+  note(fmt::format("{}: its clocks run {} ppm {}", whose, std::abs(rate), rate < 0 ? "slow" : "fast"));
+}
+
+Duration World::drift_in(Duration time) const {
+  return slowest_ == fastest_ ? Duration(0) : Duration(time.count() * (fastest_ - slowest_) / 1'000'000 + 5);
+}
+
 void World::clock_fault() {
+  if (chance_.chance(400)) {
+    const size_t whose = chance_.below(machines_.size() + 1);
+    if (whose == machines_.size()) return turn_rate(server_.clock(), "the server", ComputerClock::kRateMost);
+    return turn_rate(machine(whose).clock(), names_[whose], ComputerClock::kRateMost);
+  }
   const std::vector<Duration> steps = {Duration(700), seconds(30), minutes(10), hours(1), hours(24)};
   const Duration by = chance_.pick(steps);
   const bool back = chance_.chance(500);
@@ -125,6 +148,8 @@ void World::step() {
     const size_t i = chance_.below(machines_.size());
     if (machine(i).agent_runs()) agent_died(i);
   }
+  if (options_.power_fails > 0 && chance_.chance(options_.power_fails) && server_.is_up())
+    server_died(Death::power_lost);
   const size_t roll = chance_.below(100);
   if (roll < 50) {
     client_acts();
@@ -156,7 +181,8 @@ void World::step() {
 void World::end() {
   calm_ = true;
   note("everything is mended");
-  server_.faults().disk_full = false;
+  server_.fill_disk(false);
+  server_.fail_disk_in(0);
   server_.faults().kill_in = 0;
   for (size_t i = 0; i < machines_.size(); ++i) {
     machine(i).cut = false;

@@ -19,6 +19,7 @@ constexpr int kStrides = 6;
 constexpr Duration kAfterStride = seconds(1);
 constexpr Duration kServerTick{200};
 constexpr Duration kMarkEvery = minutes(1);
+constexpr int64_t kCrystal = 100;  // millionths, of a computer that nobody has told the time
 constexpr Timestamp kNever = Timestamp::max();
 
 class RenewOnly final : public agent::Exchange {
@@ -59,7 +60,7 @@ World::World(const Setting& setting, RuleCache& rules, std::string directory, co
       chance_(options.seed),
       product_(options.seed ^ 0x5eedU),
       trace_(options.trace),
-      server_(directory_ + "/server", now_, product_) {
+      server_(directory_ + "/server", setting.disk->after_kill(), now_, product_) {
   for (size_t i = 0; i < options.machines; ++i) {
     SimMachine::Place place = setting.machines[i];
     place.directory = directory_ + "/" + place.name;
@@ -94,14 +95,8 @@ World::~World() = default;
 void World::begin() {
   fs::create_directories(directory_ + "/server");
   fs::permissions(directory_ + "/server", fs::perms::owner_all);
-  for (const auto& entry : fs::directory_iterator(setting_.directory + "/server")) {
-    const std::string name = entry.path().filename().string();
-    if (name == "reserve") {
-      fs::create_hard_link(entry.path(), directory_ + "/server/" + name);
-    } else if (name != "lock") {
-      fs::copy_file(entry.path(), directory_ + "/server/" + name);
-    }
-  }
+  for (const auto& entry : fs::directory_iterator(setting_.directory + "/server"))
+    fs::copy_file(entry.path(), directory_ + "/server/" + entry.path().filename().string());
   for (const std::string& name : names_) {
     fs::copy(setting_.directory + "/" + name, directory_ + "/" + name);
     fs::permissions(directory_ + "/" + name, fs::perms::owner_all);
@@ -114,6 +109,10 @@ void World::begin() {
   ledger_key_ = server_.assembly().core().ledger.public_key_pem();
   server_.faults().loses_writes = options_.bugs.store_loses_writes;
   for (size_t i = 0; i < machines_.size(); ++i) start_agent(i);
+  if (!options_.gentle) {
+    turn_rate(server_.clock(), "the server", kCrystal);
+    for (size_t i = 0; i < machines_.size(); ++i) turn_rate(machine(i).clock(), names_[i], kCrystal);
+  }
   advance(seconds(2));
   check();
 }
@@ -138,14 +137,14 @@ void World::guard_server(const std::function<void()>& work) {
   try {
     work();
   } catch (const ServerKilled&) {
-    server_died();
+    server_died(chance_.chance(300) ? Death::power_lost : Death::killed);
   }
 }
 
-void World::server_died() {
-  server_.kill();
+void World::server_died(Death how) {
+  server_.die(how);
   server_went();
-  note("the server is killed");
+  note(how == Death::killed ? "the server is killed" : "the server loses power");
   for (size_t i = 0; i < machines_.size(); ++i)
     if (flight_[i] && flight_[i]->at_server) fail_sync(i, flight_[i]->id, "ConnectionLost", Duration(5));
   at(chance_.between(Duration(500), chance_.chance(200) ? Duration(hours(2)) : Duration(seconds(40))),
@@ -154,22 +153,30 @@ void World::server_died() {
 
 // What it knew of the time beyond its last mark is gone with it, where its clock does not know better.
 void World::server_went() {
-  if (clock_stepped_) server_time_seen_ -= now_ - marked_at_;
+  if (clock_stepped_) server_time_seen_ -= now_ - marked_at_ + drift_in(now_ - marked_at_);
   if (stepped_since_mark_) server_time_seen_ = {};
 }
 
 void World::start_server() {
   if (server_.is_up()) return;
-  if (const auto started = server_.start(); !started)
+  const unsigned failures = server_.disk_failures();
+  if (const auto started = server_.start(); !started) {
+    if (server_.disk_failures() != failures) {
+      server_.die(Death::killed);
+      note("the server does not start: its disk fails");
+      return at(seconds(5), [this] { start_server(); });
+    }
     violated("4: the server starts after whatever happened to it",
              started.error().message + started.error().cause);
+  }
   server_.assembly().machines().on_wake([this] { server_wake_ = true; });
   server_.faults().loses_writes = options_.bugs.store_loses_writes && steps_ > 0;
   server_.faults().alters = options_.bugs.store_alters;
+  server_.disk()->faults().lies = options_.bugs.disk_lies;
   server_ticked_ = now_;
   if (clock_stepped_) {
     // Its time goes on from the last mark, as if it had not been away.
-    unseen_ += now_ - marked_at_ + kMarkEvery + seconds(1);
+    unseen_ += now_ - marked_at_ + drift_in(now_ - marked_at_) + kMarkEvery + seconds(1);
   }
   marked_at_ = now_;
   checked_commits_.reset();
@@ -221,8 +228,9 @@ Timestamp World::server_due() {
   if (!server_.is_up()) return kNever;
   if (server_wake_) return now_;
   Timestamp due = server_ticked_ + std::max(kMarkEvery, stride_);
-  const Duration ahead = server_.time() - now_;
-  for (const auto& [key, deadline] : documents_.grants) due = std::min(due, deadline - ahead);
+  const Timestamp time = server_.time();
+  for (const auto& [key, deadline] : documents_.grants)
+    due = std::min(due, now_ + server_.clock().true_time_for(deadline - time));
   for (const auto& flight : flight_)
     if (flight && flight->at_server && flight->asked.request.wait_ms > 0) due = std::min(due, flight->until);
   return std::max(due, server_ticked_ + kServerTick);
@@ -231,9 +239,11 @@ Timestamp World::server_due() {
 void World::tick_server() {
   server_wake_ = false;
   server_ticked_ = now_;
+  const unsigned failures = server_.disk_failures();
   guard_server([&] {
     if (!options_.bugs.server_forgets_deadlines) server_.tick();
-    if (!server_.faults().disk_full) {  // the mark spends no reserve
+    // The mark spends no reserve.
+    if (!server_.disk_is_full() && server_.disk_failures() == failures) {
       marked_at_ = now_;
       stepped_since_mark_ = false;
     }
@@ -246,7 +256,7 @@ void World::tick_machine(size_t i) {
   SimMachine& m = machine(i);
   guard_agent(i, [&] {
     m.tick();
-    tick_at_[i] = now_ + std::max({stride_, Duration(1), m.until_tick()});
+    tick_at_[i] = now_ + std::max({stride_, Duration(1), m.clock().true_time_for(m.until_tick())});
   });
   if (m.is_overdue())
     violated("8: changes are confirmed by contact or taken back", names_[i] + " keeps an unconfirmed change");

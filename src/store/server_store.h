@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "store/state_disk.h"
 #include "store/store.h"
 
 namespace merlon::store {
@@ -43,6 +44,16 @@ Result<std::unique_ptr<ServerStore>> open_store(const std::string& where, const 
 // Beside a server that runs, in another process: reads, and refuses every write.
 Result<std::unique_ptr<SnapshotStore>> open_snapshot(const std::string& where, const std::string& directory,
                                                      const Schema& schema);
+
+// An embedded store whose files somebody else has (the simulator): state_disk.h.
+class EmbeddedStore : public ServerStore {
+ public:
+  // What waits for a quiet moment: the database takes over its log, and the reserve is restored. Only where
+  // the writer is on the caller's thread.
+  virtual void idle() = 0;
+};
+Result<std::unique_ptr<EmbeddedStore>> open_embedded_store(std::unique_ptr<StateDisk> disk, WriterMode mode,
+                                                           const Schema& schema);
 
 Result<std::unique_ptr<ServerStore>> open_sqlite_store(const std::string& directory, const Schema& schema);
 Result<std::unique_ptr<SnapshotStore>> open_sqlite_snapshot(const std::string& directory,

@@ -18,14 +18,14 @@
 namespace merlon::store {
 namespace {
 
-class SqliteStore final : public ServerStore {
+class SqliteStore final : public EmbeddedStore {
  public:
-  SqliteStore(std::unique_ptr<StateDirectory> directory, Layout layout,
+  SqliteStore(std::unique_ptr<StateDisk> directory, WriterMode mode, Layout layout,
               std::unique_ptr<Connection> connection)
       : directory_(std::move(directory)),
         layout_(std::move(layout)),
-        readers_(directory_->database_path(), layout_, &changes_),
-        writer_(std::move(connection), layout_, *directory_, changes_, readers_) {}
+        readers_(directory_->database_path(), directory_->vfs(), layout_, &changes_),
+        writer_(std::move(connection), layout_, *directory_, std::move(mode), changes_, readers_) {}
   SqliteStore(const SqliteStore&) = delete;
   SqliteStore& operator=(const SqliteStore&) = delete;
   ~SqliteStore() override {
@@ -49,9 +49,10 @@ class SqliteStore final : public ServerStore {
   bool is_shared() const override { return false; }
   void on_foreign_commit(std::function<void()>) override {}
   void start_finished() override {}
+  void idle() override { writer_.idle(); }
 
  private:
-  std::unique_ptr<StateDirectory> directory_;
+  std::unique_ptr<StateDisk> directory_;
   Layout layout_;
   TableChanges changes_;
   SqliteReaders readers_;  // before the writer, which tells it of each commit
@@ -62,7 +63,7 @@ class SqliteStore final : public ServerStore {
 class SqliteSnapshot final : public SnapshotStore {
  public:
   SqliteSnapshot(const std::string& path, Layout layout)
-      : layout_(std::move(layout)), readers_(path, layout_, nullptr) {}
+      : layout_(std::move(layout)), readers_(path, nullptr, layout_, nullptr) {}
   Result<void> write(const std::function<Result<void>(Transaction&)>&) override {
     return internal_error("a write to a store that was opened for reading");
   }
@@ -80,25 +81,30 @@ class SqliteSnapshot final : public SnapshotStore {
   SqliteReaders readers_;
 };
 
-Result<std::unique_ptr<Connection>> open_writer(const StateDirectory& directory, const Layout& layout,
+Result<std::unique_ptr<Connection>> open_writer(const StateDisk& disk, const Layout& layout,
                                                 const Schema& schema) {
-  const std::string path = directory.database_path();
-  auto connection = TRY(Connection::open(path, Connection::Access::read_write));
+  const std::string path = disk.database_path();
+  auto connection = TRY(Connection::open(path, Connection::Access::read_write, disk.vfs()));
   TRY(prepare_database(*connection, layout, schema, path));
   return connection;
 }
 
 }  // namespace
 
-Result<std::unique_ptr<ServerStore>> open_sqlite_store(const std::string& directory, const Schema& schema) {
+Result<std::unique_ptr<EmbeddedStore>> open_embedded_store(std::unique_ptr<StateDisk> disk, WriterMode mode,
+                                                           const Schema& schema) {
   Layout layout = layout_of(schema);
-  auto state = TRY(StateDirectory::open(directory));
-  auto connection = open_writer(*state, layout, schema);
-  if (!connection && connection.error().code == "StorageFull" && state->release_reserve()) {
-    connection = open_writer(*state, layout, schema);  // a server that cannot start revokes nothing
+  auto connection = open_writer(*disk, layout, schema);
+  if (!connection && connection.error().code == "StorageFull" && disk->release_reserve()) {
+    connection = open_writer(*disk, layout, schema);  // a server that cannot start revokes nothing
   }
   if (!connection) return std::unexpected(connection.error());
-  return std::make_unique<SqliteStore>(std::move(state), std::move(layout), std::move(*connection));
+  return std::make_unique<SqliteStore>(std::move(disk), std::move(mode), std::move(layout),
+                                       std::move(*connection));
+}
+
+Result<std::unique_ptr<ServerStore>> open_sqlite_store(const std::string& directory, const Schema& schema) {
+  return TRY(open_embedded_store(TRY(StateDirectory::open(directory)), {}, schema));
 }
 
 Result<std::unique_ptr<Store>> open_sqlite(const std::string& directory, const Schema& schema) {

@@ -54,7 +54,9 @@ class Connection {
 
   // The file must exist. Hardened: no extensions, no attached files, no triggers or views, bounded
   // statements.
-  static Result<std::unique_ptr<Connection>> open(const std::string& path, Access access);
+  // `vfs`: state_disk.h.
+  static Result<std::unique_ptr<Connection>> open(const std::string& path, Access access,
+                                                  const char* vfs = nullptr);
 
   Result<void> execute(const char* sql);        // one or more statements without parameters
   Result<Query> query(const std::string& sql);  // prepared once per connection and text

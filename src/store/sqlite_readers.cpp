@@ -83,7 +83,8 @@ Result<SqliteReaders::Snapshot> SqliteReaders::take() {
     }
   }
   if (snapshot.open) return snapshot;
-  if (!snapshot.connection) snapshot.connection = TRY(Connection::open(path_, Connection::Access::read_only));
+  if (!snapshot.connection)
+    snapshot.connection = TRY(Connection::open(path_, Connection::Access::read_only, vfs_));
   TRY(snapshot.connection->run("BEGIN"));
   // BEGIN alone takes no snapshot; the first value read does. It is taken now, so that the caller knows of
   // when it is.

@@ -26,8 +26,8 @@ Result<uint32_t> commit_number(Connection& connection);
 
 class SqliteReaders {
  public:
-  SqliteReaders(std::string path, const Layout& layout, const TableChanges* changes)
-      : path_(std::move(path)), layout_(layout), changes_(changes) {}
+  SqliteReaders(std::string path, const char* vfs, const Layout& layout, const TableChanges* changes)
+      : path_(std::move(path)), vfs_(vfs), layout_(layout), changes_(changes) {}
 
   // Thread-safe.
   Result<void> read(const std::function<Result<void>(WholeReader&)>& work);
@@ -50,6 +50,7 @@ class SqliteReaders {
   void end_waiting();  // under mutex_
 
   const std::string path_;
+  const char* const vfs_;  // null: SQLite's own
   const Layout& layout_;
   const TableChanges*
       changes_;  // null where another process commits: then no snapshot waits, and none is marked

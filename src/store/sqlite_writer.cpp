@@ -34,20 +34,64 @@ std::unexpected<Error> storage_full(std::string cause) {
 
 }  // namespace
 
-SqliteWriter::SqliteWriter(std::unique_ptr<Connection> connection, const Layout& layout,
-                           StateDirectory& directory, TableChanges& changes, SqliteReaders& readers)
+SqliteWriter::SqliteWriter(std::unique_ptr<Connection> connection, const Layout& layout, StateDisk& disk,
+                           WriterMode mode, TableChanges& changes, SqliteReaders& readers)
     : connection_(std::move(connection)),
       layout_(layout),
-      directory_(directory),
+      directory_(disk),
+      mode_(std::move(mode)),
       changes_(changes),
       readers_(readers) {
   sqlite3_wal_hook(connection_->handle(), &SqliteWriter::on_wal, this);
-  thread_ = std::thread([this] { run(); });
+  if (mode_.callers_thread) {
+    begin();
+  } else {
+    thread_ = std::thread([this] { run(); });
+  }
 }
 
 SqliteWriter::~SqliteWriter() {
+  if (mode_.callers_thread) {
+    close();
+    return;
+  }
   queue_.stop();
   thread_.join();
+}
+
+Result<void> SqliteWriter::write(const Work& work) {
+  if (!mode_.callers_thread) return queue_.write(work);
+  MERLON_CHECK(writing_.load() != std::this_thread::get_id());  // as WriteQueue has it
+  const std::lock_guard lock(one_at_a_time_);
+  writing_ = std::this_thread::get_id();
+  const auto no_longer = [this](void*) { writing_ = std::thread::id(); };
+  const std::unique_ptr<void, decltype(no_longer)> writing(this, no_longer);
+  WaitingWrite waiting{.work = &work, .result = {}, .effects = {}, .done = false, .finished = {}};
+  queue_.add(waiting);
+  commit_group();
+  if (log_frames_ >= std::max(kCheckpointFrames, next_checkpoint_)) checkpoint(kCheckpointFrames);
+  return std::move(waiting.result);
+}
+
+void SqliteWriter::idle() {
+  const std::lock_guard lock(one_at_a_time_);
+  if (checkpoint_due()) checkpoint(0);
+  directory_.restore_reserve();
+}
+
+void SqliteWriter::close() {
+  try {
+    if (!given_up_ && checkpoint_due()) checkpoint(0);
+  } catch (...) {
+    // Whoever plays the process has heard of it; the next start finds the log.
+    given_up_ = true;
+  }
+}
+
+void SqliteWriter::give_up(const char* doing, const Error& error) {
+  given_up_ = true;
+  if (mode_.instead_of_exit) mode_.instead_of_exit(error);
+  end_process(doing, error);
 }
 
 int SqliteWriter::on_wal(void* self, sqlite3*, const char*, int frames) {
@@ -57,13 +101,17 @@ int SqliteWriter::on_wal(void* self, sqlite3*, const char*, int frames) {
   return SQLITE_OK;
 }
 
-void SqliteWriter::run() {
-  queue_.belongs_to_this_thread();
+void SqliteWriter::begin() {
   const auto number = commit_number(*connection_);
-  if (!number) end_process("reading the number of the newest commit", number.error());
+  if (!number) give_up("reading the number of the newest commit", number.error());
   commit_number_ = *number;
   changes_.committed(commit_number_, {});
   checkpoint(0);  // what opening wrote, and what a killed server left
+}
+
+void SqliteWriter::run() {
+  queue_.belongs_to_this_thread();
+  begin();
   while (wait_for_work()) {
     commit_group();
     if (log_frames_ >= std::max(kCheckpointFrames, next_checkpoint_)) checkpoint(kCheckpointFrames);
@@ -103,7 +151,7 @@ void SqliteWriter::commit_group() {
   }
   if (!outcome) {
     if (connection_->in_transaction()) {
-      if (const auto undone = connection_->run("ROLLBACK"); !undone) end_process("ROLLBACK", undone.error());
+      if (const auto undone = connection_->run("ROLLBACK"); !undone) give_up("ROLLBACK", undone.error());
     }
     log_error("a group of writes was rolled back", outcome.error(), {{"writes", group.writes.size()}});
     for (WaitingWrite* write : group.writes) {
@@ -192,7 +240,7 @@ Result<void> SqliteWriter::commit(Group& group) {
   // comes last and nothing follows it (powersafe overwrite: no padding), so the transaction is not in the log
   // and SQLite has rolled it back. It can happen only where the filesystem could not promise blocks to
   // make_room().
-  if ((code & 0xff) != SQLITE_FULL) end_process("COMMIT", failed.error());
+  if ((code & 0xff) != SQLITE_FULL) give_up("COMMIT", failed.error());
   if (group.urgent) directory_.release_reserve();  // for the caller's next attempt
   return failed;
 }
@@ -224,7 +272,7 @@ void SqliteWriter::checkpoint(int frames_of_grace) {
       log_error("the disk is full: the database could not take over its log", failed.error());
       return;
     default:
-      end_process("checkpoint", failed.error());
+      give_up("checkpoint", failed.error());
   }
 }
 

@@ -5,12 +5,15 @@
 // A group commit: BEGIN, each waiting write in its savepoint, the before-commit hook, COMMIT (one fsync for
 // all), the after-commit effects, and only then are the callers released, so each sees the effects of its own
 // write.
+//
+// In the simulator (WriterMode::callers_thread) the same happens on the caller's thread, one write at a time.
 #pragma once
 
 #include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -18,7 +21,7 @@
 #include "store/sqlite_connection.h"
 #include "store/sqlite_readers.h"
 #include "store/sqlite_rows.h"
-#include "store/state_directory.h"
+#include "store/state_disk.h"
 #include "store/store.h"
 #include "store/write_queue.h"
 
@@ -26,13 +29,14 @@ namespace merlon::store {
 
 class SqliteWriter {
  public:
-  SqliteWriter(std::unique_ptr<Connection> connection, const Layout& layout, StateDirectory& directory,
+  SqliteWriter(std::unique_ptr<Connection> connection, const Layout& layout, StateDisk& disk, WriterMode mode,
                TableChanges& changes, SqliteReaders& readers);
   SqliteWriter(const SqliteWriter&) = delete;
   SqliteWriter& operator=(const SqliteWriter&) = delete;
   ~SqliteWriter();  // commits what waits, then checkpoints
 
-  Result<void> write(const Work& work) { return queue_.write(work); }
+  Result<void> write(const Work& work);
+  void idle();  // does what waits for a quiet moment; on the caller's thread alone
   void before_commit(Work hook) { queue_.before_commit(std::move(hook)); }
   uint64_t commit_count() const { return commit_count_.load(); }
 
@@ -46,7 +50,9 @@ class SqliteWriter {
     bool urgent = false;
   };
 
+  void begin();
   void run();
+  void close();
   bool wait_for_work();
   void commit_group();
   WaitingWrite* take(Group& group);
@@ -60,11 +66,13 @@ class SqliteWriter {
   bool checkpoint_due() const;
   void checkpoint(int frames_of_grace);
   void restore_reserve();
+  [[noreturn]] void give_up(const char* doing, const Error& error);
   static int on_wal(void* self, sqlite3* handle, const char* name, int frames);
 
   std::unique_ptr<Connection> connection_;
   const Layout& layout_;
-  StateDirectory& directory_;
+  StateDisk& directory_;
+  const WriterMode mode_;
   TableChanges& changes_;
   SqliteReaders& readers_;
   std::atomic<uint64_t> commit_count_ = 0;
@@ -77,6 +85,9 @@ class SqliteWriter {
   int copied_frames_ = 0;       // log_frames_ when a checkpoint last copied all: equal means nothing to do
   int next_checkpoint_ = 0;     // not before the log has so many frames
   std::chrono::steady_clock::time_point reserve_tried_;
+  std::mutex one_at_a_time_;              // of callers that write by themselves
+  std::atomic<std::thread::id> writing_;  // who does so now
+  bool given_up_ = false;
 
   std::thread thread_;  // last: it uses all of the above
 };

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "store/state_disk.h"
 
 namespace merlon::store {
 
@@ -30,23 +31,18 @@ class FileDescriptor {
   int descriptor_ = -1;
 };
 
-class StateDirectory {
+class StateDirectory final : public StateDisk {
  public:
   // Takes the lock and the reserve; makes an empty database file of mode 0600 (SQLite gives its other files
   // the same).
   static Result<std::unique_ptr<StateDirectory>> open(const std::string& path);
 
-  std::string database_path() const { return path_ + "/merlon.db"; }
-
-  bool has_reserve() const { return has_reserve_; }
-  bool reserve_was_spent() const { return reserve_spent_; }  // and there is no room to restore it
-  bool release_reserve();                                    // false: there was none
-  void restore_reserve();  // when the disk has room for it twice over; quietly nothing otherwise
-
-  // True once the log file owns disk blocks for its first `bytes`, so that writing them cannot find the disk
-  // full. False: the disk has no room. Where the filesystem cannot promise that, true: a full disk then shows
-  // at COMMIT.
-  bool ensure_log_space(off_t bytes);
+  std::string database_path() const override { return path_ + "/merlon.db"; }
+  bool has_reserve() const override { return has_reserve_; }
+  bool reserve_was_spent() const override { return reserve_spent_; }
+  bool release_reserve() override;
+  void restore_reserve() override;
+  bool ensure_log_space(off_t bytes) override;
 
  private:
   explicit StateDirectory(std::string path) : path_(std::move(path)) {}

@@ -53,6 +53,11 @@ void WriteQueue::belongs_to_this_thread() {
   owner_ = std::this_thread::get_id();
 }
 
+void WriteQueue::add(WaitingWrite& write) {
+  const std::lock_guard lock(mutex_);
+  queue_.push_back(&write);
+}
+
 WaitingWrite* WriteQueue::take() {
   const std::lock_guard lock(mutex_);
   if (queue_.empty()) return nullptr;

@@ -35,7 +35,8 @@ class WriteQueue {
   const Work* hook();  // nothing before it was set; afterwards it does not change
 
   void belongs_to_this_thread();
-  WaitingWrite* take();  // nothing when nobody waits
+  void add(WaitingWrite& write);  // by a writer that has no thread
+  WaitingWrite* take();           // nothing when nobody waits
   // True when somebody waits, false when the queue has stopped and is empty, nothing when `patience` is over.
   std::optional<bool> wait(std::optional<std::chrono::milliseconds> patience);
   void release(const std::vector<WaitingWrite*>& writes);
