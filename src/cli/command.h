@@ -112,6 +112,7 @@ std::vector<Command> app_commands();
 std::vector<Command> federation_commands();
 std::vector<Command> session_commands();
 std::vector<Command> mfa_commands();
+std::vector<Command> step_up_commands();
 std::vector<Command> role_commands();
 std::vector<Command> vault_commands();
 std::vector<Command> secret_commands();

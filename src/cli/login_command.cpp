@@ -17,6 +17,7 @@ constexpr const char* kPasswordExpired = "AADSTS50055";
 
 struct LoginOptions {
   std::string endpoint, ca_file, tenant, client_id, secret_file, bootstrap, username;
+  bool fresh = false;
 };
 
 std::string without_line_end(std::string text) {
@@ -60,6 +61,15 @@ Result<Login> from_options(Context& context, const LoginOptions& options) {
   Login login;
   const std::string endpoint =
       options.endpoint.empty() ? context.environment("MERLON_ENDPOINT").value_or("") : options.endpoint;
+  if (endpoint.empty() && options.fresh) {
+    if (const auto known = TRY(stored_login(context)); known && known->is_person()) {
+      login.endpoint = known->endpoint;
+      login.authorities_pem = known->authorities_pem;
+      login.tenant = known->tenant;
+      login.client_id = kPublicClientId;
+      return login;
+    }
+  }
   if (endpoint.empty())
     return wrong_usage("There is no server: give --server, --bootstrap or MERLON_ENDPOINT.");
   login.endpoint = TRY(normal_endpoint(endpoint));
@@ -114,8 +124,8 @@ Result<void> sign_in_person(Context& context, Session& session) {
 
 bool is_for_browser(const Login& login) { return !login.is_person() && login.client_id == kPublicClientId; }
 
-Result<void> sign_in_by_browser(Context& context, Session& session, const SignalWatch& watch) {
-  const Session::DeviceCode device = TRY(session.ask_device_code());
+Result<void> sign_in_by_browser(Context& context, Session& session, const SignalWatch& watch, bool fresh) {
+  const Session::DeviceCode device = TRY(session.ask_device_code(fresh));
   context.err << "To sign in, open " << printable(device.page)
               << "\nin a browser, on any machine, and enter the code " << printable(device.user_code) << "\n"
               << std::flush;
@@ -131,6 +141,9 @@ Result<void> sign_in_by_browser(Context& context, Session& session, const Signal
 Result<int> login_command(Context& context, const LoginOptions& options) {
   if (!options.username.empty() && !(options.client_id.empty() && options.bootstrap.empty()))
     return wrong_usage("Give one of --username, --client-id and --bootstrap.");
+  if (options.fresh && !(options.username.empty() && options.client_id.empty() && options.bootstrap.empty()))
+    return wrong_usage(
+        "--fresh is for a person in a browser: not with --username, --client-id or --bootstrap.");
   Login login = TRY(options.bootstrap.empty() ? from_options(context, options) : from_bootstrap(options));
   if (login.tenant.empty()) login.tenant = TRY(ask_tenant(login));
   // Only while a browser is waited for, or Ctrl-C would not end the question for a password.
@@ -138,7 +151,7 @@ Result<int> login_command(Context& context, const LoginOptions& options) {
   if (is_for_browser(login)) watch.emplace();
   Session session(context, login, TRY(make_client(login.endpoint, login.authorities_pem)));
   if (watch) {
-    TRY(sign_in_by_browser(context, session, *watch));
+    TRY(sign_in_by_browser(context, session, *watch, options.fresh));
     login = session.login();
   } else if (login.is_person())
     TRY(sign_in_person(context, session));
@@ -194,6 +207,8 @@ std::vector<Command> login_commands() {
                           "An application. Its secret is asked for, or MERLON_CLIENT_SECRET")
                     .text("--client-secret-file", options.secret_file,
                           "File with the application's secret; - is standard input")
+                    .flag("--fresh", options.fresh,
+                          "Prove yourself anew, with your second factor, though you are signed in")
                     .text("--bootstrap", options.bootstrap,
                           "bootstrap.json in the state directory of a new server");
               }),

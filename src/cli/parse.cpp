@@ -43,6 +43,7 @@ const std::map<std::string, std::string>& group_summaries() {
       {"secret", "Values in a vault, which programs need and nobody should see"},
       {"session", "Who is signed in where"},
       {"state", "Backups of a server's state, and a state made of one again"},
+      {"step-up", "What people do only shortly after a sign-in with a second factor"},
       {"user", "People"},
       {"vault", "Vaults: where secrets and keys are kept"}};
   return summaries;

@@ -97,7 +97,7 @@ Error error_of(const net::Response& response) {
 }
 
 std::string hint_of(const Error& error) {
-  if (error.code == "NotSignedIn") return {};
+  if (error.code == "NotSignedIn" || error.code == "StepUpRequired" || error.code == "AADSTS50076") return {};
   if (error.code == "ConnectionFailed")
     return "Is the server running, and is this its address? MERLON_ENDPOINT or 'merlon login --endpoint' "
            "sets "

@@ -85,10 +85,14 @@ Result<void> Session::keep_token(const JsonObject& answer) {
   return {};
 }
 
-Result<Session::DeviceCode> Session::ask_device_code() {
+Result<Session::DeviceCode> Session::ask_device_code(bool fresh) {
   const std::string scope = login_.audience() + "/.default offline_access openid profile";
-  const net::Response response =
-      TRY(post_form(oauth_path("devicecode"), {{"client_id", login_.client_id}, {"scope", scope}}));
+  Form form = {{"client_id", login_.client_id}, {"scope", scope}};
+  if (fresh) {
+    form.emplace_back("claims", R"({"access_token":{"amr":{"essential":true,"values":["mfa"]}}})");
+    form.emplace_back("max_age", "0");
+  }
+  const net::Response response = TRY(post_form(oauth_path("devicecode"), form));
   if (response.status != 200) return std::unexpected(error_of(response));
   const JsonObject answer = parse_json_object(response.body).value_or(JsonObject{});
   DeviceCode device;

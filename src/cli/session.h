@@ -33,7 +33,8 @@ class Session {
     std::chrono::seconds interval{5};
     std::chrono::seconds lifetime{0};
   };
-  Result<DeviceCode> ask_device_code();
+  // `fresh`: by a sign-in with a second factor that is made for this code, whoever is signed in already.
+  Result<DeviceCode> ask_device_code(bool fresh);
   Result<bool> poll_device_code(const DeviceCode& device);  // true: signed in, and login() says who
   // Ends the session at the server; nothing when there is none to end.
   Result<void> sign_out();

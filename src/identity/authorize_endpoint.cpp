@@ -93,6 +93,7 @@ net::Response AuthorizeEndpoint::answer(const Asked& asked, const net::Query& pa
 bool AuthorizeEndpoint::may_go_on(const Visitor& visitor, const AuthorizeRequest& asked) const {
   if (!visitor.session || !visitor.user || asked.prompt == Prompt::sign_in) return false;
   if (asked.max_age && clock_.now() - visitor.session->auth_time > *asked.max_age) return false;
+  if (!asked.claims.satisfied_by(visitor.session->amr, visitor.session->auth_time)) return false;
   // Somebody else is wanted: never sign the wrong person in without a word.
   return asked.login_hint.empty() || ascii_iequal(asked.login_hint, visitor.user->user_principal_name);
 }
@@ -158,6 +159,13 @@ net::Response AuthorizeEndpoint::authorize(const net::Request& request, const st
     return may_go_on(*visitor, asked.request) ? give_code(*visitor, errand, asked, 303)
                                               : people_.page({.browser = visitor->browser}, errand);
   if (auto page = people_.take(*visitor, errand, *form)) return *std::move(page);
+  // Just now signed in, and yet it is not enough: there is no second factor to ask for.
+  if (!asked.request.claims.satisfied_by(visitor->session->amr, visitor->session->auth_time))
+    return refused(
+        request, asked,
+        SignInError(50072,
+                    "This takes a second factor, and you have none yet. Enrol one with 'merlon mfa "
+                    "enrol', then sign in again."));
   return give_code(*visitor, errand, asked, 303);
 }
 

@@ -107,15 +107,7 @@ SignIn<void> read_prompt(const net::Query& query, AuthorizeRequest& out) {
     return refuse(90014, "The parameter 'prompt' must be login, none, consent or select_account.");
   out.login_hint = form_value(query, "login_hint");
   if (out.login_hint.size() > kHintMax) out.login_hint.clear();
-  const std::string age = form_value(query, "max_age");
-  if (age.empty()) return {};
-  int64_t seconds = 0;
-  for (const char c : age) {
-    if (c < '0' || c > '9' || seconds > kMaxAgeMax)
-      return refuse(90014, "The parameter 'max_age' must be a number of seconds.");
-    seconds = seconds * 10 + (c - '0');
-  }
-  out.max_age = std::chrono::seconds(seconds);
+  out.max_age = TRY(parse_max_age(form_value(query, "max_age")));
   return {};
 }
 
@@ -140,6 +132,17 @@ SignIn<void> read_scope(store::Reader& reader, Directory& directory, const Issue
 }
 
 }  // namespace
+
+SignIn<std::optional<Duration>> parse_max_age(std::string_view text) {
+  if (text.empty()) return std::nullopt;
+  int64_t seconds = 0;
+  for (const char c : text) {
+    if (c < '0' || c > '9' || seconds > kMaxAgeMax)
+      return refuse(90014, "The parameter 'max_age' must be a number of seconds.");
+    seconds = seconds * 10 + (c - '0');
+  }
+  return std::chrono::seconds(seconds);
+}
 
 bool is_code_challenge(std::string_view text) {
   return text.size() == 43 &&
@@ -195,6 +198,7 @@ SignIn<void> read_authorize_request(store::Reader& reader, Directory& directory,
   if (out.nonce.size() > kNonceMax) return refuse(90014, "The parameter 'nonce' is too long.");
   TRY(read_challenge(query, out));
   TRY(read_prompt(query, out));
+  out.claims = TRY(parse_claims_request(query.find("claims")));
   return read_scope(reader, directory, issuer, query, dialect, out);
 }
 

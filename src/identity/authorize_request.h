@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "identity/claims_request.h"
 #include "identity/redirect_uri.h"
 #include "identity/scope.h"
 #include "identity/tenant_path.h"
@@ -29,12 +30,15 @@ struct AuthorizeRequest {
   Prompt prompt = Prompt::any;
   std::string login_hint;
   std::optional<Duration> max_age;
+  ClaimsRequest claims;
 };
 
 // Fills `out` as far as it comes, so that a refusal after the redirect URI can be told to the client.
 SignIn<void> read_authorize_request(store::Reader& reader, Directory& directory, const Issuer& issuer,
                                     const net::Query& query, Dialect dialect, AuthorizeRequest& out);
 
+// How old a sign-in may be (OpenID Connect Core section 3.1.2.1); nothing for no text.
+SignIn<std::optional<Duration>> parse_max_age(std::string_view text);
 // RFC 7636 section 4.1 and 4.2: 43 characters of base64url; 43 to 128 unreserved ones.
 bool is_code_challenge(std::string_view text);
 bool is_code_verifier(std::string_view text);

@@ -1,5 +1,7 @@
 // The grants that begin in a browser: authorization codes (RFC 6749 section 4.1.3, RFC 7636) and device codes
 // (RFC 8628).
+#include <algorithm>
+
 #include "base/text.h"
 #include "crypto/digest.h"
 #include "identity/authorize_request.h"
@@ -130,6 +132,8 @@ net::Response TokenEndpoint::device_code(const net::Request& request, const std:
 
 SignIn<JsonObject> TokenEndpoint::new_device_code(TokenRequest& request) {
   const RequestedScope scope = TRY(requested_scope(request));
+  const std::string* age_text = request.field("max_age");
+  const auto age = TRY(parse_max_age(age_text == nullptr ? std::string_view() : *age_text));
   std::optional<SignIn<void>> allowed;
   DeviceCode code;
   TRY(parts_.store.read([&](store::Reader& reader) -> Result<void> {
@@ -155,6 +159,12 @@ SignIn<JsonObject> TokenEndpoint::new_device_code(TokenRequest& request) {
   const std::string text = make_code(parts_.random);
   code.digest = code_digest(text);
   code.scope = scope;
+  code.claims = request.claims;
+  if (age) {
+    // In whole seconds, as tokens say when a person signed in.
+    const Timestamp since = std::chrono::floor<std::chrono::seconds>(now - *age);
+    code.claims.signed_in_since = std::max(code.claims.signed_in_since.value_or(since), since);
+  }
   code.address = request.request.peer.text();
   code.user_agent = kept_user_agent(request.request.headers.value_or("User-Agent", ""));
   code.created = now;

@@ -143,6 +143,8 @@ JsonObject DeviceCode::to_json() const {
                   {"created", to_rfc3339(created)},
                   {"redeemableUntil", to_rfc3339(redeemable_until)},
                   {"expires", to_rfc3339(expires)}};
+  if (claims.mfa) json["mfa"] = true;
+  if (claims.signed_in_since) json["signedInSince"] = to_rfc3339(*claims.signed_in_since);
   if (!user || !session) return json;
   json["user"] = user->text();
   json["session"] = session->text();
@@ -159,6 +161,7 @@ Result<DeviceCode> DeviceCode::from_json(const JsonObject& json) {
                   .scope = TRY(scope_at(json)),
                   .address = TRY(require_string(json, "address")),
                   .user_agent = TRY(require_string(json, "userAgent")),
+                  .claims = {},
                   .state = state_of(state),
                   .last_poll = TRY(require_time(json, "lastPoll")),
                   .created = TRY(require_time(json, "created")),
@@ -169,6 +172,8 @@ Result<DeviceCode> DeviceCode::from_json(const JsonObject& json) {
                   .stamp = {},
                   .amr = {},
                   .auth_time = {}};
+  code.claims.mfa = bool_at(json, "mfa").value_or(false);
+  if (json.contains("signedInSince")) code.claims.signed_in_since = TRY(require_time(json, "signedInSince"));
   if (!json.contains("user")) return code;
   code.user = TRY(require_uuid(json, "user"));
   code.session = TRY(require_uuid(json, "session"));

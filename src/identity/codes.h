@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/uuid.h"
+#include "identity/claims_request.h"
 #include "identity/scope.h"
 #include "store/table.h"
 
@@ -47,6 +48,7 @@ struct DeviceCode {
   RequestedScope scope;
   std::string address;  // who asks
   std::string user_agent;
+  ClaimsRequest claims{};  // what the sign-in must be like
   DeviceState state = DeviceState::pending;
   Timestamp last_poll;
   Timestamp created;

@@ -11,6 +11,9 @@ constexpr std::string_view kApproveAction = "Merlon.Identity/deviceCodes/approve
 constexpr std::string_view kDeclineAction = "Merlon.Identity/deviceCodes/decline/action";
 constexpr std::string_view kDecisionPurpose = "device";
 constexpr Duration kDecisionLifetime = std::chrono::minutes(15);
+constexpr std::string_view kStale =
+    "The application asks for a fresh sign-in with a second factor. Sign in again, then enter the code once "
+    "more. If you have no second factor yet, enrol one first: 'merlon mfa enrol'.";
 constexpr std::string_view kUnknown =
     "This code is not valid any more, or was not typed as it is shown. Look at the device again.";
 
@@ -101,6 +104,8 @@ net::Response DevicePage::find_code(const Visitor& visitor, const Errand& errand
   }
   const auto found = guard_.user_code_found(visitor.user->id, errand.request.peer);
   if (!found) return failed(errand.request, found.error());
+  if (!(*code)->claims.satisfied_by(visitor.session->amr, visitor.session->auth_time))
+    return people_.page({.browser = visitor.browser}, errand, std::string(kStale));
   return ask_consent(visitor, errand, **code);
 }
 
@@ -111,6 +116,7 @@ Result<bool> DevicePage::write_decision(const Visitor& visitor, const Errand& er
     auto code = TRY(pending(tx, user_code));
     const auto session = TRY(store::get<Session>(tx, tenant, visitor.session->id.text()));
     if (!code || !session) return false;
+    if (allow && !code->claims.satisfied_by(session->amr, session->auth_time)) return false;
     code->state = allow ? DeviceState::approved : DeviceState::declined;
     code->user = visitor.user->id;
     code->session = session->id;

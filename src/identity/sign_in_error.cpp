@@ -26,8 +26,9 @@ constexpr std::array kFacts = {
     Fact{.number = 50011, .error = "invalid_request", .status = 400},  // redirect URI not registered
     Fact{.number = 50053, .error = "invalid_grant", .status = 400},    // too many failures
     Fact{.number = 50055, .error = "invalid_grant", .status = 400, .suberror = "user_password_expired"},
-    Fact{.number = 50057, .error = "invalid_grant", .status = 400},   // user disabled
-    Fact{.number = 50058, .error = "login_required", .status = 400},  // prompt=none, and nobody there
+    Fact{.number = 50057, .error = "invalid_grant", .status = 400},         // user disabled
+    Fact{.number = 50058, .error = "login_required", .status = 400},        // prompt=none, and nobody there
+    Fact{.number = 50072, .error = "interaction_required", .status = 400},  // no second factor to ask for
     Fact{.number = 50076, .error = "invalid_grant", .status = 400, .suberror = "basic_action"},  // MFA needed
     Fact{.number = 50126, .error = "invalid_grant", .status = 400},    // wrong user name or password
     Fact{.number = 50147, .error = "invalid_request", .status = 400},  // code challenge missing or wrong

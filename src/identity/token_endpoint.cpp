@@ -25,18 +25,6 @@ std::unexpected<SignInError> missing(std::string_view parameter) {
                 "The request body must contain the following parameter: '" + std::string(parameter) + "'.");
 }
 
-// {"access_token":{"xms_cc":{"values":["CP1"]}}}: the client can handle a claims challenge.
-SignIn<bool> asks_for_cp1(const std::string* claims) {
-  if (claims == nullptr || claims->empty()) return false;
-  const auto parsed = parse_json_object(*claims, {.bytes_max = 8192, .depth_max = 16});
-  if (!parsed) return refuse(9002313, "Invalid request. The parameter 'claims' is not a JSON object.");
-  const JsonArray* values = array_at(*parsed, "access_token.xms_cc.values");
-  if (values == nullptr) return false;
-  for (const Json& value : *values)
-    if (value.is_string() && ascii_iequal(std::string_view(value.get_string()), "CP1")) return true;
-  return false;
-}
-
 // MSAL sends an assertion again while it lives (its JwtAssertionCreator caches it for nine minutes), so what
 // is refused is the same assertion from somewhere else. A client that reaches us by both loopback addresses
 // is one place.
@@ -107,11 +95,11 @@ SignIn<TokenRequest> TokenEndpoint::read(const net::Request& request, const std:
                       .path = path,
                       .dialect = dialect,
                       .form = *std::move(form),
-                      .understands_claims_challenge = false,
+                      .claims = {},
                       .wants_client_info = false,
                       .foreign = {},
                       .ledger_resource = tenant_path()};
-  parsed.understands_claims_challenge = TRY(asks_for_cp1(parsed.field("claims")));
+  parsed.claims = TRY(parse_claims_request(parsed.field("claims")));
   const std::string* client_info = parsed.field("client_info");
   parsed.wants_client_info = client_info != nullptr && *client_info == "1";
   parsed.foreign = foreign_proof(parsed.form);
@@ -212,7 +200,14 @@ SignIn<Grant> TokenEndpoint::client_credentials(TokenRequest& request) {
 }
 
 SignIn<JsonObject> TokenEndpoint::issue(const TokenRequest& request, Grant grant) {
-  grant.subject.understands_claims_challenge = request.understands_claims_challenge;
+  grant.subject.understands_claims_challenge = request.claims.understands_challenge;
+  const Principal& who = grant.subject.principal;
+  // The client was challenged and asks again with what it has: only the person can help.
+  if (who.kind == PrincipalKind::user && !request.claims.satisfied_by(who.amr, who.auth_time))
+    return refuse(
+        50076,
+        "A fresh sign-in with a second factor is needed. Sign in again, in a browser: 'merlon login "
+        "--fresh', or 'az logout' and 'az login'.");
   grant.subject.principal.token_id = to_base64url(parts_.random.bytes(kTokenIdBytes));
   if (grant.subject.principal.kind == PrincipalKind::user && !grant.session)
     return std::unexpected(

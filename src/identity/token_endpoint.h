@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 
+#include "identity/claims_request.h"
 #include "identity/client_authentication.h"
 #include "identity/codes.h"
 #include "identity/directory.h"
@@ -45,7 +46,7 @@ struct TokenRequest {
   TenantPath path;
   Dialect dialect = Dialect::v2;
   net::Query form;
-  bool understands_claims_challenge = false;
+  ClaimsRequest claims{};
   bool wants_client_info = false;
   // Of a client_assertion that a foreign issuer has signed.
   std::optional<SignIn<ForeignProof>> foreign{};

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "resource/locks.h"
+#include "resource/step_up.h"
 
 namespace merlon::resource {
 
@@ -65,7 +66,11 @@ Result<void> WriteContext::require(std::string_view action, std::string_view sco
   if (is_system) return {};
   const access::Question question{.action = std::string(action), .scope = std::string(scope)};
   const access::Decision decision = TRY(core.access.check(tx, call.principal, question));
-  if (decision.allowed) return {};
+  if (decision.allowed) {
+    const auto need = TRY(StepUps(core).missing(tx, call.principal, action, scope, decision));
+    if (!need) return {};
+    return std::unexpected(step_up_needed(*need, action, scope));
+  }
   details["linkedAction"] = action;
   details["linkedScope"] = scope;
   // Azure's own text (Microsoft Learn, "Troubleshoot Azure RBAC").

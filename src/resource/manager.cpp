@@ -31,6 +31,7 @@ class ResourceManager final : public Manager {
     add_management_group_routes(state_, add_route);
     add_ledger_routes(state_, add_route);
     add_lock_routes(state_, add_route);
+    add_step_up_routes(state_, add_route);
     add_move_routes(state_, add_route);
     add_graph_routes(state_, add_route);
     add_openapi_route(state_, add_route);
@@ -149,8 +150,9 @@ class ResourceManager final : public Manager {
 
 const std::vector<store::TableSpec>& tables() {
   static const std::vector<store::TableSpec> specs{
-      Documents::table(),    Documents::changes_table(), Groups::table(), Operations::table(),
-      registrations_table(), subscription_tags_table(),  Locks::table(),  tag_names_table()};
+      Documents::table(),  Documents::changes_table(), Groups::table(),
+      Operations::table(), registrations_table(),      subscription_tags_table(),
+      Locks::table(),      StepUps::table(),           tag_names_table()};
   return specs;
 }
 

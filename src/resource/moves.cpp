@@ -43,8 +43,10 @@ Result<ResourceId> target_of(const State& state, const Call& call, store::Reader
   // The right first: whether a group exists is not for everyone to know.
   const std::string action = std::string(kPermission) + "write";
   const access::Question question{.action = action, .scope = target->text()};
-  if (!TRY(state.core.access.check(reader, call.principal, question)).allowed)
-    return std::unexpected(authorization_failed(call.principal, action, target->text()));
+  const access::Decision decision = TRY(state.core.access.check(reader, call.principal, question));
+  if (!decision.allowed) return std::unexpected(authorization_failed(call.principal, action, target->text()));
+  if (const auto need = TRY(state.step_ups.missing(reader, call.principal, action, target->text(), decision)))
+    return std::unexpected(step_up_needed(*need, action, target->text()));
   const auto group = TRY(state.groups.get(reader, target->text()));
   if (!group) {
     return fail(ErrorKind::not_found, "ResourceGroupNotFound",
@@ -224,6 +226,7 @@ Result<void> take_away(State& state, WriteContext& context, const MovePlan& plan
   TRY(state.documents.carry_change(context.tx, resource.id, to));
   TRY(state.documents.erase(context.tx, resource.id));
   TRY(state.locks.move_scope(context.tx, resource.id, to));
+  TRY(state.step_ups.move_scope(context.tx, resource.id, to));
   TRY(state.core.access.forget_scope(context.tx, resource.id.text()));
   return context.record(full_type(*type) + "/delete", resource.id.text(), {{"movedTo", to.text()}});
 }

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "base/time_text.h"
 #include "resource/request_checks.h"
+#include "resource/step_up.h"
 
 namespace merlon::resource {
 namespace {
@@ -35,6 +36,9 @@ std::string fill(std::string_view text, const std::map<std::string, std::string>
 bool is_refusal(const Error& error) {
   return error.kind == ErrorKind::forbidden || error.kind == ErrorKind::unauthenticated;
 }
+
+// Refused to somebody who is known: what the ledger enters under their name.
+bool is_refused_right(const Error& error) { return error.kind == ErrorKind::forbidden || is_step_up(error); }
 
 std::string quoted_text(std::string_view text) {
   std::string out;
@@ -135,10 +139,14 @@ net::Response Pipeline::answer(const net::Request& request, const std::string& o
     log_error("a request failed by a fault of Merlon's own", answer.error(),
               {{"method", request.method}, {"path", request.path}, {"request", request.request_id}});
   net::Response response = answer ? *std::move(answer) : error_response(answer.error(), request.request_id);
-  if (!answer && answer.error().kind == ErrorKind::unauthenticated) {
+  const std::string authorization_uri = origin + "/" + state_.core.tenant.text();
+  const auto challenge =
+      answer ? std::nullopt : step_up_challenge(answer.error(), asked.call.now, authorization_uri);
+  if (challenge) {
+    response.headers.set("WWW-Authenticate", *challenge);
+  } else if (!answer && answer.error().kind == ErrorKind::unauthenticated) {
     // RFC 6750 section 3, with Azure's authorization_uri: clients read the tenant from it.
-    response.headers.set("WWW-Authenticate", "Bearer authorization_uri=\"" + origin + "/" +
-                                                 state_.core.tenant.text() +
+    response.headers.set("WWW-Authenticate", "Bearer authorization_uri=\"" + authorization_uri +
                                                  "\", error=\"invalid_token\", error_description=\"" +
                                                  quoted_text(answer.error().message) + "\"");
   }
@@ -183,7 +191,7 @@ Result<net::Response> Pipeline::run(Asked& asked) const {
     return authorize(asked, reader);
   });
   if (!may) {
-    if (asked.identified && may.error().kind == ErrorKind::forbidden) TRY(enter_refusal(asked, may.error()));
+    if (asked.identified && is_refused_right(may.error())) TRY(enter_refusal(asked, may.error()));
     return std::unexpected(std::move(may).error());
   }
   if (asked.route->read) return run_read(asked);
@@ -256,19 +264,28 @@ Result<void> Pipeline::authorize(Asked& asked, store::Reader& reader) const {
       question.attributes = *std::move(attributes);
   }
   const auto access = TRY(state_.core.access.view(reader));
-  // Nobody asks why a read was allowed; to put that in words costs more than to decide it.
-  if (asked.route->read && TRY(access.allows(asked.call.principal, question))) {
+  // Nobody asks why a program's read was allowed; to put that in words costs more than to decide it. (What a
+  // person's right comes from is what step-up asks.)
+  const bool program = asked.call.principal.kind == identity::PrincipalKind::service_principal;
+  if (asked.route->read && program && TRY(access.allows(asked.call.principal, question))) {
     asked.decision = {};
     asked.decision.allowed = true;
     return {};
   }
   asked.decision = TRY(access.check(asked.call.principal, question));
-  if (asked.decision.allowed) return {};
+  if (asked.decision.allowed) return require_step_up(asked, reader);
   if (asked.route->filter_items) {
     asked.call.only_permitted = true;
     return {};
   }
   return std::unexpected(authorization_failed(asked.call.principal, asked.action, asked.scope));
+}
+
+Result<void> Pipeline::require_step_up(Asked& asked, store::Reader& reader) const {
+  const auto need =
+      TRY(state_.step_ups.missing(reader, asked.call.principal, asked.action, asked.scope, asked.decision));
+  if (!need) return {};
+  return std::unexpected(step_up_needed(*need, asked.action, asked.scope));
 }
 
 Error Pipeline::no_route(const Asked& asked) const {
@@ -305,7 +322,7 @@ Result<net::Response> Pipeline::run_read(Asked& asked) const {
         if (asked.route->body) asked.call.body = TRY(schema::conform(*asked.route->body, asked.call.body));
         return asked.route->read(asked.call, reader);
       });
-  if (!answer && asked.identified && answer.error().kind == ErrorKind::forbidden)
+  if (!answer && asked.identified && is_refused_right(answer.error()))
     TRY(enter_refusal(asked, answer.error()));
   return answer;
 }
@@ -355,7 +372,8 @@ ledger::Entry Pipeline::entry_for(const Asked& asked, ledger::Decision decision)
 // reads summed up. A refusal that the ledger cannot take is not given: the caller hears of the ledger
 // instead.
 Result<void> Pipeline::enter_refusal(const Asked& asked, const Error& error) const {
-  if (error.kind == ErrorKind::unauthenticated) return {};  // note_unauthenticated has it
+  if (error.kind == ErrorKind::unauthenticated && !is_step_up(error))
+    return {};  // note_unauthenticated has it
   ledger::Entry entry =
       entry_for(asked, is_refusal(error) ? ledger::Decision::denied : ledger::Decision::failed);
   entry.reason = error.code;

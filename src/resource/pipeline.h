@@ -30,6 +30,7 @@ class Pipeline {
   Result<void> identify(Asked& asked, store::Reader& reader) const;
   Result<void> admit(Asked& asked) const;
   Result<void> authorize(Asked& asked, store::Reader& reader) const;
+  Result<void> require_step_up(Asked& asked, store::Reader& reader) const;
   Result<void> name_resource(Asked& asked) const;
   Error no_route(const Asked& asked) const;
   ledger::Entry entry_for(const Asked& asked, ledger::Decision decision) const;

@@ -10,6 +10,7 @@
 #include "resource/locks.h"
 #include "resource/manager.h"
 #include "resource/operations.h"
+#include "resource/step_up.h"
 #include "resource/type_registry.h"
 
 namespace merlon::resource {
@@ -25,10 +26,12 @@ struct State {
   Groups groups{core};
   Operations operations{core};
   Locks locks{core};
+  StepUps step_ups{core};
   std::vector<Route> routes;
 
   std::string subscription_path() const { return "/subscriptions/" + core.subscription.text(); }
-  // What is deleted takes its role assignments and locks along, and those of all that is in it.
+  // What is deleted takes its role assignments, locks and step-up policies along, and those of all that is in
+  // it.
   Result<void> forget_scope(store::Transaction& tx, const ResourceId& id) const;
   // Manager::may.
   Result<bool> may(store::Reader& reader, const Call& call, std::string_view action,
@@ -64,6 +67,7 @@ void add_elevate_access_route(State& state, const AddRoute& add);
 void add_management_group_routes(State& state, const AddRoute& add);
 void add_ledger_routes(State& state, const AddRoute& add);
 void add_lock_routes(State& state, const AddRoute& add);
+void add_step_up_routes(State& state, const AddRoute& add);
 void add_move_routes(State& state, const AddRoute& add);
 void add_graph_routes(State& state, const AddRoute& add);
 void add_openapi_route(State& state, const AddRoute& add);

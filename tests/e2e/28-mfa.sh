@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The second factor: an authenticator app (Debian's oathtool) is enrolled, asked for by the page and by everything that
-# signs in through it, good once for each code, slow to guess; recovery codes; an administrator's reset.
-# time limit: 300 s
+# signs in through it, good once for each code, slow to guess; recovery codes; an administrator's reset; step-up.
+# time limit: 400 s
 # shellcheck source=/dev/null disable=SC2154,SC2034
 . "$(dirname "$0")/lib.sh"
 start_server
@@ -56,6 +56,15 @@ equal "what a QR code would say" "otpauth://totp/Merlon:ada%40$domain?secret=$se
   "$(jq -er .otpauthUri "$MERLON_TMP/enrolment.json")"
 denied "a wrong first code" 'code is wrong' person mfa confirm "$method" --code 12345
 person_with_password "$password" >/dev/null || fail "an app that is not confirmed is not asked for"
+oauth() { # oauth NAME FIELD=VALUE...: an OAuth endpoint's answer, as a client that az is
+  local name=$1 field fields=()
+  shift
+  for field in client_id=04b07795-8ddb-461a-bbee-02f9e1bf7b46 "$@"; do fields+=(--data-urlencode "$field"); done
+  in_ns server curl -sS --cacert "$state/ca.pem" "$url/$MERLON_TENANT/oauth2/v2.0/$name" "${fields[@]}"
+}
+arm_scope="$(first audience)/.default offline_access"
+oauth token grant_type=password "username=$ada" "password=$password" "scope=$arm_scope" >"$MERLON_TMP/weak.json"
+weak=$(jq -er .access_token "$MERLON_TMP/weak.json")
 code=$(totp) used=$code
 person mfa confirm "$method" --code "$code" --output json >"$MERLON_TMP/confirmed.json"
 equal "ten recovery codes" 10 "$(jq '.recoveryCodes | length' "$MERLON_TMP/confirmed.json")"
@@ -91,6 +100,60 @@ ok "a fresh sign-in with the second factor makes new recovery codes"
 recovery=$(jq -er '.recoveryCodes[0]' "$MERLON_TMP/codes.json")
 old=$(jq -er '.recoveryCodes[0]' "$MERLON_TMP/confirmed.json")
 
+# -- step-up: what takes a sign-in that is fresh
+merlon role assign --role Owner --assignee "$ada" --scope "/subscriptions/$subscription" >/dev/null
+make_group() { # make_group NAME: as who has $token
+  version=2021-04-01 api PUT "/subscriptions/$subscription/resourcegroups/$1" '{"location":"local"}'
+}
+admin=$token
+merlon step-up set groups --scope "/subscriptions/$subscription" --minutes 15 \
+  --action 'Microsoft.Resources/subscriptions/resourceGroups/*' >/dev/null
+make_group by-a-program
+is_status "a program is not asked for what it cannot have" 201
+token=$weak
+make_group by-a-thief
+is_status "a token of a password alone is challenged" 401 StepUpRequired
+in_ns server curl -sS --cacert "$state/ca.pem" -o /dev/null -D "$MERLON_TMP/challenge" -X PUT \
+  -H "Authorization: Bearer $token" -H 'Content-Type: application/json' --data '{"location":"local"}' \
+  "$url/subscriptions/$subscription/resourcegroups/by-a-thief?api-version=2021-04-01"
+grep -qi '^www-authenticate: Bearer .*error="insufficient_claims"' "$MERLON_TMP/challenge" ||
+  fail "no claims challenge: $(<"$MERLON_TMP/challenge")"
+claims=$(sed -nE 's/^www-authenticate:.* claims="([^"]+)".*/\1/Ip' "$MERLON_TMP/challenge" | base64 -d)
+equal "what the challenge asks for" '["mfa"]' "$(jq -c .access_token.amr.values <<<"$claims")"
+version=2026-11-01 api DELETE "/subscriptions/$subscription/providers/Merlon.Authorization/stepUpPolicies/groups"
+is_status "nor does it lift the policy" 401 StepUpRequired
+oauth token grant_type=refresh_token "refresh_token=$(jq -er .refresh_token "$MERLON_TMP/weak.json")" \
+  "claims=$claims" "scope=$arm_scope" >"$MERLON_TMP/refused.json"
+equal "nor can a refresh token help" 50076 "$(jq -er '.error_codes[0]' "$MERLON_TMP/refused.json")"
+# What every client does with a challenge: it hands the claims on, and the person signs in.
+oauth devicecode "claims=$claims" "scope=$arm_scope openid profile" >"$MERLON_TMP/device.json"
+browse /devicelogin do=find-code "user_code=$(jq -er .user_code "$MERLON_TMP/device.json")" -- do=approve
+shows "the sign-in of before was fresh enough" 'Signed in'
+token=$(oauth token grant_type=urn:ietf:params:oauth:grant-type:device_code \
+  "device_code=$(jq -er .device_code "$MERLON_TMP/device.json")" | jq -er .access_token)
+equal "the new token says how" '["pwd","otp","mfa"]' "$(cut -d. -f2 <<<"$token" | tr '_-' '/+' | base64 -d 2>/dev/null |
+  jq -c .amr)"
+make_group by-ada
+is_status "and does it" 201
+# A sign-in anew, though there is a session.
+person login --fresh >"$MERLON_TMP/login.out" 2>"$MERLON_TMP/login.log" &
+login_pid=$!
+wait_for 20 "merlon login --fresh shows a code" said_code "$MERLON_TMP/login.log"
+browse /devicelogin do=find-code "user_code=$(<"$MERLON_TMP/code")"
+shows "the session of before is not fresh enough" 'fresh sign-in with a second factor'
+next_code
+browse "/devicelogin" do=sign-in "username=$ada" "password=$password" -- do=second-factor "code=$code" -- \
+  do=find-code "user_code=$(<"$MERLON_TMP/code")" -- do=approve
+shows "a fresh one is" 'Signed in'
+wait_for 30 "merlon login --fresh has ended" ended "$login_pid"
+wait "$login_pid" || fail "merlon login --fresh: $(<"$MERLON_TMP/login.log")"
+person step-up remove groups --scope "/subscriptions/$subscription" >/dev/null || fail "who meets the policy may lift it"
+ok "merlon login --fresh"
+token=$weak
+make_group by-anybody
+is_status "without the policy nobody is asked" 201
+token=$admin
+
 # -- recovery codes
 cookies=lost browse /devicelogin do=sign-in "username=$ada" "password=$password" -- do=second-factor "code=$old"
 shows "an old recovery code" 'The code is wrong'
@@ -123,7 +186,7 @@ denied "nobody resets another without the right" 'rivileges' person mfa reset --
 # -- all of it is in the ledger, and no secret is
 merlon ledger export >"$MERLON_TMP/ledger.jsonl"
 for what in authenticationMethods/enrol authenticationMethods/confirm authenticationMethods/reset recoveryCodes/make \
-  recoveryCodes/use AADSTS500121 AADSTS50076; do
+  recoveryCodes/use stepUpPolicies/write stepUpPolicies/delete StepUpRequired AADSTS500121 AADSTS50076; do
   grep -q "$what" "$MERLON_TMP/ledger.jsonl" || fail "the ledger has no $what"
 done
 if grep -qE "$secret|$recovery|$password" "$MERLON_TMP/ledger.jsonl" "$MERLON_TMP/server.log"; then

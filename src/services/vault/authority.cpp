@@ -1,5 +1,6 @@
 // Who may use a vault, and from where.
 #include "base/text.h"
+#include "resource/step_up.h"
 #include "services/vault/plane.h"
 
 namespace merlon::vault {
@@ -7,6 +8,16 @@ namespace {
 
 std::string caller(const Asked& asked) {
   return "appid=" + asked.principal.app_id.text() + ";oid=" + asked.principal.object_id.text();
+}
+
+// The right is there; is the person's sign-in fresh enough for it?
+Result<void> check_step_up(const resource::Core& core, store::Reader& reader, const Asked& asked,
+                           const access::Decision& decision) {
+  const std::string action = "Microsoft.KeyVault/vaults/" + asked.operation->action;
+  const auto need = TRY(
+      resource::StepUps(core).missing(reader, asked.principal, action, asked.vault.resource_id, decision));
+  if (!need) return {};
+  return std::unexpected(resource::step_up_needed(*need, action, asked.vault.resource_id));
 }
 
 Result<std::string> check_roles(const resource::Core& core, store::Reader& reader, const Asked& asked) {
@@ -19,7 +30,10 @@ Result<std::string> check_roles(const resource::Core& core, store::Reader& reade
     question.scope += "/" + asked.operation->policy_kind + "/" + asked.arguments[0];
   question.kind = access::ActionKind::data;
   const access::Decision decision = TRY(core.access.check(reader, asked.principal, question));
-  if (decision.allowed) return decision.assignment_id;
+  if (decision.allowed) {
+    TRY(check_step_up(core, reader, asked, decision));
+    return decision.assignment_id;
+  }
   return fault(ErrorKind::forbidden, "Forbidden",
                "Caller is not authorized to perform action on resource. Caller: '" + caller(asked) +
                    "'. Action: '" + question.action + "'. Resource: '" + question.scope + "'. " +
@@ -49,7 +63,10 @@ Result<std::string> check_policies(const resource::Core& core, store::Reader& re
   };
   if (const JsonArray* policies = array_at(asked.vault.properties, "accessPolicies"))
     for (const Json& policy : *policies)
-      if (holds(policy.as_object()) && has_word(policy.as_object(), *asked.operation)) return "access policy";
+      if (holds(policy.as_object()) && has_word(policy.as_object(), *asked.operation)) {
+        TRY(check_step_up(core, reader, asked, {}));
+        return "access policy";
+      }
   return fault(ErrorKind::forbidden, "Forbidden",
                "The user, group or application '" + caller(asked) + "' does not have " +
                    asked.operation->policy_kind + " " + asked.operation->policy_word +

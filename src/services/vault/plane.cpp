@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "resource/request_checks.h"
+#include "resource/step_up.h"
 
 namespace merlon::vault {
 namespace {
@@ -155,6 +156,11 @@ net::Response Plane::handle(const net::Request& request) const {
     response = resource::json_response(answer->status, answer->body);
   }
   set_headers(asked, response);
+  const std::string authorization_uri =
+      "https://" + platform_.core.domain + port_of_host(request.host) + "/" + platform_.core.tenant.text();
+  const auto challenge =
+      answer ? std::nullopt : resource::step_up_challenge(answer.error(), asked.now, authorization_uri);
+  if (challenge) response.headers.set("WWW-Authenticate", *challenge);
   return response;
 }
 
@@ -307,7 +313,8 @@ Result<void> Plane::enter_refusal(const Asked& asked, const Error& error) const 
   ledger::Entry entry =
       entry_for(asked, allowed && error.kind != ErrorKind::forbidden ? ledger::Decision::failed
                                                                      : ledger::Decision::denied);
-  entry.reason = error.details.empty() ? error.code : error.details.front().code;
+  const bool named = error.details.empty() || resource::is_step_up(error);
+  entry.reason = named ? error.code : error.details.front().code;
   if (!allowed) {
     platform_.core.ledger.note_denial(entry);
     return {};

@@ -1,0 +1,182 @@
+// Read in the snapshot or transaction of the request that they guard.
+#include "resource/step_up.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "base/text.h"
+#include "identity/claims_request.h"
+#include "identity/second_factor_sign_in.h"
+#include "resource/resource_id.h"
+
+namespace merlon::resource {
+namespace {
+
+constexpr const char* kCode = "StepUpRequired";
+constexpr const char* kMaxAge = "MaxAgeMinutes";
+
+std::string key_of(std::string_view scope, std::string_view name) {
+  return ascii_lower(scope) + "\n" + ascii_lower(name);
+}
+
+std::vector<std::string> texts_at(const JsonObject& json, std::string_view path) {
+  std::vector<std::string> texts;
+  if (const JsonArray* array = array_at(json, path))
+    for (const Json& value : *array)
+      if (value.is_string()) texts.emplace_back(value.get_string());
+  return texts;
+}
+
+Result<StepUpPolicy> read_policy(const store::Row& row) {
+  StepUpPolicy policy;
+  policy.text = row.body;
+  policy.body = TRY(parse_json_object(row.body));
+  policy.name = TRY(require_string(policy.body, "name"));
+  policy.scope = TRY(require_string(policy.body, "properties.scope"));
+  policy.actions = texts_at(policy.body, "properties.actions");
+  for (const std::string& role : texts_at(policy.body, "properties.roleDefinitionIds"))
+    policy.roles.push_back(ascii_lower(role.substr(role.rfind('/') + 1)));
+  const auto minutes = int_at(policy.body, "properties.maxAgeMinutes");
+  if (!minutes) return internal_error("a stored step-up policy has no age");
+  policy.age_max = std::chrono::minutes(*minutes);
+  return policy;
+}
+
+bool concerns(const StepUpPolicy& policy, std::string_view action, const access::Decision& decision) {
+  const auto matches = [&](const std::string& pattern) { return access::action_matches(pattern, action); };
+  if (!policy.actions.empty() && std::ranges::none_of(policy.actions, matches)) return false;
+  if (policy.roles.empty()) return true;
+  const std::string& id = decision.role_definition_id;
+  return std::ranges::find(policy.roles, ascii_lower(id.substr(id.rfind('/') + 1))) != policy.roles.end();
+}
+
+Result<std::vector<StepUpPolicy>> with_prefix(store::Reader& reader, const TenantId& tenant,
+                                              const std::string& prefix) {
+  std::vector<StepUpPolicy> found;
+  store::Range range{.prefix = prefix, .after = {}, .after_key = {}};
+  for (;;) {
+    const auto rows = TRY(reader.scan(StepUps::table(), tenant, range));
+    for (const auto& row : rows) found.push_back(TRY(read_policy(row)));
+    if (rows.size() < range.limit) return found;
+    range.after = rows.back().key;
+  }
+}
+
+std::string minutes_text(Duration age) {
+  const auto minutes = std::chrono::duration_cast<std::chrono::minutes>(age).count();
+  return std::to_string(minutes) + (minutes == 1 ? " minute" : " minutes");
+}
+
+}  // namespace
+
+const store::TableSpec& StepUps::table() {
+  static const store::TableSpec spec{"step_up_policies", {}};
+  return spec;
+}
+
+Result<std::vector<StepUpPolicy>> StepUps::at(store::Reader& reader, std::string_view scope) const {
+  return with_prefix(reader, core_.tenant, ascii_lower(scope) + "\n");
+}
+
+Result<std::vector<StepUpPolicy>> StepUps::at_and_above(store::Reader& reader, std::string_view scope) const {
+  std::vector<StepUpPolicy> found;
+  for (const std::string& around : TRY(core_.access.scopes_around(reader, scope)))
+    for (StepUpPolicy& policy : TRY(at(reader, around))) found.push_back(std::move(policy));
+  return found;
+}
+
+std::optional<StepUpNeed> StepUps::missing(const identity::Principal& principal,
+                                           const StepUpPolicy& policy) const {
+  if (principal.kind != identity::PrincipalKind::user) return std::nullopt;
+  const bool mfa = std::ranges::find(principal.amr, identity::kMfa) != principal.amr.end();
+  if (mfa && core_.clock.now() - principal.auth_time <= policy.age_max) return std::nullopt;
+  return StepUpNeed{.policy_id = step_up_id(policy.scope, policy.name), .age_max = policy.age_max};
+}
+
+Result<std::optional<StepUpNeed>> StepUps::missing(store::Reader& reader,
+                                                   const identity::Principal& principal,
+                                                   std::string_view action, std::string_view scope,
+                                                   const access::Decision& decision) const {
+  std::optional<StepUpNeed> strictest;
+  if (principal.kind != identity::PrincipalKind::user) return strictest;
+  const store::Range any{.prefix = {}, .after = {}, .after_key = {}, .limit = 1};
+  if (TRY(reader.scan(table(), core_.tenant, any)).empty()) return strictest;
+  for (const StepUpPolicy& policy : TRY(at_and_above(reader, scope))) {
+    if (!concerns(policy, action, decision)) continue;
+    auto need = missing(principal, policy);
+    if (need && (!strictest || need->age_max < strictest->age_max)) strictest = std::move(need);
+  }
+  return strictest;
+}
+
+Result<std::optional<StepUpPolicy>> StepUps::get(store::Reader& reader, std::string_view scope,
+                                                 std::string_view name) const {
+  const auto row = TRY(reader.get(table(), core_.tenant, key_of(scope, name)));
+  if (!row) return std::optional<StepUpPolicy>();
+  return std::optional<StepUpPolicy>(TRY(read_policy(*row)));
+}
+
+Result<void> StepUps::put(store::Transaction& tx, std::string_view scope, std::string_view name,
+                          const JsonObject& shown) const {
+  return tx.put(table(), core_.tenant, {key_of(scope, name), to_text(shown), {}});
+}
+
+Result<void> StepUps::erase(store::Transaction& tx, std::string_view scope, std::string_view name) const {
+  return tx.erase(table(), core_.tenant, key_of(scope, name));
+}
+
+Result<void> StepUps::forget_scope(store::Transaction& tx, std::string_view scope) const {
+  for (const std::string& prefix : {ascii_lower(scope) + "\n", ascii_lower(scope) + "/"})
+    for (const StepUpPolicy& policy : TRY(with_prefix(tx, core_.tenant, prefix)))
+      TRY(erase(tx, policy.scope, policy.name));
+  return {};
+}
+
+Result<void> StepUps::move_scope(store::Transaction& tx, const ResourceId& from, const ResourceId& to) const {
+  for (const char* next : {"\n", "/"}) {
+    for (const StepUpPolicy& policy : TRY(with_prefix(tx, core_.tenant, from.key() + next))) {
+      const std::string scope = to.text() + policy.scope.substr(from.text().size());
+      JsonObject body = policy.body;
+      body["id"] = step_up_id(scope, policy.name);
+      body["properties"].as_object()["scope"] = scope;
+      TRY(erase(tx, policy.scope, policy.name));
+      TRY(put(tx, scope, policy.name, body));
+    }
+  }
+  return {};
+}
+
+std::string step_up_id(std::string_view scope, std::string_view name) {
+  return (scope == "/" ? std::string() : std::string(scope)) +
+         "/providers/Merlon.Authorization/stepUpPolicies/" + std::string(name);
+}
+
+Error step_up_needed(const StepUpNeed& need, std::string_view action, std::string_view scope) {
+  Error error;
+  error.kind = ErrorKind::unauthenticated;
+  error.code = kCode;
+  error.message = "'" + std::string(action) + "' at '" + std::string(scope) +
+                  "' takes a sign-in with a second factor that is not older than " +
+                  minutes_text(need.age_max) +
+                  ". Sign in again: 'merlon login --fresh', or 'az logout' and 'az login'. Who has no second "
+                  "factor enrols one first: 'merlon mfa enrol'.";
+  error.target = need.policy_id;
+  error.details = {{kMaxAge, std::to_string(need.age_max / std::chrono::minutes(1)), need.policy_id}};
+  return error;
+}
+
+bool is_step_up(const Error& error) { return error.code == kCode; }
+
+std::optional<std::string> step_up_challenge(const Error& error, Timestamp now,
+                                             std::string_view authorization_uri) {
+  if (!is_step_up(error) || error.details.empty() || error.details.front().code != kMaxAge)
+    return std::nullopt;
+  const std::string& text = error.details.front().message;
+  int64_t minutes = 0;
+  std::from_chars(text.data(), text.data() + text.size(), minutes);
+  return "Bearer realm=\"\", authorization_uri=\"" + std::string(authorization_uri) +
+         "\", error=\"insufficient_claims\", claims=\"" +
+         to_base64(as_bytes(identity::step_up_claims(now - std::chrono::minutes(minutes)))) + "\"";
+}
+
+}  // namespace merlon::resource

@@ -1,0 +1,185 @@
+// Step-up policies: who is asked for a fresh second factor, for what, in which words; and every way around
+// them that somebody with a stolen token might try.
+#include "identity/claims_request.h"
+#include "resource/resource_fixture.h"
+
+namespace merlon::resource {
+namespace {
+
+using testing::HasSubstr;
+using testing::SizeIs;
+using testing::StartsWith;
+
+constexpr const char* kContributor = "b24988ac-6180-42a0-ab88-20f7382dd24c";
+
+class StepUpTest : public ResourceFixture {
+ protected:
+  void SetUp() override {
+    make_group();
+    ada_ = make_person("ada");
+    assign(ada_, kContributor, kSubscription);
+  }
+  static std::string policy_of(const std::string& scope, const std::string& name = "p") {
+    return scope + "/providers/Merlon.Authorization/stepUpPolicies/" + name;
+  }
+  // As the owner, just signed in with a second factor.
+  Answer set(const std::string& scope, const std::string& properties, const std::string& name = "p") {
+    return send_as(with_mfa(owner_), "PUT", policy_of(scope, name), R"({"properties":)" + properties + "}");
+  }
+  std::string with_mfa(const Person& person) {
+    identity::TokenSubject subject;
+    subject.principal = {.object_id = person.id,
+                         .kind = identity::PrincipalKind::user,
+                         .name = person.name,
+                         .app_id = client_,
+                         .amr = {"pwd", "otp", "mfa"},
+                         .auth_time = clock_.now(),
+                         .token_id = {},
+                         .address = {}};
+    subject.audience = std::string(kOrigin) + "/";
+    subject.scope = "user_impersonation";
+    subject.user_principal_name = person.name;
+    subject.session_id = identity::session_of(*store_, tenant_, person.id, clock_.now());
+    return must(issuer_->issue(subject, kOrigin, std::chrono::hours(1)));
+  }
+  Answer put_box(const std::string& token, const std::string& name = "b") {
+    return send_as(token, "PUT", kBoxes + "/" + name, R"({"location":"local","properties":{"color":"red"}})");
+  }
+  Answer get_boxes(const std::string& token) { return send_as(token, "GET", kBoxes); }
+  static identity::ClaimsRequest claims_of(const Answer& answer) {
+    const std::string header(answer.headers.value_or("WWW-Authenticate", ""));
+    const size_t at = header.find("claims=\"");
+    EXPECT_NE(at, std::string::npos) << header;
+    if (at == std::string::npos) return {};
+    const auto text = from_base64(header.substr(at + 8, header.find('"', at + 8) - at - 8));
+    EXPECT_TRUE(text) << header;
+    const std::string json(as_text(*text));
+    const auto asked = identity::parse_claims_request(&json);
+    EXPECT_TRUE(asked) << json;
+    return asked ? *asked : identity::ClaimsRequest{};
+  }
+  void expect_challenged(const Answer& answer, int minutes) {
+    EXPECT_EQ(answer.status, 401) << answer.text;
+    EXPECT_EQ(answer.code(), "StepUpRequired");
+    const std::string header(answer.headers.value_or("WWW-Authenticate", ""));
+    EXPECT_THAT(header, StartsWith("Bearer "));
+    EXPECT_THAT(header, HasSubstr("error=\"insufficient_claims\""));
+    EXPECT_THAT(header, HasSubstr("authorization_uri=\"https://merlon.localhost:8443/"));
+    const identity::ClaimsRequest asked = claims_of(answer);
+    EXPECT_TRUE(asked.mfa);
+    EXPECT_EQ(asked.signed_in_since,
+              std::chrono::floor<std::chrono::seconds>(clock_.now() - std::chrono::minutes(minutes)));
+  }
+
+  Person ada_;
+};
+
+TEST_F(StepUpTest, AnActionTakesAFreshSecondFactor) {
+  ASSERT_EQ(set(kSubscription, R"({"maxAgeMinutes":15,"actions":["Toy.Things/boxes/write"]})").status, 201);
+  expect_challenged(put_box(ada_.token), 15);
+  EXPECT_EQ(get_boxes(ada_.token).status, 200) << "only what the policy names";
+  const std::string fresh = with_mfa(ada_);
+  EXPECT_EQ(put_box(fresh).status, 201);
+  clock_.advance(std::chrono::minutes(15));
+  EXPECT_EQ(put_box(fresh).status, 200);
+  clock_.advance(std::chrono::milliseconds(1500));
+  expect_challenged(put_box(fresh), 15);
+}
+
+TEST_F(StepUpTest, WithoutActionsEverythingBelowTheScope) {
+  ASSERT_EQ(set(kGroup, R"({"maxAgeMinutes":5})").status, 201);
+  expect_challenged(get_boxes(ada_.token), 5);
+  expect_challenged(put_box(ada_.token), 5);
+  EXPECT_EQ(send_as(ada_.token, "GET", kSubscription).status, 200) << "not what is above";
+  EXPECT_EQ(get_boxes(with_mfa(ada_)).status, 200);
+}
+
+TEST_F(StepUpTest, ARoleCanBeWhatIsGuarded) {
+  ASSERT_EQ(set(kSubscription,
+                std::string(R"({"maxAgeMinutes":5,"roleDefinitionIds":[")") + kContributor + R"("]})")
+                .status,
+            201);
+  expect_challenged(get_boxes(ada_.token), 5);
+  EXPECT_EQ(get_boxes(owner_.token).status, 200) << "the owner has another role";
+  EXPECT_EQ(set(kSubscription, R"({"maxAgeMinutes":5,"roleDefinitionIds":["nobody"]})", "q").code(),
+            "RoleDefinitionDoesNotExist");
+}
+
+TEST_F(StepUpTest, TheStrictestCounts) {
+  ASSERT_EQ(set(kSubscription, R"({"maxAgeMinutes":60})").status, 201);
+  ASSERT_EQ(set(kGroup, R"({"maxAgeMinutes":10})", "strict").status, 201);
+  ASSERT_EQ(set(kGroup, R"({"maxAgeMinutes":30})").status, 201);
+  expect_challenged(get_boxes(ada_.token), 10);
+  const std::string fresh = with_mfa(ada_);
+  clock_.advance(std::chrono::minutes(20));
+  expect_challenged(get_boxes(fresh), 10);
+}
+
+TEST_F(StepUpTest, NoRightIsGivenAndNoneIsShown) {
+  ASSERT_EQ(set("/", R"({"maxAgeMinutes":5})").status, 201);
+  const Person stranger = make_person("stranger");
+  const Answer refused = put_box(stranger.token);
+  EXPECT_EQ(refused.status, 403) << "who has no right hears nothing of policies";
+  EXPECT_EQ(put_box(with_mfa(stranger)).status, 403);
+}
+
+TEST_F(StepUpTest, AStolenTokenDoesNotLiftThePolicy) {
+  const std::string weak = owner_.token;
+  ASSERT_EQ(set(kSubscription, R"({"maxAgeMinutes":15,"actions":["Toy.Things/boxes/write"]})").status, 201);
+  expect_challenged(send_as(weak, "DELETE", policy_of(kSubscription)), 15);
+  expect_challenged(
+      send_as(weak, "PUT", policy_of(kSubscription), R"({"properties":{"maxAgeMinutes":10000}})"), 15);
+  EXPECT_EQ(put_box(with_mfa(ada_)).status, 201);
+  expect_challenged(put_box(ada_.token), 15);
+  // Contributors do not touch policies at all.
+  EXPECT_EQ(send_as(with_mfa(ada_), "DELETE", policy_of(kSubscription)).status, 403);
+  EXPECT_EQ(send_as(with_mfa(ada_), "PUT", policy_of(kGroup), R"({"properties":{"maxAgeMinutes":1}})").status,
+            403);
+  EXPECT_EQ(send_as(with_mfa(owner_), "DELETE", policy_of(kSubscription)).status, 200);
+  EXPECT_EQ(put_box(ada_.token).status, 200);
+}
+
+TEST_F(StepUpTest, LifeOfAPolicy) {
+  const Answer made = set(kGroup, R"({"maxAgeMinutes":15,"description":"d","actions":["*/delete"]})", "Keep");
+  ASSERT_EQ(made.status, 201) << made.text;
+  EXPECT_EQ(made.at("id"), policy_of(kGroup, "Keep"));
+  EXPECT_EQ(made.at("type"), "Merlon.Authorization/stepUpPolicies");
+  EXPECT_EQ(send("GET", policy_of(kGroup, "KEEP")).text, made.text);
+  EXPECT_EQ(set(kGroup, R"({"maxAgeMinutes":30})", "keep").status, 200);
+  EXPECT_EQ(
+      send_as(with_mfa(owner_), "GET", kBoxes + "/x/providers/Merlon.Authorization/stepUpPolicies").status,
+      404);
+  EXPECT_EQ(
+      send_as(with_mfa(owner_), "GET", kGroup + "/providers/Merlon.Authorization/stepUpPolicies").names(),
+      std::vector<std::string>{"Keep"});
+  EXPECT_EQ(send_as(with_mfa(owner_), "GET", policy_of(kGroup, "none")).code(), "StepUpPolicyNotFound");
+  EXPECT_EQ(send_as(with_mfa(owner_), "DELETE", policy_of(kGroup, "keep")).status, 200);
+  EXPECT_EQ(send("DELETE", policy_of(kGroup, "keep")).status, 204);
+  for (const char* wrong : {R"({"maxAgeMinutes":0})", R"({"maxAgeMinutes":20000})", R"({})",
+                            R"({"maxAgeMinutes":5,"actions":[""]})", R"({"maxAgeMinutes":"5"})"})
+    EXPECT_EQ(set(kGroup, wrong).status, 400) << wrong;
+  EXPECT_EQ(set(kSubscription + "/resourceGroups/none", R"({"maxAgeMinutes":5})").status, 404);
+  EXPECT_THAT(entries("Microsoft.Authorization/stepUpPolicies/write"), SizeIs(testing::Ge(2)));
+}
+
+TEST_F(StepUpTest, RefusalsAreEnteredUnderTheName) {
+  ASSERT_EQ(set(kSubscription, R"({"maxAgeMinutes":15,"actions":["Toy.Things/boxes/write"]})").status, 201);
+  put_box(ada_.token);
+  bool found = false;
+  for (const auto& entry : entries("Toy.Things/boxes/write"))
+    found = found || (entry.reason == "StepUpRequired" && entry.actor.object_id == ada_.id.text() &&
+                      entry.decision == ledger::Decision::denied);
+  EXPECT_TRUE(found);
+}
+
+TEST_F(StepUpTest, WhatIsGoneTakesItsPoliciesAlong) {
+  ASSERT_EQ(make_box("b").status, 201);
+  ASSERT_EQ(set(kBoxes + "/b", R"({"maxAgeMinutes":5})").status, 201);
+  EXPECT_EQ(send("DELETE", kBoxes + "/b").status, 401);
+  EXPECT_LT(send_as(with_mfa(owner_), "DELETE", kBoxes + "/b").status, 300);
+  ASSERT_EQ(make_box("b").status, 201);
+  EXPECT_LT(send("DELETE", kBoxes + "/b").status, 300) << "a new one of the same name begins without";
+}
+
+}  // namespace
+}  // namespace merlon::resource
