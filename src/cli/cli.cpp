@@ -41,10 +41,10 @@ std::vector<Command> all_commands() {
   for (auto* group :
        {login_commands,      status_commands,      machine_commands, jit_commands,     jit_approval_commands,
         jit_policy_commands, jit_options_commands, nsg_commands,     network_commands, flow_log_commands,
-        vault_commands,      secret_commands,      key_commands,     run_commands,     role_commands,
-        user_commands,       group_commands,       app_commands,     session_commands, admin_commands,
-        ledger_commands,     state_commands,       root_commands,    server_commands,  agent_commands,
-        simulate_commands})
+        vault_commands,      secret_commands,      key_commands,     cert_commands,    ca_commands,
+        run_commands,        role_commands,        user_commands,    group_commands,   app_commands,
+        session_commands,    admin_commands,       ledger_commands,  state_commands,   root_commands,
+        server_commands,     agent_commands,       simulate_commands})
     for (Command& command : group()) all.push_back(std::move(command));
   return all;
 }
