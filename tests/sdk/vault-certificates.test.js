@@ -93,9 +93,10 @@ test('versions, lists, properties and policy', async () => {
   assert.equal(updated.properties.enabled, false);
   await assert.rejects(secrets.getSecret('many'), keyVaultError(403, 'Forbidden', 'SecretDisabled'));
   await secrets.getSecret('many', { version: first.version });
-  const policy = await certificates.updateCertificatePolicy('many', { ...selfSigned, validityInMonths: 3, lifetimeActions: [{ action: 'EmailContacts', daysBeforeExpiry: 20 }] });
-  assert.equal(policy.validityInMonths, 3);
-  assert.deepEqual((await certificates.getCertificatePolicy('many')).lifetimeActions[0].daysBeforeExpiry, 20);
+  // The client (4.10.3) reads nothing of what the answer to this one says.
+  await certificates.updateCertificatePolicy('many', { ...selfSigned, validityInMonths: 3, lifetimeActions: [{ action: 'EmailContacts', daysBeforeExpiry: 20 }] });
+  const policy = await certificates.getCertificatePolicy('many');
+  assert.deepEqual([policy.validityInMonths, policy.lifetimeActions[0].daysBeforeExpiry], [3, 20]);
   await assert.rejects(certificates.getCertificate('absent'), keyVaultError(404, 'CertificateNotFound'));
   await assert.rejects(create('bad', { ...selfSigned, subject: 'no name' }), keyVaultError(400, 'BadParameter'));
   await assert.rejects(create('bad', { ...selfSigned, issuerName: 'nobody' }), keyVaultError(400, 'BadParameter'));
@@ -115,8 +116,14 @@ test('PFX and PEM from openssl come in and go out', async () => {
   assert.match(text, /BEGIN PRIVATE KEY/);
   assert.deepEqual(new X509Certificate(/-----BEGIN CERTIFICATE[^]*?END CERTIFICATE-----/.exec(text)[0]).raw, raw);
   const both = Buffer.concat([readFileSync(key), readFileSync(certificate)]);
-  const second = await certificates.importCertificate('pem', both, { policy: { contentType: 'application/x-pem-file', exportable: false } });
+  const second = await certificates.importCertificate('pem', both, { policy: { contentType: 'application/x-pem-file' } });
   assert.deepEqual(Buffer.from(second.cer), raw);
+  assert.match((await secrets.getSecret('pem')).value, /PRIVATE KEY/);
+  // The client (4.10.3) sends no policy with an import.
+  const token = (await server.credential().getToken('https://vault.azure.net/.default')).token;
+  const kept = { value: both.toString(), policy: { key_props: { exportable: false } } };
+  const answer = await server.request('POST', `${vault.properties.vaultUri}certificates/pem/import?api-version=7.5`, token, kept);
+  assert.equal(answer.status, 200);
   assert.doesNotMatch((await secrets.getSecret('pem')).value, /PRIVATE KEY/);
 });
 
@@ -148,7 +155,7 @@ test('an authority of the vault issues', async () => {
   server.merlon('ca', 'create', '--vault', 'kv-certs', '-n', 'house', '--subject', 'CN=House CA');
   const issuer = await certificates.getIssuer('house');
   assert.equal(issuer.provider, 'Merlon');
-  assert.deepEqual((await collect(certificates.listPropertiesOfIssuers())).map((one) => one.name), ['house']);
+  assert.deepEqual((await collect(certificates.listPropertiesOfIssuers())).map((one) => one.id.split('/').pop()), ['house']);
   const made = await create('inner', { ...selfSigned, issuerName: 'house', subjectAlternativeNames: { dnsNames: ['inner.example.org'] } });
   const ca = file('house.pem', server.merlon('ca', 'show', '--vault', 'kv-certs', '-n', 'house'));
   openssl('verify', '-x509_strict', '-CAfile', ca, '-purpose', 'sslserver', '-verify_hostname', 'inner.example.org', file('inner.pem', pem('CERTIFICATE', made.cer)));
@@ -167,7 +174,8 @@ test('contacts', async () => {
   const people = [{ email: 'ops@example.org', name: 'Ops', phone: '1' }];
   await certificates.setContacts(people);
   assert.deepEqual(await certificates.getContacts(), people);
-  assert.deepEqual(await certificates.deleteContacts(), people);
+  await certificates.deleteContacts();
+  await assert.rejects(certificates.getContacts(), keyVaultError(404, 'ContactsNotFound'));
 });
 
 test('deletion, recovery, backup and purge are of all three', async () => {
