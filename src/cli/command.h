@@ -117,6 +117,8 @@ std::vector<Command> role_commands();
 std::vector<Command> vault_commands();
 std::vector<Command> secret_commands();
 std::vector<Command> key_commands();
+std::vector<Command> cert_commands();
+std::vector<Command> ca_commands();
 std::vector<Command> run_commands();
 std::vector<Command> machine_commands();
 std::vector<Command> identity_commands();

@@ -30,6 +30,8 @@ const std::map<std::string, std::string>& group_summaries() {
       {"jit", "Just-in-time access: ports that are open only for a while"},
       {"jit policy", "Which ports of which machines are closed until somebody asks"},
       {"key", "Keys in a vault"},
+      {"cert", "Certificates in a vault"},
+      {"ca", "Your own authorities, which issue a vault's certificates"},
       {"ledger", "The signed record of everything that happened"},
       {"machine", "Enrolled machines"},
       {"mfa", "Second factors: authenticator apps, recovery codes"},

@@ -130,7 +130,7 @@ Result<std::vector<Bytes>> read_pem_certificates(std::string_view pem) {
   return all;
 }
 
-Result<Secret> write_pfx(const KeyBundle& bundle) {
+Result<Secret> write_pfx(const KeyBundle& bundle, KeyInBundle key) {
   const ErrorQueue errors;
   std::vector<CertificateHandle> owned;
   const CertificatesHandle others(sk_X509_new_null());
@@ -145,7 +145,7 @@ Result<Secret> write_pfx(const KeyBundle& bundle) {
   }
   // Azure's own secrets of certificates open with an empty password; its MAC is what readers expect to be
   // there.
-  const Pkcs12Handle pfx(PKCS12_create("", nullptr, bundle.key.handle(),
+  const Pkcs12Handle pfx(PKCS12_create("", nullptr, key == KeyInBundle::yes ? bundle.key.handle() : nullptr,
                                        owned.empty() ? nullptr : owned[0].get(), others.get(), NID_undef,
                                        NID_undef, 0, 0, 0));
   const int size = pfx ? i2d_PKCS12(pfx.get(), nullptr) : 0;
@@ -156,10 +156,12 @@ Result<Secret> write_pfx(const KeyBundle& bundle) {
   return Secret(std::move(der));
 }
 
-Secret write_pem_bundle(const KeyBundle& bundle) {
+Secret write_pem_bundle(const KeyBundle& bundle, KeyInBundle key) {
   const BioHandle bio(BIO_new(BIO_s_secmem()));
-  MERLON_CHECK(bio && PEM_write_bio_PKCS8PrivateKey(bio.get(), bundle.key.handle(), nullptr, nullptr, 0,
-                                                    nullptr, nullptr) == 1);
+  MERLON_CHECK(bio != nullptr);
+  if (key == KeyInBundle::yes)
+    MERLON_CHECK(PEM_write_bio_PKCS8PrivateKey(bio.get(), bundle.key.handle(), nullptr, nullptr, 0, nullptr,
+                                               nullptr) == 1);
   for (const Bytes& der : bundle.certificates_der) {
     const std::string pem = certificate_pem(der);
     MERLON_CHECK(BIO_write(bio.get(), pem.data(), static_cast<int>(pem.size())) ==

@@ -20,8 +20,10 @@ Result<KeyBundle> read_pem_bundle(const Secret& pem);
 // Certificates in PEM or DER, the leaf first; at least one.
 Result<std::vector<Bytes>> read_pem_certificates(std::string_view pem);
 
-Result<Secret> write_pfx(
-    const KeyBundle& bundle);  // without a password, as Azure's secrets of certificates are
-Secret write_pem_bundle(const KeyBundle& bundle);
+// `no`: the certificates alone, for a key that does not leave.
+enum class KeyInBundle { yes, no };
+// Without a password, as Azure's secrets of certificates are.
+Result<Secret> write_pfx(const KeyBundle& bundle, KeyInBundle key = KeyInBundle::yes);
+Secret write_pem_bundle(const KeyBundle& bundle, KeyInBundle key = KeyInBundle::yes);
 
 }  // namespace merlon::crypto

@@ -72,6 +72,7 @@ class ArmObjects {
     TRY(check_name(name.name));
     TRY(objects_.require_free(context.tx, name));
     const auto existing = TRY(objects_.find(context.tx, name));
+    TRY(require_unmanaged(existing, "set"));
     if (existing) name = existing->name;
     if (patch && !existing) return no_such(context.call);
     const auto value = string_at(context.call.body, "properties.value");

@@ -27,7 +27,7 @@ Result<std::string> check_roles(const resource::Core& core, store::Reader& reade
   // A role may be given for one secret or key (Microsoft Learn, "Provide access to Key Vault with Azure
   // RBAC").
   if (!asked.arguments.empty())
-    question.scope += "/" + asked.operation->policy_kind + "/" + asked.arguments[0];
+    question.scope += "/" + asked.operation->object_folder + "/" + asked.arguments[0];
   question.kind = access::ActionKind::data;
   const access::Decision decision = TRY(core.access.check(reader, asked.principal, question));
   if (decision.allowed) {
@@ -48,6 +48,7 @@ bool has_word(const JsonObject& policy, const Operation& operation) {
     if (!word.is_string()) return false;
     const std::string_view text = word.get_string();
     return ascii_iequal(text, operation.policy_word) ||
+           (ascii_iequal(text, "manageissuers") && operation.policy_word.ends_with("issuers")) ||
            (ascii_iequal(text, "all") && operation.policy_word != "purge");
   });
 }

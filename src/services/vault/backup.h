@@ -1,5 +1,5 @@
-// Backups of one secret or key: opaque to whoever holds them, sealed by this installation's own key, and good
-// for any of its vaults (as Azure's are for a subscription).
+// Backups of one secret, key or certificate: opaque to whoever holds them, sealed by this installation's own
+// key, and good for any of its vaults (as Azure's are for a subscription).
 #pragma once
 
 #include "services/vault/objects.h"

@@ -149,6 +149,7 @@ Result<Answer> Keys::add(Asked& asked, store::Transaction& tx) const {
   ObjectName name = asked.object(Kind::keys);
   TRY(objects_.require_free(tx, name));
   const auto existing = TRY(objects_.find(tx, name));
+  TRY(require_unmanaged(existing, "create"));
   if (existing) name = existing->name;
   Version version = new_key_version(objects_, name, material);
   version.facts = TRY(read_key_facts(asked.body, {}, asked.now, true));
@@ -172,6 +173,7 @@ Result<Answer> Keys::get(Asked& asked, store::Reader& reader) const {
 }
 
 Result<Answer> Keys::update(Asked& asked, store::Transaction& tx) const {
+  TRY(require_unmanaged(TRY(objects_.require(tx, asked.object(Kind::keys))), "update"));
   Version version = TRY(objects_.require_version(tx, asked.object(Kind::keys), version_of(asked)));
   version.facts = TRY(read_key_facts(asked.body, std::move(version.facts), asked.now, false));
   const std::string type = string_at(version.public_key, "kty").value_or("");
@@ -227,6 +229,7 @@ Result<Version> Keys::rotate_to(store::Transaction& tx, const Vault& vault, cons
 
 Result<Answer> Keys::rotate(Asked& asked, store::Transaction& tx) const {
   const Object object = TRY(objects_.require(tx, asked.object(Kind::keys)));
+  TRY(require_unmanaged(object, "rotate"));
   const KeyMaterial& material = std::any_cast<MadeKey>(&asked.gathered)->material;
   const Version version = TRY(rotate_to(tx, asked.vault, object, material, asked.now));
   asked.details["version"] = version.id;
@@ -239,6 +242,7 @@ Result<Answer> Keys::policy(Asked& asked, store::Reader& reader) const {
 
 Result<Answer> Keys::set_policy(Asked& asked, store::Transaction& tx) const {
   Object object = TRY(objects_.require(tx, asked.object(Kind::keys)));
+  TRY(require_unmanaged(object, "setrotationpolicy"));
   JsonObject policy = TRY(read_rotation_policy(asked.body));
   const Version newest = TRY(objects_.require_version(tx, object.name, {}));
   if (newest.public_only && rotation_due(policy, newest.facts))

@@ -1,10 +1,12 @@
 // Named things with versions.
 #include "services/vault/objects.h"
 
+#include <array>
 #include <charconv>
 
 #include "base/text.h"
 #include "resource/paging.h"
+#include "services/vault/certificate_records.h"
 
 namespace merlon::vault {
 namespace {
@@ -18,8 +20,10 @@ constexpr size_t kTagTextMax = 256;
 constexpr size_t kContentTypeMax = 255;
 constexpr int64_t kSecondsMax = 253'402'300'799;  // the end of year 9999
 
-std::string_view singular(Kind kind) { return kind == Kind::secrets ? "secret" : "key"; }
-std::string_view capital(Kind kind) { return kind == Kind::secrets ? "Secret" : "Key"; }
+constexpr std::array<std::string_view, kKinds.size()> kSingular{"secret", "key", "certificate"};
+constexpr std::array<std::string_view, kKinds.size()> kCapital{"Secret", "Key", "Certificate"};
+std::string_view singular(Kind kind) { return kSingular[static_cast<size_t>(kind)]; }
+std::string_view capital(Kind kind) { return kCapital[static_cast<size_t>(kind)]; }
 
 std::unexpected<Error> not_found(const ObjectName& name, const std::string& version) {
   return fault(ErrorKind::not_found, std::string(capital(name.kind)) + "NotFound",
@@ -127,12 +131,25 @@ Result<void> Objects::change_version(store::Transaction& tx, const Version& vers
 
 Result<void> Objects::destroy(store::Transaction& tx, const Object& object) const {
   TRY(store::erase<Object>(tx, core_.tenant, object.key()));
+  if (object.name.kind == Kind::certificates)
+    TRY(store::erase<Certificate>(tx, core_.tenant, object.name.key()));
   const store::Range range{.prefix = object.name.version_prefix(), .after = {}, .after_key = {}};
   for (;;) {
     const auto rows = TRY(tx.scan(Version::table(), core_.tenant, range));
     for (const store::Row& row : rows) TRY(tx.erase(Version::table(), core_.tenant, row.key));
     if (rows.size() < range.limit) return {};
   }
+}
+
+Result<void> require_unmanaged(const Object& object, std::string_view operation) {
+  if (!object.facts.managed) return {};
+  return fault(ErrorKind::forbidden, "Forbidden",
+               "Operation " + std::string(operation) + " is not allowed on this " +
+                   std::string(singular(object.name.kind)) + ", since it is the certificate '" +
+                   object.name.name + "''s. It changes with the certificate.");
+}
+Result<void> require_unmanaged(const std::optional<Object>& object, std::string_view operation) {
+  return object ? require_unmanaged(*object, operation) : Result<void>();
 }
 
 Result<Facts> read_facts(const JsonObject& body, Facts facts, Timestamp now) {
@@ -176,17 +193,33 @@ JsonObject shown_item(const Asked& asked, const ObjectName& name, const std::str
                    {"attributes", shown_attributes(asked.vault, facts)}};
   if (!facts.content_type.empty()) shown["contentType"] = facts.content_type;
   if (!facts.tags.empty()) shown["tags"] = facts.tags;
+  if (facts.managed) shown["managed"] = true;
+  if (!facts.thumbprint.empty()) shown["x5t"] = facts.thumbprint;
   return shown;
 }
 
 JsonObject shown_version(const Asked& asked, const Version& version) {
-  if (version.name.kind == Kind::secrets) return shown_item(asked, version.name, version.id, version.facts);
+  const auto beside = [&](Kind kind) {
+    return object_url(asked, {version.name.vault, kind, version.name.name}, version.id);
+  };
+  if (version.name.kind != Kind::keys) {
+    JsonObject shown = shown_item(asked, version.name, version.id, version.facts);
+    if (version.name.kind == Kind::certificates && !version.facts.pending) {
+      shown["kid"] = beside(Kind::keys);
+      shown["sid"] = beside(Kind::secrets);
+      shown["cer"] = version.certificate;
+    } else if (version.facts.managed) {
+      shown["kid"] = beside(Kind::keys);
+    }
+    return shown;
+  }
   JsonObject key{{"kid", object_url(asked, version.name, version.id)}};
   for (const auto& member : version.public_key) key.insert(member);
   key["key_ops"] = JsonArray(version.key_ops.begin(), version.key_ops.end());
   JsonObject shown{{"key", std::move(key)}, {"attributes", shown_attributes(asked.vault, version.facts)}};
   if (!version.facts.tags.empty()) shown["tags"] = version.facts.tags;
   if (!version.facts.release_policy.empty()) shown["release_policy"] = version.facts.release_policy;
+  if (version.facts.managed) shown["managed"] = true;
   return shown;
 }
 
@@ -235,6 +268,10 @@ Result<Answer> list_rows(const resource::Core& core, const Asked& asked, store::
     body["nextLink"] = asked.origin + path +
                        "?api-version=" + net::percent_encode(*asked.request.query.find("api-version")) +
                        "&$skiptoken=" + resource::skip_token(after) + size;
+    // Which of a certificate list the first page was asked for.
+    if (const std::string* pending = asked.request.query.find("includePending"))
+      body["nextLink"] =
+          std::string(body.at("nextLink").as_string()) + "&includePending=" + net::percent_encode(*pending);
   }
   return Answer{200, std::move(body)};
 }

@@ -1,4 +1,4 @@
-// Secrets and keys as named things with versions: what the two have in common.
+// Secrets, keys and certificates as named things with versions: what they have in common.
 #pragma once
 
 #include "services/vault/plane.h"
@@ -9,7 +9,7 @@ class Objects {
  public:
   explicit Objects(const resource::Core& core) : core_(core) {}
 
-  // 404 SecretNotFound or KeyNotFound.
+  // 404 SecretNotFound, KeyNotFound or CertificateNotFound.
   Result<Object> require(store::Reader& reader, const ObjectName& name) const;
   // The newest version when `id` is empty.
   Result<Version> require_version(store::Reader& reader, const ObjectName& name, const std::string& id) const;
@@ -23,7 +23,7 @@ class Objects {
   // Makes `version` the newest. What the object has beyond its versions is kept.
   Result<Object> add_version(store::Transaction& tx, const Version& version) const;
   Result<void> change_version(store::Transaction& tx, const Version& version) const;
-  // The object and all its versions.
+  // The object and all its versions; of a certificate its policy too.
   Result<void> destroy(store::Transaction& tx, const Object& object) const;
 
   Keyring keyring(const Vault& vault) const { return Keyring(core_.seal, vault.uid, vault.keks); }
@@ -33,11 +33,18 @@ class Objects {
   const resource::Core& core_;
 };
 
+// 403 for the key and the secret of a certificate: they change with it, and only with it.
+Result<void> require_unmanaged(const Object& object, std::string_view operation);
+Result<void> require_unmanaged(const std::optional<Object>& object, std::string_view operation);
+
 // Attributes, tags and content type of a body, over what was there. Errors: BadParameter.
 Result<Facts> read_facts(const JsonObject& body, Facts facts, Timestamp now);
 JsonObject shown_attributes(const Vault& vault, const Facts& facts);
 // What GET of a version shows, without what is secret.
 JsonObject shown_version(const Asked& asked, const Version& version);
+// With a certificate's policy and request (certificate_requests.cpp).
+Result<JsonObject> shown_whole(const resource::Core& core, const Asked& asked, store::Reader& reader,
+                               const Version& version);
 // Of a list: without a version for the newest.
 JsonObject shown_item(const Asked& asked, const ObjectName& name, const std::string& version,
                       const Facts& facts);

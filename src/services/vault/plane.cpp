@@ -114,6 +114,7 @@ net::Response fault_response(const Error& error) {
 Plane::Plane(Platform& platform) : platform_(platform) {
   const AddOperation add = [this](Operation operation) {
     MERLON_CHECK(!operation.action.empty() && !operation.policy_word.empty());
+    if (operation.object_folder.empty()) operation.object_folder = operation.policy_kind;
     for (const std::string_view segment : split(operation.path, '/')) operation.shape.emplace_back(segment);
     operations_.push_back(std::move(operation));
   };
@@ -121,6 +122,8 @@ Plane::Plane(Platform& platform) : platform_(platform) {
   add_shared_operations(platform.core, Kind::secrets, add);
   add_key_operations(platform.core, add);
   add_shared_operations(platform.core, Kind::keys, add);
+  add_certificate_operations(platform.core, add);
+  add_shared_operations(platform.core, Kind::certificates, add);
   // Where two fit, the one with more literals is meant: "secrets/{name}/versions" is not version "versions".
   std::ranges::sort(operations_, [](const Operation& a, const Operation& b) {
     return std::pair(literals(b), a.path) < std::pair(literals(a), b.path);
@@ -293,7 +296,7 @@ ledger::Entry Plane::entry_for(const Asked& asked, ledger::Decision decision) co
   entry.resource =
       asked.vault.resource_id.empty() ? "/vaults/" + asked.vault_name.substr(0, 24) : asked.vault.resource_id;
   if (asked.operation != nullptr && !asked.arguments.empty()) {
-    entry.resource += "/" + asked.operation->policy_kind + "/" + asked.arguments[0].substr(0, 127);
+    entry.resource += "/" + asked.operation->object_folder + "/" + asked.arguments[0].substr(0, 127);
     if (asked.arguments.size() > 1 && !asked.arguments[1].empty())
       entry.resource += "/" + asked.arguments[1].substr(0, 32);
   }

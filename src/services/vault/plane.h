@@ -50,6 +50,7 @@ struct Operation {
   std::string path;    // "secrets/{name}/{version}"; a version at the end or before a verb may be missing
   std::string action;  // "secrets/getSecret/action", below Microsoft.KeyVault/vaults/
   std::string policy_kind, policy_word;  // "secrets", "get"
+  std::string object_folder{};           // where {name} is filed; policy_kind when empty
   std::function<Result<Answer>(Asked&, store::Reader&)> read{};
   // What the snapshot has to give; then `compute`, which may take long and holds no snapshot.
   std::function<Result<void>(Asked&, store::Reader&)> load{};
@@ -86,6 +87,7 @@ class Plane {
 using AddOperation = std::function<void(Operation)>;
 void add_secret_operations(const resource::Core& core, const AddOperation& add);
 void add_key_operations(const resource::Core& core, const AddOperation& add);
+void add_certificate_operations(const resource::Core& core, const AddOperation& add);
 void add_shared_operations(const resource::Core& core, Kind kind,
                            const AddOperation& add);  // deleted, backup, …
 

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "base/time_text.h"
 #include "services/vault/api.h"
+#include "services/vault/certificate_records.h"
 
 namespace merlon::vault {
 namespace {
@@ -41,7 +42,7 @@ void put_name(JsonObject& json, const ObjectName& name) {
 
 Result<ObjectName> name_in(const JsonObject& json) {
   const std::string kind = TRY(require_string(json, "kind"));
-  for (const Kind one : {Kind::secrets, Kind::keys})
+  for (const Kind one : kKinds)
     if (kind == kind_text(one))
       return ObjectName{TRY(uuid_in(json, "vault")), one, TRY(require_string(json, "name"))};
   return internal_error("vault record: kind '" + kind + "' is none");
@@ -59,7 +60,10 @@ std::string due_text(Timestamp time) {
   return std::string(digits.size() < 12 ? 12 - digits.size() : 0, '0') + digits;
 }
 
-std::string_view kind_text(Kind kind) { return kind == Kind::secrets ? "secrets" : "keys"; }
+std::string_view kind_text(Kind kind) {
+  constexpr std::array<std::string_view, kKinds.size()> texts{"secrets", "keys", "certificates"};
+  return texts[static_cast<size_t>(kind)];
+}
 
 std::string ObjectName::key() const {
   return vault.text() + "/" + std::string(kind_text(kind)) + "/" + ascii_lower(name);
@@ -124,6 +128,9 @@ JsonObject Facts::to_json() const {
   if (!tags.empty()) json["tags"] = tags;
   if (!content_type.empty()) json["contentType"] = content_type;
   if (exportable) json["exportable"] = *exportable;
+  if (managed) json["managed"] = true;
+  if (!thumbprint.empty()) json["thumbprint"] = thumbprint;
+  if (pending) json["pending"] = true;
   if (!release_policy.empty()) json["releasePolicy"] = release_policy;
   return json;
 }
@@ -138,6 +145,9 @@ Result<Facts> Facts::from_json(const JsonObject& json) {
   facts.tags = object_in(json, "tags");
   facts.content_type = string_at(json, "contentType").value_or("");
   facts.exportable = bool_at(json, "exportable");
+  facts.managed = bool_at(json, "managed").value_or(false);
+  facts.thumbprint = string_at(json, "thumbprint").value_or("");
+  facts.pending = bool_at(json, "pending").value_or(false);
   facts.release_policy = object_in(json, "releasePolicy");
   return facts;
 }
@@ -187,6 +197,7 @@ JsonObject Version::to_json() const {
   if (oct_bits != 0) json["octBits"] = oct_bits;
   if (public_only) json["publicOnly"] = true;
   if (in_hsm) json["inHsm"] = true;
+  if (!certificate.empty()) json["certificate"] = certificate;
   json["sealed"] = sealed.to_json();
   return json;
 }
@@ -202,6 +213,7 @@ Result<Version> Version::from_json(const JsonObject& json) {
   version.oct_bits = int_at(json, "octBits").value_or(0);
   version.public_only = bool_at(json, "publicOnly").value_or(false);
   version.in_hsm = bool_at(json, "inHsm").value_or(false);
+  version.certificate = string_at(json, "certificate").value_or("");
   version.sealed = TRY(Sealed::from_json(object_in(json, "sealed")));
   return version;
 }
@@ -213,8 +225,8 @@ const store::TableSpec& Leftover::table() {
 Result<Leftover> Leftover::from_json(const JsonObject& json) { return Leftover{TRY(uuid_in(json, "vault"))}; }
 
 const std::vector<store::TableSpec>& tables() {
-  static const std::vector<store::TableSpec> specs{Vault::table(), Object::table(), Version::table(),
-                                                   Leftover::table()};
+  static const std::vector<store::TableSpec> specs{Vault::table(),    Object::table(),      Version::table(),
+                                                   Leftover::table(), Certificate::table(), Setting::table()};
   return specs;
 }
 

@@ -2,6 +2,7 @@
 // vault of that name is made: nothing of a purged vault is ever found under its successor.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <string>
 #include <vector>
@@ -35,7 +36,7 @@ struct Vault {
   static Result<Vault> from_json(const JsonObject& json);
 };
 
-// What every version of a secret or key carries, and a list shows of the newest.
+// What every version of a secret, key or certificate carries, and a list shows of the newest.
 struct Facts {
   bool enabled = true;
   std::optional<int64_t> not_before, expires;  // seconds since 1970
@@ -43,12 +44,16 @@ struct Facts {
   JsonObject tags;
   std::string content_type;        // secrets
   std::optional<bool> exportable;  // keys
+  bool managed = false;            // keys and secrets that are a certificate's
+  std::string thumbprint;          // certificates: x5t, base64url
+  bool pending = false;            // certificates: asked for, and not issued yet
   JsonObject release_policy;       // keys; empty: none
   JsonObject to_json() const;
   static Result<Facts> from_json(const JsonObject& json);
 };
 
-enum class Kind { secrets, keys };
+enum class Kind { secrets, keys, certificates };
+inline constexpr std::array kKinds{Kind::secrets, Kind::keys, Kind::certificates};
 std::string_view kind_text(Kind kind);  // "secrets", as in paths
 
 struct ObjectName {
@@ -67,8 +72,8 @@ struct Object {
   std::string current;  // the newest version
   Facts facts;          // of the newest version
   std::optional<Timestamp> deleted, purge_due;
-  JsonObject rotation_policy;  // keys; as stored, empty: the default
-  std::optional<Timestamp> rotate_due;
+  JsonObject rotation_policy;           // keys; as stored, empty: the default
+  std::optional<Timestamp> rotate_due;  // keys: rotation. Certificates: renewal or notice
 
   static const store::TableSpec& table();
   std::string key() const { return deleted ? name.deleted_key() : name.key(); }
@@ -86,6 +91,7 @@ struct Version {
   int64_t oct_bits = 0;              // of a symmetric key, for rotation
   bool public_only = false;          // a key imported without its private half
   bool in_hsm = false;               // its material lies in a token, not in `sealed`
+  std::string certificate;           // certificates: DER in base64; these have nothing sealed
   Sealed sealed;
 
   static const store::TableSpec& table();

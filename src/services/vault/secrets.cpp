@@ -29,7 +29,9 @@ class Secrets {
   Result<Answer> set(Asked& asked, store::Transaction& tx) const {
     ObjectName name = asked.object(Kind::secrets);
     TRY(objects_.require_free(tx, name));
-    if (const auto existing = TRY(objects_.find(tx, name))) name = existing->name;
+    const auto existing = TRY(objects_.find(tx, name));
+    TRY(require_unmanaged(existing, "set"));
+    if (existing) name = existing->name;
     const Secret value(TRY(required_text(asked.body, "value")));
     if (value.size() > kValueBytesMax) return bad_parameter("The secret's value exceeds 25 KB.");
     Version version;
@@ -46,6 +48,7 @@ class Secrets {
   }
 
   Result<Answer> update(Asked& asked, store::Transaction& tx) const {
+    TRY(require_unmanaged(TRY(objects_.require(tx, asked.object(Kind::secrets))), "update"));
     Version version = TRY(objects_.require_version(tx, asked.object(Kind::secrets), version_of(asked)));
     version.facts = TRY(read_facts(asked.body, std::move(version.facts), asked.now));
     TRY(objects_.change_version(tx, version));

@@ -57,6 +57,8 @@ class Service final : public Vaults {
   Result<void> rotate_due_key(const Guard& guard, const std::string& key, Timestamp now);
   Result<std::optional<DueRotation>> due_rotation(store::Reader& reader, const std::string& key,
                                                   Timestamp now);
+  // renewal.cpp
+  Result<void> renew_due_certificate(const Guard& guard, const std::string& key, Timestamp now);
   Result<void> act_on_due_objects(const Guard& guard, Timestamp now);
   Result<void> sweep_leftovers(const Guard& guard);
 

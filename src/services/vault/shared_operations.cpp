@@ -1,4 +1,5 @@
-// What secrets and keys do alike: lists, soft delete, recovery, purge, backup and restore.
+// What secrets, keys and certificates do alike: lists, soft delete, recovery, purge, backup and restore. What
+// happens to a certificate happens to its key and its secret.
 #include "services/vault/backup.h"
 #include "services/vault/objects.h"
 
@@ -11,9 +12,12 @@ class Shared {
 
   Result<Answer> list(const Asked& asked, store::Reader& reader) const {
     const std::string prefix = asked.vault.uid.text() + "/" + std::string(kind_text(kind_)) + "/";
+    const std::string* asks = asked.request.query.find("includePending");
+    const bool with_pending = asks != nullptr && *asks == "true";
     return list_rows(core(), asked, reader, Object::table(), prefix,
                      [&](const store::Row& row) -> Result<std::optional<JsonObject>> {
                        const Object object = TRY(store::decode<Object>(row));
+                       if (object.facts.pending && !with_pending) return std::optional<JsonObject>();
                        return shown_item(asked, object.name, {}, object.facts);
                      });
   }
@@ -23,18 +27,25 @@ class Shared {
     return list_rows(core(), asked, reader, Version::table(), object.name.version_prefix(),
                      [&](const store::Row& row) -> Result<std::optional<JsonObject>> {
                        const Version version = TRY(store::decode<Version>(row));
+                       if (version.facts.pending) return std::optional<JsonObject>();
                        return shown_item(asked, version.name, version.id, version.facts);
                      });
   }
 
   Result<Answer> remove(Asked& asked, store::Transaction& tx) const {
     Object object = TRY(objects_.require(tx, asked.object(kind_)));
+    TRY(require_unmanaged(object, "delete"));
     const Version version = TRY(objects_.require_version(tx, object.name, {}));
-    TRY(store::erase<Object>(tx, core().tenant, object.key()));
-    object.deleted = asked.now;
-    object.purge_due = asked.now + std::chrono::hours(24 * asked.vault.retention_days());
-    TRY(store::put(tx, core().tenant, object));
-    return Answer{200, shown_deleted(asked, object, shown_version(asked, version))};
+    for (const Kind kind : family()) {
+      auto one = TRY(objects_.find(tx, {object.name.vault, kind, object.name.name}));
+      if (!one) continue;
+      TRY(store::erase<Object>(tx, core().tenant, one->key()));
+      one->deleted = asked.now;
+      one->purge_due = asked.now + std::chrono::hours(24 * asked.vault.retention_days());
+      TRY(store::put(tx, core().tenant, *one));
+      if (kind == kind_) object = *std::move(one);
+    }
+    return Answer{200, shown_deleted(asked, object, TRY(shown_whole(core(), asked, tx, version)))};
   }
 
   Result<Answer> deleted_list(const Asked& asked, store::Reader& reader) const {
@@ -48,17 +59,21 @@ class Shared {
 
   Result<Answer> deleted_get(const Asked& asked, store::Reader& reader) const {
     const Object object = TRY(objects_.require_deleted(reader, asked.object(kind_)));
-    return Answer{200, shown_deleted(asked, object, shown_version(asked, TRY(newest(reader, object))))};
+    const Version version = TRY(newest(reader, object));
+    return Answer{200, shown_deleted(asked, object, TRY(shown_whole(core(), asked, reader, version)))};
   }
 
   Result<Answer> recover(Asked& asked, store::Transaction& tx) const {
-    Object object = TRY(objects_.require_deleted(tx, asked.object(kind_)));
+    const Object object = TRY(objects_.require_deleted(tx, asked.object(kind_)));
+    TRY(require_unmanaged(object, "recover"));
     const Version version = TRY(newest(tx, object));
-    TRY(store::erase<Object>(tx, core().tenant, object.key()));
-    object.deleted.reset();
-    object.purge_due.reset();
-    TRY(store::put(tx, core().tenant, object));
-    return Answer{200, shown_version(asked, version)};
+    for (Object& one : TRY(deleted_family(tx, object))) {
+      TRY(store::erase<Object>(tx, core().tenant, one.key()));
+      one.deleted.reset();
+      one.purge_due.reset();
+      TRY(store::put(tx, core().tenant, one));
+    }
+    return Answer{200, TRY(shown_whole(core(), asked, tx, version))};
   }
 
   Result<Answer> purge(Asked& asked, store::Transaction& tx) const {
@@ -69,12 +84,14 @@ class Shared {
                        "' is protected against purging: what is deleted goes by itself when its retention is "
                        "over, and "
                        "by nobody before.");
-    TRY(objects_.destroy(tx, object));
+    TRY(require_unmanaged(object, "purge"));
+    for (const Object& one : TRY(deleted_family(tx, object))) TRY(objects_.destroy(tx, one));
     return Answer{204, {}};
   }
 
   Result<Answer> backup(Asked& asked, store::Reader& reader) const {
     const Object object = TRY(objects_.require(reader, asked.object(kind_)));
+    TRY(require_unmanaged(object, "backup"));
     return Answer{200, {{"value", TRY(make_backup(objects_, asked.vault, object, reader))}}};
   }
 
@@ -82,11 +99,25 @@ class Shared {
     const std::string text = TRY(required_text(asked.body, "value"));
     const Version newest_version = TRY(restore_backup(objects_, asked.vault, kind_, text, tx));
     asked.details["name"] = newest_version.name.name;
-    return Answer{200, shown_version(asked, newest_version)};
+    return Answer{200, TRY(shown_whole(core(), asked, tx, newest_version))};
   }
 
  private:
   const resource::Core& core() const { return objects_.core(); }
+  // A certificate with its key and its secret, which one that waits for its issuer has not.
+  std::vector<Kind> family() const {
+    if (kind_ != Kind::certificates) return {kind_};
+    return {Kind::certificates, Kind::keys, Kind::secrets};
+  }
+  Result<std::vector<Object>> deleted_family(store::Reader& reader, const Object& object) const {
+    std::vector<Object> all;
+    for (const Kind kind : family()) {
+      const ObjectName name{object.name.vault, kind, object.name.name};
+      if (auto one = TRY(store::get<Object>(reader, core().tenant, name.deleted_key())))
+        all.push_back(*std::move(one));
+    }
+    return all;
+  }
   Result<Version> newest(store::Reader& reader, const Object& object) const {
     auto version =
         TRY(store::get<Version>(reader, core().tenant, object.name.version_prefix() + object.current));

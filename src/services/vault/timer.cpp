@@ -1,5 +1,6 @@
 // What time makes due. Each thing in a write of its own: one that cannot be done holds up no other.
 #include "base/log.h"
+#include "services/vault/certificates.h"
 #include "services/vault/keys.h"
 #include "services/vault/service.h"
 
@@ -56,8 +57,9 @@ Result<void> Service::purge_due_vaults(const Guard& guard, Timestamp now) {
 Result<void> Service::act_on_due_objects(const Guard& guard, Timestamp now) {
   for (const store::Row& row : TRY(due_rows(platform_.core, Object::table(), now))) {
     const auto object = TRY(store::decode<Object>(row));
-    const auto done =
-        object.deleted ? purge_due_object(guard, row.key, now) : rotate_due_key(guard, row.key, now);
+    const auto done = object.deleted                           ? purge_due_object(guard, row.key, now)
+                      : object.name.kind == Kind::certificates ? renew_due_certificate(guard, row.key, now)
+                                                               : rotate_due_key(guard, row.key, now);
     if (!done) log_error("what is due in a vault could not be done", done.error(), {{"object", row.key}});
   }
   return {};
@@ -141,7 +143,8 @@ Result<void> Service::sweep_leftovers(const Guard& guard) {
     const store::Range range{
         .prefix = leftovers.front().vault.text() + "/", .after = {}, .after_key = {}, .limit = kRowsAtOnce};
     size_t erased = 0;
-    for (const store::TableSpec* table : {&Version::table(), &Object::table()})
+    for (const store::TableSpec* table :
+         {&Version::table(), &Object::table(), &Certificate::table(), &Setting::table()})
       for (const store::Row& row : TRY(tx.scan(*table, tenant, range))) {
         TRY(tx.erase(*table, tenant, row.key));
         ++erased;

@@ -1,0 +1,75 @@
+// Certificates: making and changing them. Each version of one is three things of the same name and version:
+// the certificate, its managed key, and a managed secret that holds both (Microsoft Learn, "About Azure Key
+// Vault certificates").
+#pragma once
+
+#include "crypto/customer_certificate.h"
+#include "services/vault/certificate_policy.h"
+#include "services/vault/objects.h"
+
+namespace merlon::vault {
+
+// What a new version is made of, before any transaction: making an RSA key takes its time.
+struct MadeCertificate {
+  crypto::KeyMaterial material;
+  std::vector<Bytes> chain;  // of an imported one, its own first
+  JsonObject policy;
+};
+
+// What makes a version: `facts` says whether it is enabled, and its tags.
+struct NewCertificate {
+  std::string version;
+  Facts facts;
+  crypto::KeyMaterial material;
+  std::vector<Bytes> chain;
+};
+
+class Certificates {
+ public:
+  explicit Certificates(const resource::Core& core) : objects_(core) {}
+
+  Result<void> make(Asked& asked) const;  // gather of create
+  Result<Answer> create(Asked& asked, store::Transaction& tx) const;
+  Result<void> take(Asked& asked) const;  // gather of import
+  Result<Answer> import(Asked& asked, store::Transaction& tx) const;
+  Result<Answer> get(Asked& asked, store::Reader& reader) const;
+  Result<Answer> update(Asked& asked, store::Transaction& tx) const;
+  Result<Answer> policy(Asked& asked, store::Reader& reader) const;
+  Result<Answer> set_policy(Asked& asked, store::Transaction& tx) const;
+
+  // Requests under way (certificate_requests.cpp).
+  Result<Answer> pending(Asked& asked, store::Reader& reader) const;
+  Result<Answer> cancel(Asked& asked, store::Transaction& tx) const;
+  Result<Answer> forget(Asked& asked, store::Transaction& tx) const;
+  Result<Answer> merge(Asked& asked, store::Transaction& tx) const;
+
+  // A key as the policy wants it; the newest version's again when the policy says so.
+  Result<crypto::KeyMaterial> key_for(store::Reader& reader, const Vault& vault, const ObjectName& name,
+                                      const JsonObject& policy) const;
+  // The certificate that the policy's issuer gives, with those above it.
+  Result<std::vector<Bytes>> sign(store::Reader& reader, const Vault& vault, const JsonObject& policy,
+                                  const crypto::KeyMaterial& material, Timestamp now) const;
+  // Makes it the newest version, with its key and secret, and says when the policy is next to act.
+  Result<Version> complete(store::Transaction& tx, const Vault& vault, const Certificate& certificate,
+                           NewCertificate made) const;
+  Result<void> schedule(store::Transaction& tx, const Certificate& certificate) const;
+  Result<Certificate> require(store::Reader& reader, const ObjectName& name) const;
+  const Objects& objects() const { return objects_; }
+
+ private:
+  Result<void> require_names_free(store::Reader& reader, const ObjectName& name) const;
+  Result<Certificate> to_change(Asked& asked, store::Transaction& tx, JsonObject policy) const;
+  Result<void> wait_for_merge(store::Transaction& tx, const Vault& vault, Certificate& certificate,
+                              const crypto::KeyMaterial& material) const;
+  Objects objects_;
+};
+
+JsonObject shown_operation(const Asked& asked, const Certificate& certificate);
+JsonObject shown_policy(const Asked& asked, const Certificate& certificate);
+
+void add_issuer_operations(const resource::Core& core, const AddOperation& add);  // and contacts
+// The authority certificate behind an issuer of the vault, with its key. Errors: BadParameter.
+Result<crypto::CertificateIssuer> issuer_named(const Objects& objects, store::Reader& reader,
+                                               const Vault& vault, std::string_view name, Timestamp now);
+
+}  // namespace merlon::vault
