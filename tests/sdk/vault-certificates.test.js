@@ -163,9 +163,12 @@ test('an authority of the vault issues', async () => {
   const text = openssl('pkcs12', '-in', file('house.pfx', Buffer.from(secret.value, 'base64')), '-passin', 'pass:', '-nodes');
   assert.doesNotMatch(text, /PRIVATE KEY/);
   await assert.rejects(certificates.createIssuer('digi', 'DigiCert', { accountId: 'a', password: 'b' }), keyVaultError(400, 'BadParameter'));
-  await certificates.updateIssuer('house', { enabled: false });
-  await assert.rejects(create('inner', { ...selfSigned, issuerName: 'house' }), keyVaultError(400, 'BadParameter'));
+  const people = [{ firstName: 'Ada', lastName: 'L', email: 'ada@example.org', phone: '1' }];
+  await certificates.updateIssuer('house', { organizationId: 'o', administratorContacts: people });
+  const changed = await certificates.getIssuer('house');
+  assert.deepEqual([changed.organizationId, changed.accountId], ['o', 'house']);
   await certificates.deleteIssuer('house');
+  await assert.rejects(create('inner', { ...selfSigned, issuerName: 'house' }), keyVaultError(400, 'BadParameter'));
   await assert.rejects(certificates.getIssuer('house'), keyVaultError(404, 'CertificateIssuerNotFound'));
 });
 
