@@ -230,10 +230,10 @@ std::vector<Command> cert_commands() {
                      command.flag("--deleted", options.deleted, "Those that are deleted and not yet purged");
                    }),
       make_command("cert import", "Bring a certificate with its private key: PFX or PEM",
-                   "merlon cert import --vault kv-web -n www --file www.pfx --password", import,
+                   "merlon cert import --vault kv-web -n www --file www.pfx --protected", import,
                    [](Command& command, CertOptions& options) {
                      with_file(command, options);
-                     command.flag("--password", options.has_password, "You are asked for the file's password")
+                     command.flag("--protected", options.has_password, "You are asked for the file's password")
                          .flag("--keep-key", options.keep_key,
                                "The private key does not leave the vault again");
                    }),
