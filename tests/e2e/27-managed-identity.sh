@@ -208,7 +208,7 @@ ok "without its agent nobody gets anything"
 # -- a cloud's own
 ip -n "$MERLON_RUN-router" address add 169.254.169.254/32 dev lo
 ip netns exec "$MERLON_RUN-router" python3 -m http.server --bind 169.254.169.254 80 >"$MERLON_TMP/cloud.log" 2>&1 &
-wait_for 10 "the cloud's endpoint answers" in_ns web curl -sS --max-time 1 -o /dev/null http://169.254.169.254/
+wait_for 10 "the cloud's endpoint answers" in_ns mallory curl -sS --max-time 1 -o /dev/null http://169.254.169.254/
 launch_agent
 wait_for 20 "the unit gets a token by the challenge file" arc_answers "$unit"
 equal "169.254.169.254 is the cloud's still" SimpleHTTP \

@@ -40,7 +40,7 @@ export async function startServer(...more) {
       ...more],
     { stdio: ['ignore', log, log] },
   );
-  const deadline = Date.now() + 15_000;
+  const deadline = Date.now() + 15_000 * Number(process.env.MERLON_PATIENCE ?? 1);
   const caFile = join(state, 'ca.pem');
   while (!existsSync(caFile) || !(await answers(port, readFileSync(caFile)))) {
     if (child.exitCode !== null || Date.now() > deadline) {
