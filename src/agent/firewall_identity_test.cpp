@@ -30,8 +30,10 @@ add chain inet merlon_identity output { type nat hook output priority -105; poli
 add rule inet merlon_identity output meta skuid 990 ip daddr 169.254.169.254 tcp dport 80 return
 add rule inet merlon_identity output meta skuid { 33, 1000 } ip daddr 127.0.0.1 tcp dport 40342 redirect to :5001
 add rule inet merlon_identity output meta skuid { 33, 1000 } ip daddr 169.254.169.254 tcp dport 80 redirect to :5001
-add rule inet merlon_identity output socket cgroupv2 level 2 "system.slice/a.service" ip daddr 127.0.0.1 tcp dport 40342 redirect to :5001
-add rule inet merlon_identity output socket cgroupv2 level 2 "system.slice/a.service" ip daddr 169.254.169.254 tcp dport 80 redirect to :5001
+add rule inet merlon_identity output socket cgroupv2 level 2 "system.slice/a.service" )"
+            R"(ip daddr 127.0.0.1 tcp dport 40342 redirect to :5001
+add rule inet merlon_identity output socket cgroupv2 level 2 "system.slice/a.service" )"
+            R"(ip daddr 169.254.169.254 tcp dport 80 redirect to :5001
 add rule inet merlon_identity output ip daddr 127.0.0.1 tcp dport 40342 redirect to :5002
 add rule inet merlon_identity output ip daddr 169.254.169.254 tcp dport 80 redirect to :5002
 add rule inet merlon_identity output ip daddr 169.254.169.254 tcp dport 80 redirect to :40342

@@ -229,14 +229,14 @@ std::vector<Command> cert_commands() {
                      in_vault(command, options);
                      command.flag("--deleted", options.deleted, "Those that are deleted and not yet purged");
                    }),
-      make_command("cert import", "Bring a certificate with its private key: PFX or PEM",
-                   "merlon cert import --vault kv-web -n www --file www.pfx --protected", import,
-                   [](Command& command, CertOptions& options) {
-                     with_file(command, options);
-                     command.flag("--protected", options.has_password, "You are asked for the file's password")
-                         .flag("--keep-key", options.keep_key,
-                               "The private key does not leave the vault again");
-                   }),
+      make_command(
+          "cert import", "Bring a certificate with its private key: PFX or PEM",
+          "merlon cert import --vault kv-web -n www --file www.pfx --protected", import,
+          [](Command& command, CertOptions& options) {
+            with_file(command, options);
+            command.flag("--protected", options.has_password, "You are asked for the file's password")
+                .flag("--keep-key", options.keep_key, "The private key does not leave the vault again");
+          }),
       make_command("cert request", "The request that waits for a signature, in PEM",
                    "merlon cert request --vault kv-web -n www > www.csr", show_request, named),
       make_command("cert merge", "Bring the certificate that was signed for a request, with those above it",

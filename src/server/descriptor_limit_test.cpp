@@ -1,3 +1,4 @@
+// How many connections a server takes when it may open so many descriptors: the store needs some too.
 #include "server/descriptor_limit.h"
 
 #include <gtest/gtest.h>

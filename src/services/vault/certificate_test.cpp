@@ -71,7 +71,8 @@ TEST_F(CertificateTest, ItsKeyAndSecretChangeWithItAlone) {
   EXPECT_EQ(ask("PATCH", "/keys/web", R"({"tags":{}})").status, 403);
   EXPECT_EQ(ask("POST", "/keys/web/rotate").status, 403);
   EXPECT_EQ(ask("DELETE", "/keys/web").status, 403);
-  EXPECT_EQ(control("PUT", vault_id("kv-one") + "/secrets/web", R"({"properties":{"value":"x"}})").status, 403);
+  EXPECT_EQ(control("PUT", vault_id("kv-one") + "/secrets/web", R"({"properties":{"value":"x"}})").status,
+            403);
   const Seen updated =
       ask("PATCH", "/certificates/web", R"({"attributes":{"enabled":false},"tags":{"a":"b"}})");
   EXPECT_EQ(updated.status, 200) << updated.text;
@@ -253,7 +254,8 @@ TEST_F(CertificateTest, WhoMayReadMayNotMake) {
   ASSERT_EQ(create("web", policy("Self")).status, 202);
   EXPECT_EQ(data_as(bearer, "kv-one", "GET", "/certificates/web").status, 200);
   EXPECT_EQ(
-      data_as(bearer, "kv-one", "POST", "/certificates/x/create", R"({"policy":)" + policy("Self") + "}").inner(),
+      data_as(bearer, "kv-one", "POST", "/certificates/x/create", R"({"policy":)" + policy("Self") + "}")
+          .inner(),
       "ForbiddenByRbac");
   EXPECT_EQ(data_as(bearer, "kv-one", "GET", "/certificates/issuers").status, 403);
   EXPECT_EQ(data_as(bearer, "kv-one", "GET", "/certificates/contacts").status, 403);
