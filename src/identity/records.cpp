@@ -89,6 +89,7 @@ const std::vector<store::TableSpec>& tables() {
                                                     AttemptCount::table(),
                                                     FederatedCredential::table(),
                                                     TotpMethod::table(),
+                                                    Passkey::table(),
                                                     RecoveryCode::table()};
   return all;
 }
