@@ -14,6 +14,7 @@ std::string kind_of(const JsonObject& method) {
   const std::string type = found != nullptr && found->is_string() ? std::string(found->get_string()) : "";
   if (type == "#microsoft.graph.passwordAuthenticationMethod") return "password";
   if (type == kTotpType) return "totp";
+  if (type == "#microsoft.graph.fido2AuthenticationMethod") return "passkey";
   return type;
 }
 
@@ -36,10 +37,16 @@ std::string codes_text(const JsonObject& answer) {
 
 struct EnrolOptions {
   std::string name;
+  bool passkey = false;
 };
 
 Result<int> enrol(Context& context, const EnrolOptions& options) {
   Api api = TRY(Api::open(context));
+  if (options.passkey) {
+    const std::string page = api.session().login().endpoint + "/passkeys";
+    show(context, {{"page", page}}, "A browser makes passkeys. Open " + page + "\n");
+    return kDone;
+  }
   JsonObject body;
   if (!options.name.empty()) body["displayName"] = options.name;
   const Answer answer = TRY(api.post("/v1.0/me/authentication/merlon.totp", {}, body));
@@ -96,7 +103,14 @@ struct RemoveOptions {
 Result<int> remove(Context& context, const RemoveOptions& options) {
   Api api = TRY(Api::open(context));
   const std::string base = "/v1.0/" + TRY(whose(api, options.user)) + "/authentication/";
-  TRY(api.remove(base + "softwareOathMethods/" + part(options.method), {}));
+  const JsonObject methods = TRY(api.get(base + "methods", {})).body;
+  std::string kind;
+  if (const JsonArray* values = array_at(methods, "value"))
+    for (const Json& value : *values)
+      if (text_at(value.as_object(), "id") == options.method) kind = kind_of(value.as_object());
+  if (kind == "password") return wrong_usage("A password is no second factor, and is not removed here.");
+  TRY(api.remove(base + (kind == "passkey" ? "fido2Methods/" : "softwareOathMethods/") + part(options.method),
+                 {}));
   show(context, {{"id", options.method}, {"removed", true}}, "The method is removed.\n");
   return kDone;
 }
@@ -125,37 +139,39 @@ Result<int> reset(Context& context, const UserOptions& options) {
 }  // namespace
 
 std::vector<Command> mfa_commands() {
-  return {make_command("mfa enrol", "Begin to use an authenticator app, as yourself",
-                       "merlon mfa enrol --name Phone", enrol,
-                       [](Command& command, EnrolOptions& options) {
-                         command.text("--name", options.name, "What you call it");
-                       }),
-          make_command("mfa confirm", "Finish an enrolment with a code that the app shows",
-                       "merlon mfa confirm 3f0c… --code 123456", confirm,
-                       [](Command& command, ConfirmOptions& options) {
-                         command.text("method", options.method, "Id of the method, from mfa enrol")
-                             .required()
-                             .text("--code", options.code, "Six digits")
-                             .required();
-                       }),
-          make_command("mfa list", "List the ways in which you, or another person, can sign in",
-                       "merlon mfa list --user ada@merlon.example.org", list,
-                       [](Command& command, UserOptions& options) {
-                         command.text("--user", options.user, "Another person; for who reads the directory");
-                       }),
-          make_command("mfa remove", "Remove one authenticator app", "merlon mfa remove 3f0c…", remove,
-                       [](Command& command, RemoveOptions& options) {
-                         command.text("method", options.method, "Id of the method, from mfa list")
-                             .required()
-                             .text("--user", options.user, "Another person's; for administrators");
-                       }),
-          make_command("mfa recovery-codes", "Make new recovery codes; the ones of before are void",
-                       "merlon mfa recovery-codes", recovery_codes, [](Command&, NoOptions&) {}),
-          make_command("mfa reset", "Take all second factors from a person who has lost them",
-                       "merlon mfa reset --user ada@merlon.example.org", reset,
-                       [](Command& command, UserOptions& options) {
-                         command.text("--user", options.user, "The person").required();
-                       })};
+  return {
+      make_command("mfa enrol", "Begin to use an authenticator app, as yourself",
+                   "merlon mfa enrol --name Phone", enrol,
+                   [](Command& command, EnrolOptions& options) {
+                     command.text("--name", options.name, "What you call it")
+                         .flag("--passkey", options.passkey, "Show the page that makes a passkey instead");
+                   }),
+      make_command("mfa confirm", "Finish an enrolment with a code that the app shows",
+                   "merlon mfa confirm 3f0c… --code 123456", confirm,
+                   [](Command& command, ConfirmOptions& options) {
+                     command.text("method", options.method, "Id of the method, from mfa enrol")
+                         .required()
+                         .text("--code", options.code, "Six digits")
+                         .required();
+                   }),
+      make_command("mfa list", "List the ways in which you, or another person, can sign in",
+                   "merlon mfa list --user ada@merlon.example.org", list,
+                   [](Command& command, UserOptions& options) {
+                     command.text("--user", options.user, "Another person; for who reads the directory");
+                   }),
+      make_command("mfa remove", "Remove one authenticator app or passkey", "merlon mfa remove 3f0c…", remove,
+                   [](Command& command, RemoveOptions& options) {
+                     command.text("method", options.method, "Id of the method, from mfa list")
+                         .required()
+                         .text("--user", options.user, "Another person's; for administrators");
+                   }),
+      make_command("mfa recovery-codes", "Make new recovery codes; the ones of before are void",
+                   "merlon mfa recovery-codes", recovery_codes, [](Command&, NoOptions&) {}),
+      make_command("mfa reset", "Take all second factors from a person who has lost them",
+                   "merlon mfa reset --user ada@merlon.example.org", reset,
+                   [](Command& command, UserOptions& options) {
+                     command.text("--user", options.user, "The person").required();
+                   })};
 }
 
 }  // namespace merlon::cli

@@ -53,6 +53,15 @@ JsonObject shown(const TotpMethod& method) {
           {"lastUsedDateTime", method.last_used ? Json(to_rfc3339(*method.last_used)) : Json(nullptr)}};
 }
 
+JsonObject shown(const Passkey& passkey) {
+  return {{"@odata.type", "#microsoft.graph.fido2AuthenticationMethod"},
+          {"id", passkey.id.text()},
+          {"displayName", passkey.name},
+          {"attestationLevel", "notAttested"},
+          {"createdDateTime", to_rfc3339(passkey.created)},
+          {"lastUsedDateTime", passkey.last_used ? Json(to_rfc3339(*passkey.last_used)) : Json(nullptr)}};
+}
+
 Result<JsonObject> methods_of(const GraphCall& call, store::Reader& reader, const Uuid& id) {
   const auto user = TRY(store::get<User>(reader, call.tenant(), id.text()));
   if (!user) return graph_not_found(id.text());
@@ -64,6 +73,7 @@ Result<JsonObject> methods_of(const GraphCall& call, store::Reader& reader, cons
                                 {"createdDateTime", to_rfc3339(user->created)}});
   const SecondFactors factors = factors_of(call);
   for (const TotpMethod& method : TRY(factors.confirmed(reader, id))) values.push_back(shown(method));
+  for (const Passkey& passkey : TRY(factors.passkeys().of(reader, id))) values.push_back(shown(passkey));
   JsonObject list = graph_list(call, "users('" + id.text() + "')/authentication/methods", std::move(values));
   list["recoveryCodesLeft"] = TRY(factors.recovery_codes_left(reader, id));
   return list;
@@ -137,14 +147,14 @@ Result<GraphOutcome> remove_method_of(const GraphCall& call, store::Transaction&
   TRY(require_fresh(call, tx));
   tx.urgent();
   if (!TRY(factors_of(call).remove(tx, user, id))) return graph_not_found(id.text());
-  return outcome(user, 204, {}, {{"methodId", id.text()}, {"method", "totp"}});
+  return outcome(user, 204, {}, {{"methodId", id.text()}});
 }
 
-Result<GraphOutcome> remove_own_totp(const GraphCall& call, store::Transaction& tx) {
+Result<GraphOutcome> remove_own_method(const GraphCall& call, store::Transaction& tx) {
   return remove_method_of(call, tx, TRY(own_id(call)), TRY(call.id_argument(0)));
 }
 
-Result<GraphOutcome> remove_totp(const GraphCall& call, store::Transaction& tx) {
+Result<GraphOutcome> remove_method(const GraphCall& call, store::Transaction& tx) {
   const Uuid user = TRY(call.id_argument(0));
   if (!call.administrator && user != call.principal.object_id) return graph_denied();
   return remove_method_of(call, tx, user, TRY(call.id_argument(1)));
@@ -199,12 +209,22 @@ std::vector<GraphRoute> authentication_routes() {
        .pattern = "me/authentication/softwareOathMethods/{id}",
        .permission = kWriteSelf,
        .action = "Merlon.Identity/authenticationMethods/delete",
-       .write = remove_own_totp},
+       .write = remove_own_method},
       {.method = "DELETE",
        .pattern = "users/{id}/authentication/softwareOathMethods/{method}",
        .permission = kWriteSelf,
        .action = "Merlon.Identity/authenticationMethods/delete",
-       .write = remove_totp},
+       .write = remove_method},
+      {.method = "DELETE",
+       .pattern = "me/authentication/fido2Methods/{id}",
+       .permission = kWriteSelf,
+       .action = "Merlon.Identity/authenticationMethods/delete",
+       .write = remove_own_method},
+      {.method = "DELETE",
+       .pattern = "users/{id}/authentication/fido2Methods/{method}",
+       .permission = kWriteSelf,
+       .action = "Merlon.Identity/authenticationMethods/delete",
+       .write = remove_method},
       {.method = "POST",
        .pattern = "users/{id}/authentication/merlon.reset",
        .permission = GraphPermission::write_directory,

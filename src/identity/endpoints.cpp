@@ -6,6 +6,7 @@
 #include "identity/device_page.h"
 #include "identity/discovery.h"
 #include "identity/graph.h"
+#include "identity/passkey_page.h"
 #include "identity/reply.h"
 #include "identity/sign_in_error.h"
 #include "identity/tenant_path.h"
@@ -35,6 +36,7 @@ struct Endpoints::State {
                           .federation = federation}),
         people(store, ledger, directory, issuer_in, clock_in, random, passwords, second_factors),
         browsers(store, ledger, directory, issuer_in, clock_in, random, people),
+        passkeys(store, ledger, directory, clock_in, random, factors, people),
         devices(store, ledger, directory, clock_in, guard, people),
         graph(store, ledger, directory, issuer_in, clock_in, random, gate) {}
 
@@ -49,6 +51,7 @@ struct Endpoints::State {
   TokenEndpoint tokens;
   WebSignIn people;
   AuthorizeEndpoint browsers;
+  PasskeyPage passkeys;
   DevicePage devices;
   Graph graph;
 
@@ -77,6 +80,7 @@ std::optional<net::Response> Endpoints::handle(const net::Request& request, cons
   if (ascii_iequal(request.segments.front(), "v1.0"))
     return state_->graph.handle(request, origin, {request.segments.begin() + 1, request.segments.end()});
   if (request.path == "/devicelogin") return state_->devices.handle(request, origin);
+  if (request.path == "/passkeys") return state_->passkeys.handle(request, origin);
   if (request.path == "/oidc/userinfo") return state_->graph.handle(request, origin, request.segments);
 
   const TenantPath path =

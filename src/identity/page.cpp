@@ -46,6 +46,7 @@ std::string policy_of(const Page& page) {
   static const std::string script = source_of(kScript);
   std::string policy = "default-src 'none'; style-src " + style;
   if (page.submits_itself) policy += "; script-src " + script;
+  if (!page.script.empty()) policy += "; script-src " + source_of(page.script);
   policy += "; base-uri 'none'; frame-ancestors 'none'; form-action 'self'";
   // Browsers apply form-action to what a form's answer redirects to as well (CSP 3, section 6.4.1).
   for (const std::string& source : page.form_sources) policy += " " + source;
@@ -100,6 +101,7 @@ net::Response page_reply(const Page& page) {
       "</style></head>\n<body><main><header>Merlon</header>\n<h1>" + html(page.title) + "</h1>\n" +
       page.content;
   if (page.submits_itself) response.body += "<script>" + std::string(kScript) + "</script>";
+  if (!page.script.empty()) response.body += "<script>" + std::string(page.script) + "</script>";
   response.body += "</main></body></html>\n";
   return response;
 }
@@ -135,6 +137,12 @@ std::string page_field(const PageField& field) {
   out += ">\n";
   if (!field.note.empty()) out += "<p class=\"note\" id=\"" + id + "-note\">" + html(field.note) + "</p>\n";
   return out;
+}
+
+std::string page_script_button(std::string_view label) {
+  return "<button type=\"button\" id=\"go\" class=\"go\">" + html(label) +
+         "</button>\n<p id=\"said\" role=\"status\"></p>\n<noscript>" +
+         page_paragraph("This takes a browser that runs scripts.") + "</noscript>\n";
 }
 
 std::string page_button(std::string_view label, std::string_view value, bool primary) {

@@ -19,8 +19,9 @@ struct Page {
   std::string title = {};
   std::string content = {};  // HTML; made by the functions here
   std::vector<std::string> form_sources =
-      {};                       // where forms and what follows them may lead, beside this server
-  bool submits_itself = false;  // the only form is sent by a script where there is one
+      {};                        // where forms and what follows them may lead, beside this server
+  std::string_view script = {};  // run by its hash alone
+  bool submits_itself = false;   // the only form is sent by a script where there is one
 };
 net::Response page_reply(const Page& page);
 
@@ -41,6 +42,8 @@ struct PageField {
   bool focus = false;
 };
 std::string page_field(const PageField& field);
+// A button for the page's script, and a place for what the script has to say.
+std::string page_script_button(std::string_view label);
 // The button that is meant comes first: Enter presses it.
 std::string page_button(std::string_view label, std::string_view value, bool primary = true);
 

@@ -90,6 +90,7 @@ const std::vector<store::TableSpec>& tables() {
                                                     AttemptCount::table(),
                                                     FederatedCredential::table(),
                                                     TotpMethod::table(),
+                                                    Passkey::table(),
                                                     RecoveryCode::table()};
   return all;
 }

@@ -58,6 +58,7 @@ Result<void> erase_of(store::Transaction& tx, const TenantId& tenant, const Uuid
 
 Result<void> erase_second_factors(store::Transaction& tx, const TenantId& tenant, const Uuid& user) {
   TRY(erase_of<TotpMethod>(tx, tenant, user));
+  TRY(erase_passkeys(tx, tenant, user));
   return erase_of<RecoveryCode>(tx, tenant, user);
 }
 
@@ -68,7 +69,7 @@ Result<std::vector<TotpMethod>> SecondFactors::confirmed(store::Reader& reader, 
 }
 
 Result<bool> SecondFactors::required(store::Reader& reader, const Uuid& user) const {
-  return !TRY(confirmed(reader, user)).empty();
+  return !TRY(confirmed(reader, user)).empty() || !TRY(passkeys_.of(reader, user)).empty();
 }
 
 Result<SecondFactors::Enrolment> SecondFactors::enrol(store::Transaction& tx, const Uuid& user,
@@ -138,8 +139,10 @@ Result<std::vector<std::string>> SecondFactors::make_recovery_codes(store::Trans
 
 Result<bool> SecondFactors::remove(store::Transaction& tx, const Uuid& user, const Uuid& id) const {
   const auto method = TRY(store::get<TotpMethod>(tx, tenant_, id.text()));
-  if (!method || method->user != user) return false;
-  TRY(store::erase<TotpMethod>(tx, tenant_, id.text()));
+  if (method && method->user == user)
+    TRY(store::erase<TotpMethod>(tx, tenant_, id.text()));
+  else if (!TRY(passkeys_.remove(tx, user, id)))
+    return false;
   if (!TRY(required(tx, user))) TRY(erase_of<RecoveryCode>(tx, tenant_, user));
   return true;
 }

@@ -1,6 +1,7 @@
-// What a person proves themselves by besides the password: one-time codes of an authenticator app, and
-// recovery codes for the day when the app is gone. Who has a confirmed method is asked for it at every
-// sign-in; nobody gets a browser's session, or a token for a password alone, without it.
+// What a person proves themselves by besides the password: one-time codes of an authenticator app, passkeys
+// (which do without the password), and recovery codes for the day when those are gone. Who has a confirmed
+// method is asked for it at every sign-in; nobody gets a browser's session, or a token for a password alone,
+// without it.
 //
 // A code is good once, on all servers together: the step that it belongs to is written in the transaction
 // that finds it right. The app's secret is sealed; of recovery codes only digests are kept.
@@ -15,6 +16,7 @@
 #include "base/random.h"
 #include "base/secret.h"
 #include "base/uuid.h"
+#include "identity/passkeys.h"
 #include "seal/seal.h"
 #include "store/table.h"
 
@@ -51,9 +53,14 @@ struct RecoveryCode {
 class SecondFactors {
  public:
   SecondFactors(const seal::Seal& seal, TenantId tenant, const Clock& clock, Random& random)
-      : seal_(seal), tenant_(std::move(tenant)), clock_(clock), random_(random) {}
+      : seal_(seal),
+        tenant_(std::move(tenant)),
+        clock_(clock),
+        random_(random),
+        passkeys_(tenant_, clock, random) {}
 
-  // Whether the person must give a second factor.
+  const Passkeys& passkeys() const { return passkeys_; }
+  // Whether the person must give a second factor: they have an app or a passkey.
   Result<bool> required(store::Reader& reader, const Uuid& user) const;
 
   struct Enrolment {
@@ -84,6 +91,7 @@ class SecondFactors {
   const TenantId tenant_;
   const Clock& clock_;
   Random& random_;
+  const Passkeys passkeys_;
 };
 
 // For a person who is removed.

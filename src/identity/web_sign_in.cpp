@@ -110,21 +110,22 @@ net::Response WebSignIn::page(const Visitor& visitor, const Errand& errand, cons
                page_paragraph("Or sign in as somebody else:");
   const std::string name = form_value(posted_form(errand.request).value_or(net::Query{}), "username");
   const std::string shown = name.empty() ? errand.login_hint : name;
-  content +=
-      page_form(errand.target, hidden(visitor, errand.target),
-                page_field({.label = "User name",
-                            .name = "username",
-                            .autocomplete = "username",
-                            .value = shown,
-                            .note = "For example ada@" + domain_,
-                            .focus = shown.empty() && !visitor.user}) +
-                    page_field({.label = "Password",
-                                .name = "password",
-                                .type = "password",
-                                .autocomplete = "current-password",
-                                .focus = !shown.empty() && !visitor.user}) +
-                    page_button("Sign in", "sign-in") +
-                    (errand.application.empty() ? std::string() : page_button("Cancel", "cancel", false)));
+  content += page_form(
+      errand.target, hidden(visitor, errand.target),
+      page_field({.label = "User name",
+                  .name = "username",
+                  .autocomplete = "username",
+                  .value = shown,
+                  .note = "For example ada@" + domain_,
+                  .focus = shown.empty() && !visitor.user}) +
+          page_field({.label = "Password",
+                      .name = "password",
+                      .type = "password",
+                      .autocomplete = "current-password",
+                      .focus = !shown.empty() && !visitor.user}) +
+          page_button("Sign in", "sign-in") +
+          (knows_passkeys(errand) ? page_button("Use a passkey", "use-passkey", false) : std::string()) +
+          (errand.application.empty() ? std::string() : page_button("Cancel", "cancel", false)));
   return with_cookies(page_reply({.status = status,
                                   .title = "Sign in",
                                   .content = std::move(content),

@@ -59,7 +59,7 @@ class WebSignIn {
   bool is_genuine(const Visitor& visitor, const Errand& errand, const net::Query& form) const;
   net::Response not_genuine(const Visitor& visitor, const Errand& errand);
 
-  // The forms of a sign-in: "sign-in", "second-factor" and "change-password".
+  // The forms of a sign-in: "sign-in", "second-factor", "change-password", "use-passkey" and "passkey".
   static bool is_step(std::string_view what);
   // Answers them. Nothing: the visitor is signed in now, go on.
   std::optional<net::Response> take(Visitor& visitor, const Errand& errand, const net::Query& form);
@@ -72,6 +72,9 @@ class WebSignIn {
                     std::string_view action);
   ledger::Entry entry(const net::Request& request, const User& user, std::string_view action) const;
   std::string path_of(const User& user) const { return passwords_.user_path(user.id); }
+  const std::string& domain() const { return domain_; }
+  // Passkeys belong to the domain: a page at another name, or at an address, cannot use them.
+  bool knows_passkeys(const Errand& errand) const;
   const FormSeal& forms() const { return forms_; }
 
   static constexpr std::string_view kSignInAction = "Merlon.Identity/sessions/signIn/action";
@@ -98,6 +101,10 @@ class WebSignIn {
                                                const net::Query& form);
   std::optional<net::Response> check_second_factor(Visitor& visitor, const Errand& errand,
                                                    const net::Query& form);
+  net::Response passkey_page(const Visitor& visitor, const Errand& errand, const std::string& alert,
+                             int status);
+  std::optional<net::Response> check_passkey(Visitor& visitor, const Errand& errand, const net::Query& form);
+  SignIn<User> owner_of(const Errand& errand, const WebauthnQuestion& question, const net::Query& form);
   // Who has shown enough is signed in, or must change the password first.
   std::optional<net::Response> go_on(Visitor& visitor, const Errand& errand, const Proven& proven);
   SignIn<void> begin_session(Visitor& visitor, const Errand& errand, const Proven& proven);

@@ -25,7 +25,8 @@ constexpr std::string_view kTooLate =
 bool WebSignIn::Proven::has_mfa() const { return std::ranges::find(amr, kMfa) != amr.end(); }
 
 bool WebSignIn::is_step(std::string_view what) {
-  return what == "sign-in" || what == "second-factor" || what == "change-password";
+  return what == "sign-in" || what == "second-factor" || what == "change-password" || what == "use-passkey" ||
+         what == "passkey";
 }
 
 net::Response WebSignIn::refused(const Visitor& visitor, const Errand& errand, const SignInError& error,
@@ -93,17 +94,20 @@ net::Response WebSignIn::second_factor_page(const Visitor& visitor, const Errand
                                             const Proven& proven, const std::string& alert, int status) {
   const std::string content =
       page_alert(alert) +
-      page_paragraph("Open the authenticator app and type the code that it shows for " +
-                     proven.user.user_principal_name + ".") +
-      page_form(errand.target,
-                hidden(visitor, errand.target, {{"ticket", ticket(kSecondFactorPurpose, visitor, proven)}}),
-                page_field({.label = "Code",
-                            .name = "code",
-                            .autocomplete = "one-time-code",
-                            .note = "Six digits. Without the app: one of your recovery codes",
-                            .focus = true}) +
-                    page_button("Sign in", "second-factor") +
-                    (errand.application.empty() ? std::string() : page_button("Cancel", "cancel", false)));
+      page_paragraph("Type the code that your authenticator app shows for " +
+                     proven.user.user_principal_name +
+                     (knows_passkeys(errand) ? ", or use your passkey." : ".")) +
+      page_form(
+          errand.target,
+          hidden(visitor, errand.target, {{"ticket", ticket(kSecondFactorPurpose, visitor, proven)}}),
+          page_field({.label = "Code",
+                      .name = "code",
+                      .autocomplete = "one-time-code",
+                      .note = "Without the app or the passkey: one of your recovery codes",
+                      .focus = true}) +
+              page_button("Sign in", "second-factor") +
+              (knows_passkeys(errand) ? page_button("Use a passkey", "use-passkey", false) : std::string()) +
+              (errand.application.empty() ? std::string() : page_button("Cancel", "cancel", false)));
   return with_cookies(page_reply({.status = status,
                                   .title = "Prove that it is you",
                                   .content = content,
@@ -116,11 +120,15 @@ std::optional<net::Response> WebSignIn::take(Visitor& visitor, const Errand& err
   if (what == "sign-in") return check_password(visitor, errand, form);
   if (what == "second-factor") return check_second_factor(visitor, errand, form);
   if (what == "change-password") return change_password(visitor, errand, form);
+  if (what == "use-passkey" && knows_passkeys(errand)) return passkey_page(visitor, errand, {}, 200);
+  if (what == "passkey") return check_passkey(visitor, errand, form);
   return page(visitor, errand, "The form was not understood. Please try again.", 400);
 }
 
 std::optional<net::Response> WebSignIn::go_on(Visitor& visitor, const Errand& errand, const Proven& proven) {
-  if (proven.user.must_change_password)
+  // A passkey does not care what the password is.
+  const bool by_password = std::ranges::find(proven.amr, "pwd") != proven.amr.end();
+  if (proven.user.must_change_password && by_password)
     return change_page(visitor, errand, ticket(kChangePurpose, visitor, proven), {});
   const auto begun = begin_session(visitor, errand, proven);
   if (!begun) return refused(visitor, errand, begun.error(), passwords_.user_path(proven.user.id));
