@@ -1,7 +1,6 @@
 // SQLite on a simulated disk: a "VFS" as https://www.sqlite.org/vfs.html describes it, over SimDisk's files.
 // Each open database is named by the number of its disk: "/7/merlon.db".
-// tidy: allow(include) because a disk below SQLite is SQLite's own interface; the store room knows nothing of
-// it
+// tidy: allow(include) because a disk below SQLite is SQLite's own interface
 #include <sqlite3.h>
 
 #include <charconv>
