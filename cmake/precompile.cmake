@@ -1,6 +1,6 @@
 # Precompiled headers: the standard library, fmt, Boost.JSON and, for tests, GoogleTest are half of the time that a usual
 # file takes to compile. Never our own headers: a change to one would recompile everything. A file still includes what it
-# uses: GCC compiles it without any of this.
+# uses: ./test --all compiles every file without any of this.
 option(MERLON_PRECOMPILE "precompile the headers that most files include" ON)
 
 # merlon_precompile(TARGET FROM): TARGET uses what the target FROM precompiled.
@@ -20,9 +20,11 @@ function(merlon_precompiled_set name)
   target_precompile_headers(${name} PRIVATE ${SET_HEADERS})
 endfunction()
 
-if(MERLON_PRECOMPILE AND CMAKE_CXX_COMPILER_ID MATCHES Clang)
-  # Without the time of the build in it, equal headers give an equal file, which ccache asks for.
-  target_compile_options(merlon_options INTERFACE "SHELL:-Xclang -fno-pch-timestamp")
+if(MERLON_PRECOMPILE)
+  if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
+    # Without the time of the build in it, equal headers give an equal file, which ccache asks for.
+    target_compile_options(merlon_options INTERFACE "SHELL:-Xclang -fno-pch-timestamp")
+  endif()
   set(headers <algorithm> <array> <chrono> <cstdint> <expected> <functional> <map> <memory> <mutex> <optional> <set>
     <span> <string> <string_view> <unordered_map> <utility> <variant> <vector> <fmt/format.h> <boost/json.hpp>)
   merlon_precompiled_set(merlon_precompiled HEADERS ${headers})
