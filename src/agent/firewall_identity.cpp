@@ -10,6 +10,7 @@
 
 #include "agent/firewall.h"
 #include "agent/metadata.h"
+#include "base/text.h"
 
 namespace merlon::agent {
 namespace {
@@ -26,15 +27,18 @@ bool is_plain(std::string_view text) {
   });
 }
 
+std::string in_cgroup(const Cgroup& cgroup) {
+  return fmt::format("socket cgroupv2 level {} \"{}\" ", 1 + std::ranges::count(cgroup.path, '/'),
+                     cgroup.path);
+}
+
 std::vector<std::string> matches_of(const IdentityRedirect& redirect) {
   if (redirect.everybody) return {""};
   std::vector<std::string> matches;
   if (!redirect.uids.empty())
     matches.push_back(fmt::format("meta skuid {{ {} }} ", fmt::join(redirect.uids, ", ")));
   for (const Cgroup& cgroup : redirect.cgroups)
-    if (is_plain(cgroup.path))
-      matches.push_back(fmt::format("socket cgroupv2 level {} \"{}\" ",
-                                    1 + std::ranges::count(cgroup.path, '/'), cgroup.path));
+    if (is_plain(cgroup.path)) matches.push_back(in_cgroup(cgroup));
   return matches;
 }
 
@@ -79,6 +83,25 @@ class Search {
 
 }  // namespace
 
+namespace {
+
+// Doors are for the agent's own sockets: the kernel looks up who listens (nft_socket), which nobody can fake
+// who is not root. A door with nobody behind it answers as a closed port does.
+void guard_doors(const IdentityRedirects& wanted, std::string& text) {
+  if (!wanted.agent_cgroup || !is_plain(wanted.agent_cgroup->path)) return;
+  std::vector<uint16_t> doors{kArcPort};
+  for (const IdentityRedirect& redirect : wanted.redirects) doors.push_back(redirect.port);
+  const std::string target = fmt::format(
+      "add rule {} input ip daddr 127.0.0.1 tcp dport {{ {} }} tcp flags & (fin | syn | rst | ack) == syn",
+      kIdentityTable, fmt::join(doors, ", "));
+  text += fmt::format("add chain {} input {{ type filter hook input priority -105; policy accept; }}\n",
+                      kIdentityTable);
+  text += fmt::format("{} {}accept\n", target, in_cgroup(*wanted.agent_cgroup));
+  text += fmt::format("{} reject with tcp reset\n", target);
+}
+
+}  // namespace
+
 std::string identity_text(const IdentityRedirects& wanted) {
   std::string text = fmt::format("add table {0}\ndelete table {0}\n", kIdentityTable);
   if (wanted.empty()) return text;
@@ -99,6 +122,7 @@ std::string identity_text(const IdentityRedirects& wanted) {
       for (const std::string& target : targets)
         rule(fmt::format("{}{} redirect to :{}", match, target, redirect.port));
   if (wanted.link_local) rule(fmt::format("{} redirect to :{}", link_local, kArcPort));
+  guard_doors(wanted, text);
   return text;
 }
 
@@ -107,6 +131,20 @@ std::vector<Cgroup> cgroups_of(const std::vector<std::string>& units, const std:
   auto found = Search(units, root).find();
   std::ranges::sort(found, {}, &Cgroup::path);
   return found;
+}
+
+std::optional<Cgroup> cgroup_in(std::string_view proc_text, const std::string& root) {
+  constexpr std::string_view kUnified = "0::/";  // cgroups(7), /proc/PID/cgroup
+  for (const std::string_view line : split(proc_text, '\n')) {
+    if (!line.starts_with(kUnified) || line.size() == kUnified.size()) continue;
+    Cgroup cgroup{.path = std::string(line.substr(kUnified.size())), .inode = 0};
+    struct stat facts{};
+    if (::lstat((root + "/" + cgroup.path).c_str(), &facts) != 0 || !S_ISDIR(facts.st_mode))
+      return std::nullopt;
+    cgroup.inode = facts.st_ino;
+    return cgroup;
+  }
+  return std::nullopt;
 }
 
 Result<void> Firewall::redirect_identities(const IdentityRedirects& wanted) {

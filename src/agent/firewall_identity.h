@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,9 @@ struct IdentityRedirects {
   std::vector<IdentityRedirect> redirects;  // the first that fits decides
   bool link_local = false;  // 169.254.169.254 as well; whoever fits nothing goes to the common port
   uint32_t agent_uid = 0;   // whose own connections to 169.254.169.254 are left alone
+  // The agent's: whoever listens at a door from another one is not reached, so that no other program can
+  // take a door whose agent has died and answer in its place.
+  std::optional<Cgroup> agent_cgroup;
   bool empty() const { return redirects.empty() && !link_local; }
   bool operator==(const IdentityRedirects&) const = default;
 };
@@ -41,5 +45,9 @@ std::string identity_text(const IdentityRedirects& wanted);
 // is root's: nobody else can make a group that has a service's name (systemd's users may, below user.slice
 // and in delegated units). `root`: where the unified hierarchy is mounted.
 std::vector<Cgroup> cgroups_of(const std::vector<std::string>& units, const std::string& root);
+
+// The control group that a process is in, from its /proc/PID/cgroup; nothing when that is the root of all, or
+// not below the `root` that we see (a container's own view).
+std::optional<Cgroup> cgroup_in(std::string_view proc_text, const std::string& root);
 
 }  // namespace merlon::agent

@@ -40,6 +40,34 @@ add rule inet merlon_identity output ip daddr 169.254.169.254 tcp dport 80 redir
 )");
 }
 
+TEST(IdentityText, ADoorIsTheAgentsAlone) {
+  IdentityRedirects wanted;
+  wanted.redirects = {{.port = 5001, .everybody = false, .uids = {33}, .cgroups = {}}};
+  EXPECT_THAT(identity_text(wanted), Not(HasSubstr("input")));
+  wanted.agent_cgroup = Cgroup{"system.slice/merlon-agent.service", 9};
+  const std::string text = identity_text(wanted);
+  const std::string syn =
+      "input ip daddr 127.0.0.1 tcp dport { 40342, 5001 } "
+      "tcp flags & (fin | syn | rst | ack) == syn ";
+  const size_t ours =
+      text.find(syn + R"(socket cgroupv2 level 2 "system.slice/merlon-agent.service" accept)");
+  ASSERT_NE(ours, std::string::npos) << text;
+  EXPECT_GT(text.find(syn + "reject with tcp reset"), ours);
+}
+
+TEST(Cgroups, AProcessIsInOneThatWeSee) {
+  std::string root = (std::filesystem::temp_directory_path() / "merlon-cgroup-XXXXXX").string();
+  ASSERT_NE(::mkdtemp(root.data()), nullptr);
+  std::filesystem::create_directories(root + "/system.slice/merlon-agent.service");
+  const auto found = cgroup_in("1:name=systemd:/x\n0::/system.slice/merlon-agent.service\n", root);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->path, "system.slice/merlon-agent.service");
+  EXPECT_NE(found->inode, 0U);
+  for (const std::string_view text : {"0::/\n", "0::/absent.service\n", "1:memory:/system.slice\n", ""})
+    EXPECT_FALSE(cgroup_in(text, root)) << text;
+  std::filesystem::remove_all(root);
+}
+
 TEST(IdentityText, WhoIsNotThereIsBroughtNowhere) {
   IdentityRedirects wanted;
   wanted.redirects = {{.port = 5001, .everybody = false, .uids = {}, .cgroups = {{"a\"; drop", 7}}}};

@@ -253,10 +253,14 @@ Result<void> Session::serve(const machine::IdentityEndpoint& endpoint) {
   if (identities_ == nullptr) return {};
   const auto doors = identities_->follow(endpoint);
   if (!doors) {
-    log_error("this machine's identities cannot be served", doors.error());
+    // Tried again: another program may hold the port for a moment, or for as long as it pleases.
+    if (!apply_again_) apply_again_ = clock_.boottime() + kApplyAgain;
+    if (std::exchange(identities_failed_, doors.error().code) == doors.error().code) return {};
+    log_error("this machine's identities cannot be served; trying again", doors.error());
     observe("identity-endpoint-failed", {{"code", doors.error().code}, {"message", doors.error().message}});
     return {};
   }
+  identities_failed_.clear();
   TRY(tell("identity", *doors));
   return {};
 }

@@ -112,6 +112,7 @@ class Session {
   Duration renew_again_{};
   unsigned failures_ = 0;
   IdentityPort* identities_ = nullptr;
+  std::string identities_failed_;  // the code that was told; empty while they are served
 };
 
 }  // namespace merlon::agent

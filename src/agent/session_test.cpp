@@ -223,6 +223,42 @@ TEST_F(SessionTest, ARefusedChangeIsTriedAgainLater) {
   EXPECT_EQ(warden.version.number, 3);
 }
 
+class TakenPort final : public IdentityPort {
+ public:
+  Result<JsonObject> follow(const machine::IdentityEndpoint&) override {
+    ++asked;
+    if (taken) return fail(ErrorKind::conflict, "AddressInUse", "taken");
+    return JsonObject{};
+  }
+  int asked = 0;
+  bool taken = true;
+};
+
+TEST_F(SessionTest, AnIdentityEndpointWhosePortIsTakenIsTriedAgainAndToldOnce) {
+  TakenPort port;
+  session->serve_identities(port);
+  server.state = state(3);
+  const auto tries = [&] {
+    clock.advance(seconds(31));
+    step();
+    step();
+  };
+  tries();
+  tries();
+  EXPECT_EQ(port.asked, 2);
+  EXPECT_EQ(std::ranges::count(told(), "identity"), 0);
+  std::vector<std::string> kinds;
+  for (const SyncRequest& request : server.requests)
+    for (const auto& observation : request.observations) kinds.push_back(observation.kind);
+  EXPECT_THAT(kinds, ElementsAre("identity-endpoint-failed"));
+  port.taken = false;
+  tries();
+  EXPECT_EQ(port.asked, 3);
+  EXPECT_EQ(std::ranges::count(told(), "identity"), 1);
+  tries();
+  EXPECT_EQ(port.asked, 3) << "what works is left alone";
+}
+
 TEST_F(SessionTest, AfterALocalReleaseEndsTheWholeStateIsAskedFor) {
   server.state = state(3);
   step();

@@ -7,7 +7,10 @@
 #include <array>
 #include <charconv>
 #include <chrono>
+#include <fstream>
+#include <iterator>
 #include <optional>
+#include <string>
 
 #include "agent/facts.h"
 
@@ -42,6 +45,12 @@ std::vector<uint32_t> Surroundings::uids(const std::vector<std::string>& users) 
 
 std::vector<Cgroup> Surroundings::cgroups(const std::vector<std::string>& units) const {
   return cgroups_of(units, kUnifiedHierarchy);
+}
+
+std::optional<Cgroup> Surroundings::own_cgroup() const {
+  std::ifstream file("/proc/self/cgroup");
+  const std::string text(std::istreambuf_iterator<char>(file), {});
+  return cgroup_in(text, kUnifiedHierarchy);
 }
 
 std::vector<IpAddress> LinuxSurroundings::resolvers() const { return configured_resolvers(); }

@@ -2,6 +2,7 @@
 // simulator can play the machine.
 #pragma once
 
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -27,6 +28,7 @@ class Surroundings {
   virtual std::vector<uint32_t> uids(const std::vector<std::string>& users) const;
   // The control groups of those systemd units that run.
   virtual std::vector<Cgroup> cgroups(const std::vector<std::string>& units) const;
+  virtual std::optional<Cgroup> own_cgroup() const;  // of this process
   virtual Duration running() const = 0;  // CLOCK_MONOTONIC: stands still in suspend, as kernel timers do
 };
 

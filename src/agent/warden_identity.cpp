@@ -23,6 +23,7 @@ IdentityRedirects Warden::identity_redirects(bool with_users) const {
   IdentityRedirects made;
   made.link_local = doors_->link_local;
   made.agent_uid = settings_.agent_uid;
+  made.agent_cgroup = surroundings_->own_cgroup();
   for (size_t i = 0; i < doors_->doors.size(); ++i) {
     const IdentityDoor& door = doors_->doors[i];
     IdentityRedirect redirect;

@@ -26,6 +26,7 @@ class SimSurroundings final : public agent::Surroundings {
   std::set<std::string> uplinks(const std::vector<IpAddress>&) const override { return {"eth0"}; }
   Result<agent::Sockets> sockets() const override { return sockets_; }
   std::pair<int64_t, int64_t> tracked_connections() const override { return {0, 65'536}; }
+  std::optional<agent::Cgroup> own_cgroup() const override { return std::nullopt; }
   Duration running() const override { return clock_.running(); }
 
  private:

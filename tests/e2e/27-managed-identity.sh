@@ -19,14 +19,17 @@ mkdir "$cgroups"
 mount -t cgroup2 none "$cgroups"
 slice=$MERLON_RUN.slice
 unit=$slice/merlon-job.service
-mkdir -p "$cgroups/$unit" "$cgroups/$slice/other.service"
-tidy() { rmdir "$cgroups/$unit" "$cgroups/$slice/other.service" "$cgroups/$slice" 2>/dev/null || true; }
+agent_unit=$slice/merlon-agent.service
+mkdir -p "$cgroups/$unit" "$cgroups/$slice/other.service" "$cgroups/$agent_unit"
+tidy() {
+  rmdir "$cgroups/$unit" "$cgroups/$slice/other.service" "$cgroups/$agent_unit" "$cgroups/$slice" 2>/dev/null || true
+}
 trap tidy EXIT
 launch_agent() { # as in lib.sh, and with the control groups where systemd has them
   # shellcheck disable=SC2016
   ip netns exec "$MERLON_RUN-web" unshare --uts --mount bash -c '
-    hostname web-1 && mount -t cgroup2 none /sys/fs/cgroup && exec "$@"' web-1 \
-    env -u MERLON_CLIENT_SECRET "$MERLON" agent run --state "$MERLON_TMP/agent" >>"$MERLON_TMP/agent.log" 2>&1 &
+    hostname web-1 && mount -t cgroup2 none /sys/fs/cgroup && echo $$ >"/sys/fs/cgroup/$0/cgroup.procs" && exec "$@"' \
+    "$agent_unit" env -u MERLON_CLIENT_SECRET "$MERLON" agent run --state "$MERLON_TMP/agent" >>"$MERLON_TMP/agent.log" 2>&1 &
   agent_pid=$!
 }
 enrol
@@ -62,7 +65,7 @@ arc=http://127.0.0.1:40342/metadata/identity/oauth2/token
 imds=http://169.254.169.254/metadata/identity/oauth2/token
 query='api-version=2019-11-01&resource=https://management.azure.com/'
 # ask WHO URL [CURL OPTION...]: leaves the status in $asked, the body in $said
-asked='' said='' metadata='Metadata: true'
+impostors=() asked='' said='' metadata='Metadata: true'
 ask() {
   local who=$1 url=$2
   shift 2
@@ -163,6 +166,23 @@ refused "forwarded by one who may ask" 400
 ask 61001 "$imds" -H 'Host: 127.0.0.1'
 refused "the other face's Host" 400
 
+# -- az, unmodified, as the user who may ask
+azure=$MERLON_TMP/azure
+mkdir "$azure" && cp "$state/ca.pem" "$azure/ca.pem" && merlon cloud-config >"$azure/cloud.json"
+chmod 711 "$MERLON_TMP" && chown -R 61001 "$azure"
+az() {
+  as 61001 env -u MERLON_CLIENT_SECRET HOME="$azure" AZURE_CONFIG_DIR="$azure/config" REQUESTS_CA_BUNDLE="$azure/ca.pem" \
+    AZURE_CORE_COLLECT_TELEMETRY=0 AZURE_CORE_NO_COLOR=1 AZURE_CORE_ONLY_SHOW_ERRORS=1 /usr/bin/az "$@" 2>>"$MERLON_TMP/az.log"
+}
+az cloud register --name merlon --cloud-config "@$azure/cloud.json"
+az cloud set --name merlon
+equal "az login --identity shows the subscription" "$subscription" \
+  "$(az login --identity --output json | jq -r '.[].id')"
+equal "and is signed in as the identity" systemAssignedIdentity "$(az account show --query user.name --output tsv)"
+equal "and what the identity may, az may" "$(basename "$group")" "$(az group show --name "$(basename "$group")" --query name --output tsv)"
+not az group create --name forbidden --location local || fail "az did what the identity may not"
+ok "and no more"
+
 # -- past the kernel's rules
 ports=$(in_ns web nft list table inet merlon_identity | grep -o 'redirect to :[0-9]*' | grep -o '[0-9]*$' | sort -u | grep -v '^40342$')
 [[ -n $ports ]] || fail "the kernel brings nobody anywhere"
@@ -204,6 +224,23 @@ kill_agent
 ask "$unit" "$imds"
 [[ $asked != 200 ]] || fail "without an agent somebody got a token"
 ok "without its agent nobody gets anything"
+# Somebody else sits down behind the doors that the agent has left.
+for port in 40342 $ports; do
+  ip netns exec "$MERLON_RUN-web" setpriv --reuid 61002 --regid 61002 --clear-groups /usr/bin/python3 -m http.server --bind 127.0.0.1 "$port" \
+    >>"$MERLON_TMP/impostor.log" 2>&1 &
+  impostors+=($!)
+done
+listens() { in_ns web ss -Hltn "sport = :$1" | grep -q .; }
+for port in 40342 $ports; do wait_for 10 "an impostor listens at $port" listens "$port"; done
+for url in "$imds" "$arc"; do
+  for who in "$unit" 61001; do
+    ask "$who" "$url"
+    [[ $asked == 000 ]] || fail "an impostor behind a door answered $who: $asked $said"
+  done
+done
+ok "nobody reaches an impostor behind a door"
+kill "${impostors[@]}"
+wait "${impostors[@]}" 2>/dev/null || true
 
 # -- a cloud's own
 ip -n "$MERLON_RUN-router" address add 169.254.169.254/32 dev lo
