@@ -10,6 +10,7 @@
 #include "identity/record_fields.h"
 #include "identity/second_factor_sign_in.h"
 #include "identity/sessions.h"
+#include "identity/step_up_error.h"
 #include "identity/totp.h"
 
 namespace merlon::identity {
@@ -37,11 +38,7 @@ Result<void> require_fresh(const GraphCall& call, store::Reader& reader) {
   if (!TRY(factors_of(call).required(reader, call.principal.object_id))) return {};
   const bool mfa = std::ranges::find(call.principal.amr, kMfa) != call.principal.amr.end();
   if (mfa && call.clock.now() - call.principal.auth_time <= kFresh) return {};
-  return fail(
-      ErrorKind::forbidden, "Authorization_RequestDenied",
-      "Changing authentication methods takes a sign-in with the second factor that is not older than " +
-          std::to_string(std::chrono::duration_cast<std::chrono::minutes>(kFresh).count()) +
-          " minutes. Sign in again, then try once more.");
+  return std::unexpected(step_up_error("Changing authentication methods", kFresh, {}));
 }
 
 JsonObject shown(const TotpMethod& method) {

@@ -12,8 +12,8 @@ constexpr std::string_view kDeclineAction = "Merlon.Identity/deviceCodes/decline
 constexpr std::string_view kDecisionPurpose = "device";
 constexpr Duration kDecisionLifetime = std::chrono::minutes(15);
 constexpr std::string_view kStale =
-    "The application asks for a fresh sign-in with a second factor. Sign in again, then enter the code once "
-    "more. If you have no second factor yet, enrol one first: 'merlon mfa enrol'.";
+    "The application asks for a fresh sign-in with a second factor. Sign in again, then confirm the code. If "
+    "you have no second factor yet, enrol one first: 'merlon mfa enrol'.";
 constexpr std::string_view kUnknown =
     "This code is not valid any more, or was not typed as it is shown. Look at the device again.";
 
@@ -104,8 +104,11 @@ net::Response DevicePage::find_code(const Visitor& visitor, const Errand& errand
   }
   const auto found = guard_.user_code_found(visitor.user->id, errand.request.peer);
   if (!found) return failed(errand.request, found.error());
-  if (!(*code)->claims.satisfied_by(visitor.session->amr, visitor.session->auth_time))
-    return people_.page({.browser = visitor.browser}, errand, std::string(kStale));
+  if (!(*code)->claims.satisfied_by(visitor.session->amr, visitor.session->auth_time)) {
+    Errand with_code = errand;
+    with_code.target = errand.request.path + "?user_code=" + shown_user_code((*code)->user_code);
+    return people_.page({.browser = visitor.browser}, with_code, std::string(kStale));
+  }
   return ask_consent(visitor, errand, **code);
 }
 

@@ -6,6 +6,7 @@
 #include "base/time_text.h"
 #include "identity/reply.h"
 #include "identity/sign_in_error.h"
+#include "identity/step_up_error.h"
 
 namespace merlon::identity {
 namespace {
@@ -65,7 +66,7 @@ std::string_view graph_code(const Error& error) {
     case ErrorKind::unavailable:
       return "serviceNotAvailable";
     case ErrorKind::unauthenticated:
-      return "InvalidAuthenticationToken";
+      return is_step_up(error) ? std::string_view(error.code) : "InvalidAuthenticationToken";
     case ErrorKind::too_large:
       return "Request_BadRequest";
     case ErrorKind::invalid:
@@ -75,7 +76,8 @@ std::string_view graph_code(const Error& error) {
   }
 }
 
-net::Response error_response(const Error& error, const net::Request& request, Timestamp now) {
+net::Response error_response(const Error& error, const net::Request& request, Timestamp now,
+                             std::string_view authorization_uri) {
   if (error.kind == ErrorKind::internal)
     log_error("a Graph request failed", error, {{"requestId", request.request_id}});
   JsonObject body{{"code", graph_code(error)},
@@ -88,7 +90,8 @@ net::Response error_response(const Error& error, const net::Request& request, Ti
   if (error.kind == ErrorKind::unavailable || error.kind == ErrorKind::throttled)
     response.headers.set("Retry-After", "2");
   if (error.kind == ErrorKind::unauthenticated)
-    response.headers.set("WWW-Authenticate", "Bearer realm=\"\", error=\"invalid_token\"");
+    response.headers.set("WWW-Authenticate", step_up_challenge(error, now, authorization_uri)
+                                                 .value_or("Bearer realm=\"\", error=\"invalid_token\""));
   return response;
 }
 
@@ -110,7 +113,8 @@ Result<GraphQuery> GraphCall::query() const {
 net::Response Graph::handle(const net::Request& request, const std::string& origin,
                             const std::vector<std::string>& segments) {
   auto response = answer(request, origin, segments);
-  if (!response) return error_response(response.error(), request, clock_.now());
+  if (!response)
+    return error_response(response.error(), request, clock_.now(), origin + "/" + directory_.tenant().text());
   return *std::move(response);
 }
 
@@ -183,7 +187,7 @@ Result<net::Response> Graph::answer(const net::Request& request, const std::stri
                       "Resource not found for the segment '" +
                           (segments.empty() ? std::string() : segments.front().substr(0, 100)) + "'.");
   auto response = route->read != nullptr ? run_read(*route, call) : run_write(*route, call);
-  if (!response && response.error().kind == ErrorKind::forbidden)
+  if (!response && (response.error().kind == ErrorKind::forbidden || is_step_up(response.error())))
     note_denial(request, response.error(), &call.principal, action);
   return response;
 }

@@ -27,6 +27,10 @@ class SecondFactorTest : public BrowserTest {
     if (!response) return {};
     return {response->status, response->body.empty() ? JsonObject() : body_of(*response)};
   }
+  std::string challenge(const std::string& method, const std::string& path, const std::string& token) {
+    const auto response = world.send(method, "/v1.0/" + path, {}, {{"Authorization", "Bearer " + token}});
+    return response ? std::string(response->headers.value_or("WWW-Authenticate", "")) : std::string();
+  }
   std::string token_of(const std::string& code) {
     const net::Response response = redeem(code);
     EXPECT_EQ(response.status, 200) << response.body;
@@ -89,9 +93,9 @@ TEST_F(SecondFactorTest, EnrolledOverGraph) {
   ASSERT_NE(array_at(body, "recoveryCodes"), nullptr);
   EXPECT_EQ(array_at(body, "recoveryCodes")->size(), 10U);
   // What a password gave before changes no methods any more.
-  EXPECT_EQ(graph("POST", "me/authentication/merlon.totp", token, {{"displayName", "x"}}).first, 403);
-  EXPECT_EQ(graph("DELETE", "me/authentication/softwareOathMethods/" + id_, token).first, 403);
-  EXPECT_EQ(graph("POST", "me/authentication/merlon.recoveryCodes", token).first, 403);
+  EXPECT_EQ(graph("POST", "me/authentication/merlon.totp", token, {{"displayName", "x"}}).first, 401);
+  EXPECT_EQ(graph("DELETE", "me/authentication/softwareOathMethods/" + id_, token).first, 401);
+  EXPECT_EQ(graph("POST", "me/authentication/merlon.recoveryCodes", token).first, 401);
   EXPECT_EQ(stored().size(), 1U);
   EXPECT_EQ(number_of(password_grant()), 50076);
 }
@@ -219,7 +223,10 @@ TEST_F(SecondFactorTest, AnOldTokenChangesNoMethods) {
   const std::string token = token_of(code_of(second.submit(ask(second), code_form(code()))));
   EXPECT_EQ(graph("POST", "me/authentication/merlon.recoveryCodes", token).first, 201);
   world.clock.advance(std::chrono::minutes(16));
-  EXPECT_EQ(graph("POST", "me/authentication/merlon.recoveryCodes", token).first, 403);
+  EXPECT_EQ(graph("POST", "me/authentication/merlon.recoveryCodes", token).first, 401);
+  const std::string asked = challenge("POST", "me/authentication/merlon.recoveryCodes", token);
+  EXPECT_THAT(asked, HasSubstr("error=\"insufficient_claims\", claims=\""));
+  EXPECT_THAT(asked, HasSubstr("authorization_uri=\"https://"));
   EXPECT_EQ(stored().size(), 1U);
 }
 

@@ -2,18 +2,13 @@
 #include "resource/step_up.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "base/text.h"
-#include "identity/claims_request.h"
 #include "identity/second_factor_sign_in.h"
 #include "resource/resource_id.h"
 
 namespace merlon::resource {
 namespace {
-
-constexpr const char* kCode = "StepUpRequired";
-constexpr const char* kMaxAge = "MaxAgeMinutes";
 
 std::string key_of(std::string_view scope, std::string_view name) {
   return ascii_lower(scope) + "\n" + ascii_lower(name);
@@ -60,11 +55,6 @@ Result<std::vector<StepUpPolicy>> with_prefix(store::Reader& reader, const Tenan
     if (rows.size() < range.limit) return found;
     range.after = rows.back().key;
   }
-}
-
-std::string minutes_text(Duration age) {
-  const auto minutes = std::chrono::duration_cast<std::chrono::minutes>(age).count();
-  return std::to_string(minutes) + (minutes == 1 ? " minute" : " minutes");
 }
 
 }  // namespace
@@ -152,31 +142,8 @@ std::string step_up_id(std::string_view scope, std::string_view name) {
 }
 
 Error step_up_needed(const StepUpNeed& need, std::string_view action, std::string_view scope) {
-  Error error;
-  error.kind = ErrorKind::unauthenticated;
-  error.code = kCode;
-  error.message = "'" + std::string(action) + "' at '" + std::string(scope) +
-                  "' takes a sign-in with a second factor that is not older than " +
-                  minutes_text(need.age_max) +
-                  ". Sign in again: 'merlon login --fresh', or 'az logout' and 'az login'. Who has no second "
-                  "factor enrols one first: 'merlon mfa enrol'.";
-  error.target = need.policy_id;
-  error.details = {{kMaxAge, std::to_string(need.age_max / std::chrono::minutes(1)), need.policy_id}};
-  return error;
-}
-
-bool is_step_up(const Error& error) { return error.code == kCode; }
-
-std::optional<std::string> step_up_challenge(const Error& error, Timestamp now,
-                                             std::string_view authorization_uri) {
-  if (!is_step_up(error) || error.details.empty() || error.details.front().code != kMaxAge)
-    return std::nullopt;
-  const std::string& text = error.details.front().message;
-  int64_t minutes = 0;
-  std::from_chars(text.data(), text.data() + text.size(), minutes);
-  return "Bearer realm=\"\", authorization_uri=\"" + std::string(authorization_uri) +
-         "\", error=\"insufficient_claims\", claims=\"" +
-         to_base64(as_bytes(identity::step_up_claims(now - std::chrono::minutes(minutes)))) + "\"";
+  return identity::step_up_error("'" + std::string(action) + "' at '" + std::string(scope) + "'",
+                                 need.age_max, need.policy_id);
 }
 
 }  // namespace merlon::resource

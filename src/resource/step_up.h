@@ -12,6 +12,7 @@
 #include "access/access.h"
 #include "base/clock.h"
 #include "identity/principal.h"
+#include "identity/step_up_error.h"
 #include "resource/core.h"
 #include "resource/resource_id.h"
 
@@ -62,12 +63,9 @@ class StepUps {
 };
 
 std::string step_up_id(std::string_view scope, std::string_view name);
-// 401: the right is there, a fresh sign-in is not. Its detail MaxAgeMinutes says how fresh.
+// The right is there, a fresh sign-in is not.
 Error step_up_needed(const StepUpNeed& need, std::string_view action, std::string_view scope);
-bool is_step_up(const Error& error);
-// The WWW-Authenticate header that goes with that error
-// (learn.microsoft.com/entra/identity-platform/claims-challenge); nothing for any other error.
-std::optional<std::string> step_up_challenge(const Error& error, Timestamp now,
-                                             std::string_view authorization_uri);
+using identity::is_step_up;
+using identity::step_up_challenge;
 
 }  // namespace merlon::resource
