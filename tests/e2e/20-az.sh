@@ -7,31 +7,14 @@
 start_server
 version=2021-04-01
 
-export AZURE_CONFIG_DIR=$MERLON_TMP/azure REQUESTS_CA_BUNDLE=$state/ca.pem AZURE_CORE_COLLECT_TELEMETRY=0
-export AZURE_CORE_NO_COLOR=1 AZURE_CORE_ONLY_SHOW_ERRORS=1
-az() { in_ns server /usr/bin/az "$@"; }
-az_json() { # az_json FILTER ARGUMENTS...: the answer through jq
-  local filter=$1
-  shift
-  az "$@" --output json >"$MERLON_TMP/az.json" 2>"$MERLON_TMP/az.log" || fail "az $*: $(<"$MERLON_TMP/az.log")"
-  jq -er "$filter" "$MERLON_TMP/az.json" || fail "az $*: $filter is not in $(head -c 600 "$MERLON_TMP/az.json")"
-}
-refused() { # refused CODE ARGUMENTS...: az fails and shows Azure's code
-  local code=$1
-  shift
-  if az "$@" >"$MERLON_TMP/az.json" 2>"$MERLON_TMP/az.log"; then fail "az $* was not refused"; fi
-  grep -q "$code" "$MERLON_TMP/az.log" || fail "az $* does not say $code: $(<"$MERLON_TMP/az.log")"
-  ok "az ${*:1:2} is refused with $code"
-}
+. "$(dirname "$0")/az.sh"
 
-merlon cloud-config >"$MERLON_TMP/cloud.json"
-az cloud register --name merlon --cloud-config "@$MERLON_TMP/cloud.json"
-az cloud set --name merlon
+register_cloud
 equal "the registered cloud" "https://$domain:8443" \
   "$(az_json '.endpoints.resourceManager | sub("/$"; "")' cloud show)"
 
 # -- signing in
-refused AADSTS7000215 login --service-principal --username "$(first clientId)" --password wrong \
+az_refused AADSTS7000215 login --service-principal --username "$(first clientId)" --password wrong \
   --tenant "$(first tenantId)"
 equal "login by secret shows the subscription" "$subscription" "$(az_json '.[].id' \
   login --service-principal --username "$(first clientId)" --password "$(first clientSecret)" \
@@ -45,8 +28,7 @@ app=$(jq -er .clientId "$MERLON_TMP/app.json")
 merlon role assign --role Contributor --assignee "$(jq -er .objectId "$MERLON_TMP/app.json")" \
   --scope "/subscriptions/$subscription" >/dev/null
 AZURE_CONFIG_DIR=$MERLON_TMP/azure-certificate
-az cloud register --name merlon --cloud-config "@$MERLON_TMP/cloud.json"
-az cloud set --name merlon
+register_cloud
 equal "login by certificate shows the subscription" "$subscription" "$(az_json '.[].id' \
   login --service-principal --username "$app" --password "$MERLON_TMP/app.pem" --tenant "$(first tenantId)")"
 equal "and its token works" rg0 "$(az_json .name group create --name rg0 --location local)"
@@ -59,7 +41,7 @@ equal "group list" '["rg","rg0"]' "$(az_json '[.[].name] | sort | tojson' group 
 equal "group list by tag" '["rg"]' "$(az_json '[.[].name] | tojson' group list --tag env=test)"
 equal "group show" "$group" "$(az_json .id group show --name rg)"
 equal "group exists" true "$(az group exists --name rg)"
-refused ResourceGroupNotFound group show --name nothing
+az_refused ResourceGroupNotFound group show --name nothing
 az group delete --name rg0 --yes
 equal "group delete" false "$(az group exists --name rg0)"
 
@@ -79,9 +61,9 @@ equal "resource tag" '{"team":"blue"}' "$(az_json '.tags | tojson' resource tag 
   --name web-nsg --resource-type Microsoft.Network/networkSecurityGroups --api-version 2022-01-01)"
 equal "tagging changed nothing else" 443 "$(az_json '.properties.securityRules[0].properties.destinationPortRange' \
   resource show --ids "$group/providers/Microsoft.Network/networkSecurityGroups/web-nsg")"
-refused ResourceNotFound resource show --resource-group rg --name nothing \
+az_refused ResourceNotFound resource show --resource-group rg --name nothing \
   --resource-type Microsoft.Network/networkSecurityGroups
-refused InvalidRequestContent resource create --resource-group rg --name bad \
+az_refused InvalidRequestContent resource create --resource-group rg --name bad \
   --resource-type Microsoft.Network/networkSecurityGroups --location local --api-version 2022-01-01 \
   --properties '{"securityRules":[{"name":"x","properties":{"protocol":"Carrier pigeon"}}]}'
 
@@ -132,7 +114,7 @@ equal "az rest initiates" Initiated "$(az_json '.virtualMachines[0].ports[0].sta
   --url "${url/\?/\/initiate?}" --body "$request")"
 equal "the request is in the policy" "from az" "$(az_json '.requests[0].justification' security jit-policy show \
   --resource-group rg --location local --name default)"
-refused JitRequestTooLong rest --method post --url "${url/\?/\/initiate?}" \
+az_refused JitRequestTooLong rest --method post --url "${url/\?/\/initiate?}" \
   --body "${request/$soon/$(rfc3339_in 90000)}"
 equal "activity-log knows it" true "$(az_json '[.[].operationName.value] | any(test("initiate/action$"; "i"))' \
   monitor activity-log list --resource-group rg --offset 1h)"

@@ -5,28 +5,10 @@
 . "$(dirname "$0")/lib.sh"
 start_server
 
-export AZURE_CONFIG_DIR=$MERLON_TMP/azure REQUESTS_CA_BUNDLE=$state/ca.pem AZURE_CORE_COLLECT_TELEMETRY=0
-export AZURE_CORE_NO_COLOR=1 AZURE_CORE_ONLY_SHOW_ERRORS=1
-az() { in_ns server /usr/bin/az "$@"; }
-az_json() { # az_json FILTER ARGUMENTS...: the answer through jq
-  local filter=$1
-  shift
-  az "$@" --output json >"$MERLON_TMP/az.json" 2>"$MERLON_TMP/az.log" || fail "az $*: $(<"$MERLON_TMP/az.log")"
-  jq -er "$filter" "$MERLON_TMP/az.json" || fail "az $*: $filter is not in $(head -c 600 "$MERLON_TMP/az.json")"
-}
-refused() { # refused CODE ARGUMENTS...: az fails and shows Azure's code
-  local code=$1
-  shift
-  if az "$@" >"$MERLON_TMP/az.json" 2>"$MERLON_TMP/az.log"; then fail "az $* was not refused"; fi
-  grep -q "$code" "$MERLON_TMP/az.log" || fail "az $* does not say $code: $(<"$MERLON_TMP/az.log")"
-  ok "az ${*:1:2} is refused with $code"
-}
+. "$(dirname "$0")/az.sh"
 
-merlon cloud-config >"$MERLON_TMP/cloud.json"
-az cloud register --name merlon --cloud-config "@$MERLON_TMP/cloud.json"
-az cloud set --name merlon
-az login --service-principal --username "$(first clientId)" --password "$(first clientSecret)" \
-  --tenant "$(first tenantId)" >"$MERLON_TMP/az.json"
+register_cloud
+az_login >"$MERLON_TMP/az.json"
 nsg=$group/providers/Microsoft.Network/networkSecurityGroups/web-nsg
 az_json .name group create --name rg --location local --tags team=blue >/dev/null
 az_json .name resource create --resource-group rg --name web-nsg --location local --api-version 2022-01-01 \
@@ -38,29 +20,29 @@ equal "tag add-value" low "$(az_json .tagValue tag add-value --name cost --value
 equal "tag list" '["cost","team"]' "$(az_json '[.[].tagName] | sort | tojson' tag list)"
 az tag remove-value --name cost --value low
 az tag delete --name cost --yes
-refused TagInUse tag delete --name team --yes
+az_refused TagInUse tag delete --name team --yes
 
 # -- locks
 equal "lock create on a resource" ReadOnly "$(az_json .level lock create --name frozen --lock-type ReadOnly \
   --resource-group rg --resource web-nsg --resource-type Microsoft.Network/networkSecurityGroups --notes why)"
-refused ScopeLocked resource tag --tags team=red --ids "$nsg"
+az_refused ScopeLocked resource tag --tags team=red --ids "$nsg"
 equal "lock update" CanNotDelete "$(az_json .level lock update --name frozen --lock-type CanNotDelete \
   --resource-group rg --resource web-nsg --resource-type Microsoft.Network/networkSecurityGroups)"
-refused ScopeLocked group delete --name rg --yes
+az_refused ScopeLocked group delete --name rg --yes
 equal "lock list" '["frozen"]' "$(az_json '[.[].name] | tojson' lock list --resource-group rg)"
 az lock delete --ids "$nsg/providers/Microsoft.Authorization/locks/frozen"
 equal "lock create on a group" CanNotDelete "$(az_json .level lock create --name keep --lock-type CanNotDelete \
   --resource-group rg)"
-refused ScopeLocked resource delete --verbose --ids "$nsg" # without --verbose az keeps the reason to itself
+az_refused ScopeLocked resource delete --verbose --ids "$nsg" # without --verbose az keeps the reason to itself
 equal "lock show" "$group/providers/Microsoft.Authorization/locks/keep" "$(az_json .id lock show --name keep \
   --resource-group rg)"
 az lock delete --name keep --resource-group rg
 equal "lock create on the subscription" ReadOnly "$(az_json .level lock create --name all --lock-type ReadOnly)"
-refused ScopeLocked group create --name other --location local
+az_refused ScopeLocked group create --name other --location local
 az lock delete --name all
 
 # -- moves
 az_json .name group create --name target --location local >/dev/null
 az resource move --destination-group target --ids "$nsg"
 equal "resource move" '["web-nsg"]' "$(az_json '[.[].name] | tojson' resource list --resource-group target)"
-refused ResourceNotFound resource show --ids "$nsg"
+az_refused ResourceNotFound resource show --ids "$nsg"

@@ -7,38 +7,19 @@
 start_server
 url=https://$domain:8443
 
-export AZURE_CONFIG_DIR=$MERLON_TMP/azure REQUESTS_CA_BUNDLE=$state/ca.pem AZURE_CORE_COLLECT_TELEMETRY=0
-export AZURE_CORE_NO_COLOR=1 AZURE_CORE_ONLY_SHOW_ERRORS=1 HOME=$MERLON_TMP
-az() { in_ns server /usr/bin/az "$@"; }
-az_json() { # az_json FILTER ARGUMENTS...: the answer through jq
-  local filter=$1
-  shift
-  az "$@" --output json >"$MERLON_TMP/az.json" 2>"$MERLON_TMP/az.log" || fail "az $*: $(<"$MERLON_TMP/az.log")"
-  jq -er "$filter" "$MERLON_TMP/az.json" || fail "az $*: $filter is not in $(head -c 600 "$MERLON_TMP/az.json")"
-}
+. "$(dirname "$0")/az.sh"
+export HOME=$MERLON_TMP
 done_by() { # done_by ARGUMENTS...: az succeeds, whatever it says
   az "$@" >"$MERLON_TMP/az.json" 2>"$MERLON_TMP/az.log" || fail "az $*: $(<"$MERLON_TMP/az.log")"
   ok "az ${*:1:4}"
-}
-refused() { # refused TEXT ARGUMENTS...: az fails and says it
-  local text=$1
-  shift
-  if az "$@" >"$MERLON_TMP/az.json" 2>"$MERLON_TMP/az.log"; then fail "az $* was not refused"; fi
-  grep -q "$text" "$MERLON_TMP/az.log" || fail "az $* does not say '$text': $(<"$MERLON_TMP/az.log")"
-  ok "az ${*:1:3} is refused: $text"
 }
 in_ledger() { # in_ledger ACTION: an entry of it, in the export
   grep -q "\"$1\"" "$MERLON_TMP/ledger.jsonl" || fail "the ledger has no $1"
   ok "the ledger has $1"
 }
-register_cloud() {
-  merlon cloud-config >"$MERLON_TMP/cloud.json"
-  az cloud register --name merlon --cloud-config "@$MERLON_TMP/cloud.json"
-  az cloud set --name merlon
-}
 tenant=$(first tenantId)
 register_cloud
-az login --service-principal --username "$(first clientId)" --password "$(first clientSecret)" --tenant "$tenant" >/dev/null
+az_login >/dev/null
 
 # A token for a person by their password, and whether Graph takes it.
 password_token() { # password_token NAME PASSWORD: the access token in $token
@@ -71,9 +52,9 @@ equal "ad user update" '["Ada","ada"]' "$(az_json '[.displayName, .mailNickname]
 done_by ad user update --id "$bob" --force-change-password-next-sign-in false
 equal "ad user update --force-change-password-next-sign-in" null \
   "$(az_json '.passwordProfile | tojson' ad user show --id "$bob")"
-refused 'complexity' ad user update --id "$ada" --password weak
-refused 'already exists' ad user create --display-name x --user-principal-name "$ada_name" --password 'a Better 1 by far'
-refused 'does not exist' ad user show --id "nobody@$domain"
+az_refused 'complexity' ad user update --id "$ada" --password weak
+az_refused 'already exists' ad user create --display-name x --user-principal-name "$ada_name" --password 'a Better 1 by far'
+az_refused 'does not exist' ad user show --id "nobody@$domain"
 
 # -- a person's tokens end with their password, their being enabled, and their account
 password_token "bob@$domain" 'correct Horse 7' || fail "bob does not get a token"
@@ -99,8 +80,8 @@ equal "ad group list --filter" "$everyone" "$(az_json '.[].id' ad group list --f
 done_by ad group member add --group "$operators" --member-id "$bob"
 done_by ad group member add --group "$operators" --member-id "$ada"
 done_by ad group member add --group "$everyone" --member-id "$operators"
-refused 'already exist' ad group member add --group "$operators" --member-id "$bob"
-refused 'can not become its member' ad group member add --group "$operators" --member-id "$everyone"
+az_refused 'already exist' ad group member add --group "$operators" --member-id "$bob"
+az_refused 'can not become its member' ad group member add --group "$operators" --member-id "$everyone"
 equal "ad group member list" 2 "$(az_json length ad group member list --group "$operators")"
 equal "ad group member check" true "$(az_json .value ad group member check --group "$operators" --member-id "$bob")"
 equal "ad group member check, through a group" true "$(az_json .value ad group member check --group "$everyone" --member-id "$bob")"
@@ -109,7 +90,7 @@ equal "ad user get-member-groups, by name" '["everyone","operators"]' \
   "$(az_json '[.[].displayName] | sort | tojson' ad user get-member-groups --id "$ada_name")"
 done_by ad group member remove --group "$operators" --member-id "$ada"
 equal "ad group member remove" '[false]' "$(az_json '[.value] | tojson' ad group member check --group "$operators" --member-id "$ada")"
-refused 'does not exist' ad group member remove --group "$operators" --member-id "$ada"
+az_refused 'does not exist' ad group member remove --group "$operators" --member-id "$ada"
 
 # -- owners write what they own, and nothing else
 password_token "bob@$domain" 'correct Horse 8' || fail "bob does not get a token"
@@ -141,8 +122,8 @@ browse "$url/devicelogin" do=find-code "user_code=$(<"$MERLON_TMP/code")" -- do=
 wait "$az_pid" || fail "az login --use-device-code: $(<"$MERLON_TMP/az-login.log")"
 equal "ad signed-in-user show" "$ada_name" "$(az_json .userPrincipalName ad signed-in-user show)"
 equal "ad signed-in-user list-owned-objects" 0 "$(az_json length ad signed-in-user list-owned-objects)"
-refused 'Insufficient privileges' ad user create --display-name x --user-principal-name "x@$domain" --password 'a Better 1 by far'
-refused 'Insufficient privileges' ad group list
+az_refused 'Insufficient privileges' ad user create --display-name x --user-principal-name "x@$domain" --password 'a Better 1 by far'
+az_refused 'Insufficient privileges' ad group list
 equal "a person sees themselves alone" "$ada" "$(az_json '.[].id' ad user list)"
 AZURE_CONFIG_DIR=$MERLON_TMP/azure
 
@@ -160,7 +141,7 @@ equal "ad app list --identifier-uri" "$object" "$(az_json '.[].id' ad app list -
 equal "ad app list --all" true "$(az_json "any(.[]; .id == \"$object\") | tojson" ad app list --all)"
 done_by ad app update --id "$app" --display-name store --identifier-uris api://store
 equal "ad app update" '["store","api://store"]' "$(az_json '[.displayName, .identifierUris[0]] | tojson' ad app show --id "$app")"
-refused 'AzureADMyOrg' ad app update --id "$app" --sign-in-audience AzureADMultipleOrgs
+az_refused 'AzureADMyOrg' ad app update --id "$app" --sign-in-audience AzureADMultipleOrgs
 done_by ad app owner add --id "$app" --owner-object-id "$bob"
 equal "ad app owner list" "$bob" "$(az_json '.[].id' ad app owner list --id "$app")"
 
@@ -184,7 +165,7 @@ equal "without --append the secrets are gone" 0 "$(az_json length ad app credent
 
 # -- service principals
 principal=$(az_json .id ad sp create --id "$app")
-refused 'already in use' ad sp create --id "$app"
+az_refused 'already in use' ad sp create --id "$app"
 equal "ad sp show by appId" "$principal" "$(az_json .id ad sp show --id "$app")"
 equal "ad sp show by identifier URI" "$principal" "$(az_json .id ad sp show --id api://store)"
 equal "ad sp show by object id" "$app" "$(az_json .appId ad sp show --id "$principal")"
@@ -216,7 +197,7 @@ done_by ad app credential reset --id "$app" --display-name last
 last=$(az_json '.[].keyId' ad app credential list --id "$app")
 done_by ad app credential delete --id "$app" --key-id "$last"
 equal "ad app credential delete" 0 "$(az_json length ad app credential list --id "$app")"
-refused 'No password or key credential found' ad app credential delete --id "$app" --key-id "$last"
+az_refused 'No password or key credential found' ad app credential delete --id "$app" --key-id "$last"
 
 # -- federated credentials: an expression, pinned keys, and a token that fits them
 openssl genrsa -out "$MERLON_TMP/signer.key" 2048 2>/dev/null
@@ -245,7 +226,7 @@ AZURE_CONFIG_DIR=$MERLON_TMP/azure-federated
 register_cloud
 equal "a token that fits the expression signs in" "$subscription" "$(az_json '.[].id' login --service-principal \
   --username "$app" --tenant "$tenant" --federated-token "$(foreign_token repo:shop/cart:ref:refs/heads/feature/x)")"
-refused AADSTS700213 login --service-principal --username "$app" --tenant "$tenant" \
+az_refused AADSTS700213 login --service-principal --username "$app" --tenant "$tenant" \
   --federated-token "$(foreign_token repo:shop-attacker/cart:ref:refs/heads/main)"
 AZURE_CONFIG_DIR=$MERLON_TMP/azure
 merlon app add-federated-credential --app "$app" --name wide --issuer https://ci.example \
@@ -271,14 +252,14 @@ equal "ad sp create-for-rbac again is the same application" "$robot" "$(az_json 
 equal "ad sp create-for-rbac --create-cert" true \
   "$(az_json '.fileWithCertAndPrivateKey | test("pem$") | tojson' ad sp create-for-rbac --name robot2 --create-cert)"
 done_by ad sp delete --id "$robot"
-refused 'exist' ad sp show --id "$robot"
+az_refused 'exist' ad sp show --id "$robot"
 AZURE_CONFIG_DIR=$MERLON_TMP/azure-robot
 if az group list >/dev/null 2>"$MERLON_TMP/az.log"; then fail "a deleted service principal's token works"; fi
 ok "a deleted service principal's token is out"
 AZURE_CONFIG_DIR=$MERLON_TMP/azure
 done_by ad app delete --id "$app"
-refused 'exist' ad app show --id "$object"
-refused 'exist' ad sp show --id "$principal"
+az_refused 'exist' ad app show --id "$object"
+az_refused 'exist' ad sp show --id "$principal"
 
 # -- pages, counts, and looking ids up
 graph() { # graph PATH: as the first administrator
@@ -303,7 +284,7 @@ if password_token "bob@$domain" 'correct Horse 8'; then fail "a deleted person s
 equal "and they are in no group" '[false]' \
   "$(az_json '[any(.[]; .userPrincipalName == "bob@'"$domain"'")] | tojson' ad group member list --group "$operators")"
 done_by ad group delete --group "$operators"
-refused 'does not exist' ad group show --group "$operators"
+az_refused 'does not exist' ad group show --group "$operators"
 
 merlon ledger export >"$MERLON_TMP/ledger.jsonl"
 for action in users/create users/delete users/password/update users/disable groups/create groups/members/update \

@@ -7,9 +7,7 @@
 start_server
 url=https://$domain:8443
 
-export AZURE_CONFIG_DIR=$MERLON_TMP/azure REQUESTS_CA_BUNDLE=$state/ca.pem AZURE_CORE_COLLECT_TELEMETRY=0
-export AZURE_CORE_NO_COLOR=1 AZURE_CORE_ONLY_SHOW_ERRORS=1
-az() { in_ns server /usr/bin/az "$@"; }
+. "$(dirname "$0")/az.sh"
 browse() { # browse PATH-OR-URL [FIELD=VALUE... [-- FIELD=VALUE...]...]: leaves $page
   local where=$1
   shift
@@ -27,9 +25,7 @@ merlon user create --username ada --display-name 'Ada Lovelace' --output json >"
 ada=$(jq -er .userPrincipalName "$MERLON_TMP/ada.json")
 once=$(jq -er .password "$MERLON_TMP/ada.json")
 merlon role assign --role Reader --assignee "$ada" --scope "/subscriptions/$subscription" >/dev/null
-merlon cloud-config >"$MERLON_TMP/cloud.json"
-az cloud register --name merlon --cloud-config "@$MERLON_TMP/cloud.json"
-az cloud set --name merlon
+register_cloud
 
 # -- Azure CLI by device code; the first sign-in asks for a new password
 az login --use-device-code --output json >"$MERLON_TMP/az.json" 2>"$MERLON_TMP/az-login.log" &
@@ -53,8 +49,7 @@ equal "and reads" '[]' "$(az group list --output json | jq -c .)"
 
 # -- Azure CLI by browser: the same browser, so nobody types a password again
 AZURE_CONFIG_DIR=$MERLON_TMP/azure-browser
-az cloud register --name merlon --cloud-config "@$MERLON_TMP/cloud.json"
-az cloud set --name merlon
+register_cloud
 cat >"$MERLON_TMP/open" <<EOF
 #!/bin/sh
 exec "$MERLON_ROOT/tests/e2e/browser.py" "$state/ca.pem" "$MERLON_TMP/cookies" "\$1" do=continue >"$MERLON_TMP/opened" 2>&1

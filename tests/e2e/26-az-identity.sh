@@ -14,23 +14,9 @@ issuer=https://127.0.0.1:9443
 )
 start_server --private-issuer "$issuer"
 
-export AZURE_CONFIG_DIR=$MERLON_TMP/azure REQUESTS_CA_BUNDLE=$state/ca.pem AZURE_CORE_COLLECT_TELEMETRY=0
-export AZURE_CORE_NO_COLOR=1 AZURE_CORE_ONLY_SHOW_ERRORS=1
-az() { in_ns server /usr/bin/az "$@"; }
-az_json() { # az_json FILTER ARGUMENTS...: the answer through jq
-  local filter=$1
-  shift
-  az "$@" --output json >"$MERLON_TMP/az.json" 2>"$MERLON_TMP/az.log" || fail "az $*: $(<"$MERLON_TMP/az.log")"
-  jq -er "$filter" "$MERLON_TMP/az.json" || fail "az $*: $filter is not in $(head -c 600 "$MERLON_TMP/az.json")"
-}
-register_cloud() {
-  merlon cloud-config >"$MERLON_TMP/cloud.json"
-  az cloud register --name merlon --cloud-config "@$MERLON_TMP/cloud.json"
-  az cloud set --name merlon
-}
+. "$(dirname "$0")/az.sh"
 register_cloud
-az login --service-principal --username "$(first clientId)" --password "$(first clientSecret)" \
-  --tenant "$(first tenantId)" >/dev/null
+az_login >/dev/null
 az group create --name rg --location local >/dev/null
 
 # -- identities

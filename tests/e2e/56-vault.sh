@@ -67,18 +67,8 @@ equal "a name of two labels is nobody's" 421 "$(in_ns server curl -sS -o /dev/nu
   "$state/ca.pem" -H "Host: a.web.vault.$domain:8443" "https://web.vault.$domain:8443/secrets?api-version=7.4")"
 
 # -- az
-export AZURE_CONFIG_DIR=$MERLON_TMP/azure REQUESTS_CA_BUNDLE=$state/ca.pem AZURE_CORE_COLLECT_TELEMETRY=0
-export AZURE_CORE_NO_COLOR=1 AZURE_CORE_ONLY_SHOW_ERRORS=1
-az_json() {
-  local filter=$1
-  shift
-  in_ns server /usr/bin/az "$@" --output json >"$MERLON_TMP/az.json" 2>"$MERLON_TMP/az.log" ||
-    fail "az $*: $(<"$MERLON_TMP/az.log")"
-  jq -er "$filter" "$MERLON_TMP/az.json" || fail "az $*: $filter is not in $(head -c 600 "$MERLON_TMP/az.json")"
-}
-merlon cloud-config >"$MERLON_TMP/cloud.json"
-in_ns server /usr/bin/az cloud register --name merlon --cloud-config "@$MERLON_TMP/cloud.json"
-in_ns server /usr/bin/az cloud set --name merlon
+. "$(dirname "$0")/az.sh"
+register_cloud
 az_json '.[].id' login --service-principal --username "$(first clientId)" --password "$(first clientSecret)" \
   --tenant "$(first tenantId)" >/dev/null
 equal "az keyvault list" web "$(az_json '.[0].name' keyvault list)"
