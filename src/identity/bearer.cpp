@@ -144,7 +144,8 @@ Result<Principal> live_principal(store::Reader& reader, Directory& directory, co
                    .amr = claims.amr,
                    .auth_time = claims.auth_time,
                    .token_id = claims.token_id,
-                   .address = {}};
+                   .address = {},
+                   .session_id = claims.session};
 }
 
 }  // namespace merlon::identity

@@ -24,8 +24,9 @@ struct Principal {
   Uuid app_id;                   // the client application
   std::vector<std::string> amr;  // how they signed in: "pwd", "mfa", "rsa"
   Timestamp auth_time;
-  std::string token_id;  // uti
-  IpAddress address;     // the socket's peer
+  std::string token_id;         // uti
+  IpAddress address;            // the socket's peer
+  std::string session_id = {};  // the sign-in that it comes from (sessions.h); applications may have none
   ledger::Actor actor() const;
 };
 

@@ -4,6 +4,7 @@
 #include "base/time_text.h"
 #include "crypto/digest.h"
 #include "identity/codes.h"
+#include "identity/directory.h"
 #include "identity/record_fields.h"
 
 namespace merlon::identity {
@@ -84,6 +85,15 @@ Result<std::string> session_stamp(store::Reader& reader, const TenantId& tenant,
   std::string all = TRY(stamp_of(reader, tenant, kTenantOwner));
   std::string own = TRY(stamp_of(reader, tenant, principal.text()));
   return all.empty() && own.empty() ? std::string() : all + "." + own;
+}
+
+Result<bool> still_holds(store::Reader& reader, Directory& directory, const PastSignIn& sign_in) {
+  const auto found = TRY(directory.find_object(reader, sign_in.principal));
+  if (!found || !found->enabled) return false;
+  const TenantId& tenant = directory.tenant();
+  if (!sign_in.session_id.empty() && !TRY(reader.get(Session::table(), tenant, sign_in.session_id)))
+    return false;
+  return TRY(session_stamp(reader, tenant, sign_in.principal)) == sign_in.stamp;
 }
 
 Result<void> revoke_sessions(store::Transaction& tx, const TenantId& tenant, const Uuid& principal,

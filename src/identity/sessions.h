@@ -22,6 +22,8 @@
 
 namespace merlon::identity {
 
+class Directory;
+
 struct SessionStamp {
   std::string owner;  // an object id, or "tenant"
   std::string stamp;
@@ -71,6 +73,16 @@ Result<std::optional<Session>> browser_session(store::Reader& reader, const Tena
 Result<void> end_session(store::Transaction& tx, const TenantId& tenant, const Uuid& id);
 // Only the browser's own: what it allowed meanwhile stays signed in, as in Entra.
 Result<void> sign_out_browser(store::Transaction& tx, const TenantId& tenant, const Uuid& id);
+
+// Whether what somebody once signed in for may go on: they are there and enabled, the session of that time is
+// too, and `stamp` is still theirs. What runs for hours asks this again and again, since no token does.
+struct PastSignIn {
+  Uuid principal;
+  bool is_person = true;
+  std::string session_id;  // Principal::session_id
+  std::string stamp;       // session_stamp() at that time
+};
+Result<bool> still_holds(store::Reader& reader, Directory& directory, const PastSignIn& sign_in);
 
 struct RefreshToken {
   std::string digest;  // SHA-256 of the token, hex: a stolen database holds no token

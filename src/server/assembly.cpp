@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "net/fetch.h"
+#include "net/local_address.h"
 #include "resource/call.h"
 #include "server/administrators.h"
 #include "server/backup_notes.h"
@@ -67,6 +68,8 @@ Result<std::unique_ptr<Assembly>> Assembly::assemble(std::unique_ptr<store::Serv
                                  parameters.state_dir.empty() ? "" : parameters.state_dir + "/flow-logs");
   a->vaults_ = vault::install(*a->platform_);
   a->jit_ = jit::install(*a->platform_, *a->compute_, *a->network_);
+  a->bastion_ = bastion::install(*a->platform_, *a->compute_, *a->network_, *a->jit_,
+                                 {.source_for = net::source_address_for, .alone = !a->store_->is_shared()});
   add_administrators_route(*a->core_, *a->manager_);
   a->timers_ = std::make_unique<store::Lease>(*a->store_, clock, "timers", Uuid::generate(random).text());
   return a;
@@ -112,15 +115,21 @@ void Assembly::listen_to_others(std::function<void()> wake) {
 // One server on a shared database does it; alone, no lease is needed: the state directory is locked.
 void Assembly::end_what_is_due() {
   grant::Grants::Guard guard;
+  bool leads = true;
   if (store_->is_shared()) {
     const auto held = timers_->hold();
     // Once, not five times a second for as long as the database is away.
     if (!held && !std::exchange(lease_failed_, true))
       log_error("the lease on the timers could not be taken; trying again", held.error());
-    if (!held || !*held) return;
-    lease_failed_ = false;
+    leads = held && *held;
+    if (leads) lease_failed_ = false;
     guard = [this](store::Transaction& tx) { return timers_->check(tx); };
   }
+  const auto looked = bastion_->tick(guard, leads);
+  if (!looked && !std::exchange(bastion_failed_, true))
+    log_error("the sessions through the bastion could not be looked after; trying again", looked.error());
+  if (looked) bastion_failed_ = false;
+  if (!leads) return;
   if (const auto expired = grants_->expire_due(guard); !expired) log_error("expiry failed", expired.error());
   if (const auto done = vaults_->tick(guard); !done)
     log_error("what is due in the vaults could not be done", done.error());
@@ -147,6 +156,7 @@ void Assembly::tick() {
 
 void Assembly::stop() {
   if (store_) store_->on_foreign_commit({});
+  if (bastion_) bastion_->stop();
   if (machines_) machines_->stop();
   if (network_) network_->tick();
   if (timers_ && store_->is_shared())

@@ -15,6 +15,7 @@
 #include "machine/platform.h"
 #include "resource/manager.h"
 #include "server/settings.h"
+#include "services/bastion/api.h"
 #include "services/compute/api.h"
 #include "services/jit/api.h"
 #include "services/managed_identity/api.h"
@@ -60,6 +61,7 @@ class Assembly {
   resource::Manager& manager() { return *manager_; }
   grant::Grants& grants() { return *grants_; }
   machine::Machines& machines() { return *machines_; }
+  bastion::Bastion& bastion() { return *bastion_; }
   seal::Seal& seal() { return *seal_; }
 
   // From now on, what other servers on the same database commit is heard of: agents that wait here are looked
@@ -89,8 +91,10 @@ class Assembly {
   std::unique_ptr<network::Network> network_;
   std::unique_ptr<vault::Vaults> vaults_;
   std::unique_ptr<jit::Jit> jit_;
+  std::unique_ptr<bastion::Bastion> bastion_;
   std::unique_ptr<store::Lease> timers_;  // on what one server does for all
   bool lease_failed_ = false;
+  bool bastion_failed_ = false;
   std::atomic<bool> others_wrote_ = false;
   Timestamp flushed_{};
 };

@@ -11,6 +11,7 @@
 #include "machine/machines.h"
 #include "seal/seal.h"
 #include "server/settings.h"
+#include "services/bastion/api.h"
 #include "services/compute/api.h"
 #include "services/jit/api.h"
 #include "services/managed_identity/api.h"
@@ -53,10 +54,10 @@ Result<void> index_grants(store::Transaction& tx) {
 store::Schema state_schema() {
   store::Schema schema;
   schema.tables.push_back(store::leases_table());
-  for (const auto* specs :
-       {&tables(), &seal::tables(), &ledger::tables(), &identity::tables(), &access::tables(),
-        &resource::tables(), &grant::tables(), &machine::tables(), &compute::tables(),
-        &managed_identity::tables(), &network::tables(), &vault::tables(), &jit::tables()})
+  for (const auto* specs : {&tables(), &seal::tables(), &ledger::tables(), &identity::tables(),
+                            &access::tables(), &resource::tables(), &grant::tables(), &machine::tables(),
+                            &compute::tables(), &managed_identity::tables(), &network::tables(),
+                            &vault::tables(), &jit::tables(), &bastion::tables()})
     schema.tables.insert(schema.tables.end(), specs->begin(), specs->end());
   schema.migrations = {{.number = 1, .name = "active grants by subject and group", .apply = index_grants}};
   return schema;

@@ -73,6 +73,7 @@ Result<Grant> Service::open_port(WriteContext& context, const Policy& policy, co
                                  const PortRequest& port, const Terms& terms) {
   for (const Grant& grant :
        TRY(platform_.grants.active_of_subject(context.tx, kOpeningKind, port.vm.key()))) {
+    if (terms.beside_others) break;
     const PortGrant older = TRY(PortGrant::from_json(grant.data));
     if (grant.group == policy.id.key() && older.number == port.number && older.sources == port.sources)
       TRY(platform_.grants.end(context, grant.id, "NewerRequestInitiated"));

@@ -54,6 +54,11 @@ class Service final : public Jit {
   Result<JsonArray> openings(const resource::Call& call, store::Reader& reader, std::string_view scope);
   Result<JsonObject> opening(store::Reader& reader, const resource::ResourceId& policy, const Uuid& id);
 
+  // For other services (port_access.cpp).
+  Result<bool> guards(store::Reader& reader, const resource::ResourceId& vm, uint16_t port) override;
+  Result<std::optional<PortAccess>> port_access(resource::WriteContext& context,
+                                                const PortAccessRequest& request) override;
+
   // Requests that others must agree to.
   Result<JsonObject> approve(resource::WriteContext& context, const resource::ResourceId& policy,
                              const Uuid& request);
@@ -80,10 +85,15 @@ class Service final : public Jit {
     std::string request_id;
     std::vector<std::string> approved_by;
     Options options;
+    bool beside_others = false;  // older openings of the same port and source stay
   };
 
   Result<Policy> policy_of(store::Reader& reader, const resource::ResourceId& id);
   Result<Options> options_of(store::Reader& reader, const resource::ResourceId& policy);
+  Result<std::optional<Policy>> policy_guarding(store::Reader& reader, const resource::ResourceId& vm,
+                                                uint16_t port);
+  Result<std::optional<PortAccess>> approved_access(store::Reader& reader, const Policy& policy,
+                                                    const PortAccessRequest& request, const Uuid& holder);
   Result<void> check_reachable(store::Reader& reader, const Policy& policy);
   Result<void> check_principals(store::Reader& reader, const Options& options);
 

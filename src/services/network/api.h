@@ -47,6 +47,12 @@ struct Explanation {
   std::vector<std::string> blockers;  // other firewall chains on the machine that may still drop it
 };
 
+// What IP flow verify answers.
+struct FlowAnswer {
+  machine::Access access = machine::Access::deny;
+  std::string rule_name;  // as effective rules name it, or what else decided
+};
+
 class Network {
  public:
   virtual ~Network() = default;
@@ -74,6 +80,10 @@ class Network {
   // address).
   virtual Result<Explanation> explain(store::Reader& reader, const resource::ResourceId& vm,
                                       machine::Flow flow) = 0;
+  // The same for any machine, enrolled or not; of one interface when `nic` is given. Error: an address that
+  // is not the machine's.
+  virtual Result<FlowAnswer> verify_flow(store::Reader& reader, const resource::ResourceId& vm,
+                                         const machine::Flow& flow, std::string_view nic) = 0;
   // Several times a second: what flow logs wait to write, and what is too old in them.
   virtual void tick() = 0;
 };

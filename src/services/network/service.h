@@ -19,12 +19,6 @@ namespace merlon::network {
 
 inline constexpr std::string_view kApplicationGroupType = "Microsoft.Network/applicationSecurityGroups";
 
-// What IP flow verify answers.
-struct FlowAnswer {
-  machine::Access access = machine::Access::deny;
-  std::string rule_name;  // as effective rules name it, or what else decided
-};
-
 class Service final : public Network {
  public:
   Service(Platform& platform, compute::Compute& compute, std::string flow_log_directory)
@@ -93,10 +87,9 @@ class Service final : public Network {
   // Where packets of an interface go, as Azure would route them (next_hop.cpp).
   Result<std::vector<EffectiveRoute>> effective_routes(store::Reader& reader, const NicLink& link);
 
-  // The model's verdict on a flow of a machine, enrolled or not; of one interface when `nic` is given
-  // (watcher_routes.cpp).
+  // watcher_routes.cpp
   Result<FlowAnswer> verify_flow(store::Reader& reader, const resource::ResourceId& vm,
-                                 const machine::Flow& flow, std::string_view nic);
+                                 const machine::Flow& flow, std::string_view nic) override;
 
   // Sets of service tags (tag_sets.cpp).
   struct TagChange {

@@ -1,0 +1,148 @@
+// The rules of the bastion.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <mutex>
+#include <set>
+#include <vector>
+
+#include "services/bastion/api.h"
+#include "services/bastion/policy.h"
+#include "services/bastion/records.h"
+
+namespace merlon::bastion {
+
+inline constexpr std::string_view kHostRead = "Microsoft.Network/bastionHosts/read";
+inline constexpr std::string_view kMachineRead = "Microsoft.Compute/virtualMachines/read";
+inline constexpr std::string_view kInterfaceRead = "Microsoft.Network/networkInterfaces/read";
+inline constexpr std::string_view kNetworkRead = "Microsoft.Network/virtualNetworks/read";
+// No right, since Azure has none beyond reading: what the ledger calls it, and what step-up policies name.
+inline constexpr std::string_view kStartAction = "Merlon.Bastion/sessions/start/action";
+inline constexpr std::string_view kEndAction = "Merlon.Bastion/sessions/end/action";
+inline constexpr std::string_view kKillAction = "Merlon.Bastion/sessions/disconnect/action";
+
+// An address of a machine, and where it is.
+struct Place {
+  resource::ResourceId nic;
+  IpAddress address;
+  std::string network;  // key
+};
+
+// What somebody wants to reach.
+struct Target {
+  resource::ResourceId id;  // the virtual machine, or what IP connect names
+  bool is_machine = true;
+  std::string system;         // "Linux" or "Windows"; empty when the document does not say
+  std::vector<Place> places;  // primary interface first
+};
+
+// One admission on its way.
+struct Judged {
+  Host host;
+  Target target;
+  Place place;
+  IpAddress source;  // this server's, towards the machine
+  Limits limits;
+  std::optional<jit::PortAccess> opening;
+};
+
+class Service final : public Bastion {
+ public:
+  Service(Platform& platform, compute::Compute& compute, network::Network& network, jit::Jit& jit,
+          BastionParameters parameters);
+
+  Result<Admission> admit(const WayIn& way) override;
+  Result<void> name_login(const Uuid& session, const std::string& login) override;
+  void end_ssh_with(SshEnd end) override { ssh_end_ = std::move(end); }
+  Result<void> ended(const Uuid& session, const Ended& how) override;
+  void watch(const Uuid& session, std::function<void(const Notice&)> tell) override;
+  Result<std::optional<JsonObject>> session(store::Reader& reader, const Uuid& id) override;
+  Result<bool> disconnect(resource::WriteContext& context, const Uuid& session,
+                          std::string_view reason) override;
+  Result<void> tick(const grant::Grants::Guard& guard, bool leads) override;
+  void stop() override;
+
+  // The same as admit(), within a write of the caller's (gate.cpp); register_session() then makes it count.
+  Result<Judged> judge(resource::WriteContext& context, const WayIn& way, bool open);
+  Result<Admission> register_session(resource::WriteContext& context, const WayIn& way, const Judged& judged);
+  // Runs `work` as the caller, and enters a refusal.
+  Result<void> as_caller(const WayIn& way, const std::function<Result<void>(resource::WriteContext&)>& work);
+
+  // Hosts (hosts.cpp).
+  Result<JsonObject> put_host(resource::WriteContext& context, const resource::ResourceId& id,
+                              const resource::Resource* existing, JsonObject wanted);
+  Result<void> remove_host(resource::WriteContext& context, const resource::Resource& existing);
+  Result<Host> host(store::Reader& reader, const resource::ResourceId& id);
+  Result<std::vector<Host>> hosts(store::Reader& reader);
+  Result<std::optional<Host>> host_named(store::Reader& reader, std::string_view name);
+
+  // Session policies (policy_routes.cpp).
+  Result<std::vector<SessionPolicy>> policies(store::Reader& reader, const resource::ResourceId& bastion);
+
+  // Sessions (sessions.cpp).
+  Result<std::vector<Session>> active_sessions(store::Reader& reader, const resource::ResourceId& bastion);
+  Result<void> end_sessions_of(resource::WriteContext& context, std::string_view index,
+                               const std::string& value, std::string_view reason);
+
+  Platform& platform() { return platform_; }
+
+ private:
+  // coverage.cpp
+  Result<Target> machine_target(store::Reader& reader, const resource::ResourceId& vm);
+  Result<Target> address_target(store::Reader& reader, const Host& host, const resource::ResourceId& id);
+  Result<std::set<std::string>> networks_reached(store::Reader& reader, const Host& host);
+  Result<std::optional<Place>> place_in_reach(store::Reader& reader, const Host& host, const Target& target);
+  Result<bool> may_read(store::Reader& reader, const identity::Principal& caller, std::string_view action,
+                        std::string_view scope);
+  Result<Target> find_target(store::Reader& reader, const WayIn& way, const std::optional<Host>& host);
+  Result<Host> find_host(store::Reader& reader, const WayIn& way, const Target& target);
+
+  // gate.cpp
+  Result<void> check_rights(resource::WriteContext& context, const Judged& judged);
+  Result<void> check_sign_in(resource::WriteContext& context, const WayIn& way, const Judged& judged);
+  Result<void> check_room(store::Reader& reader, const Judged& judged, const WayIn& way);
+  Result<Limits> limits_of(resource::WriteContext& context, const WayIn& way, const Judged& judged);
+  Result<void> open_way(resource::WriteContext& context, const WayIn& way, Judged& judged);
+  Result<void> enter_refusal(const WayIn& way, const Error& error);
+  Result<bool> has_data_right(store::Reader& reader, const identity::Principal& caller,
+                              std::string_view action, std::string_view scope);
+
+  // sessions.cpp
+  struct Live {
+    std::function<void(const Notice&)> tell;
+    std::vector<Notice> waiting;  // until somebody watches
+    bool warned = false;
+    bool told_end = false;
+  };
+  Result<void> end_session(resource::WriteContext& context, const Session& session, const Ended& how);
+  Result<std::optional<Notice>> verdict_on(store::Reader& reader, const Session& session, Timestamp now,
+                                           bool thorough);
+  Result<void> look_at_own(Timestamp now);
+  void write_unwritten();
+  Result<void> beat(Timestamp now);
+  Result<void> reap(const grant::Grants::Guard& guard, Timestamp now);
+  Result<void> forget_old(const grant::Grants::Guard& guard, Timestamp now);
+  void notify(const Uuid& session, const Notice& notice);
+  void forget(const Uuid& session);
+  std::vector<Uuid> live_ids() const;
+
+  Platform& platform_;
+  compute::Compute& compute_;
+  network::Network& network_;
+  jit::Jit& jit_;
+  const BastionParameters parameters_;
+  const std::string server_;  // this process
+  SshEnd ssh_end_;
+  mutable std::mutex mutex_;
+  std::map<Uuid, Live> live_;
+  std::map<Uuid, Ended> unwritten_;  // ended, but the store could not be written; tried again
+  // Of the timer's thread alone.
+  Timestamp beaten_{}, looked_{}, examined_{}, reaped_{}, trimmed_{};
+  Timestamp next_due_{};
+  uint64_t commits_seen_ = 0;
+};
+
+JsonObject session_json(const Session& session, Timestamp now);  // Merlon's own view
+
+}  // namespace merlon::bastion

@@ -1,0 +1,13 @@
+// The shapes of the bastion's documents and bodies.
+#pragma once
+
+#include "schema/shape.h"
+
+namespace merlon::bastion {
+
+schema::Shape host_shape();
+schema::Shape machines_shape();  // {"vms":[{"vm":{"id":…}}]}
+schema::Shape tokens_shape();    // {"tokens":[…]}
+schema::Shape session_ids_shape();
+
+}  // namespace merlon::bastion
