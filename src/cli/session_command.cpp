@@ -3,6 +3,7 @@
 
 #include "cli/directory_lookup.h"
 #include "cli/output.h"
+#include "cli/recording_lookup.h"
 
 namespace merlon::cli {
 namespace {
@@ -65,7 +66,8 @@ std::vector<Command> session_commands() {
                    [](Command& command, RevokeOptions& options) {
                      command.text("session", options.session, "Id of the session, from session list")
                          .text("--user", options.user, "All sessions of this person");
-                   })};
+                   }),
+      play_command("session play")};
 }
 
 }  // namespace merlon::cli

@@ -68,11 +68,28 @@ Result<std::unique_ptr<Assembly>> Assembly::assemble(std::unique_ptr<store::Serv
                                  parameters.state_dir.empty() ? "" : parameters.state_dir + "/flow-logs");
   a->vaults_ = vault::install(*a->platform_);
   a->jit_ = jit::install(*a->platform_, *a->compute_, *a->network_);
+  TRY(a->open_recordings());
   a->bastion_ = bastion::install(*a->platform_, *a->compute_, *a->network_, *a->jit_,
                                  {.source_for = net::source_address_for, .alone = !a->store_->is_shared()});
   add_administrators_route(*a->core_, *a->manager_);
   a->timers_ = std::make_unique<store::Lease>(*a->store_, clock, "timers", Uuid::generate(random).text());
   return a;
+}
+
+// Without a state directory there is no place for them.
+Result<void> Assembly::open_recordings() {
+  if (state_dir_.empty()) return {};
+  auto blobs = TRY(store::open_blob_directory(state_dir_ + "/blobs", Uuid::generate(core_->random).text()));
+  recordings_ = std::make_unique<recording::Recordings>(*store_, *seal_, *ledger_, std::move(blobs),
+                                                        core_->clock, core_->random, core_->tenant);
+  recording_routes_ = recordings::install(*platform_, *recordings_);
+  return {};
+}
+
+void Assembly::tick_recordings() {
+  if (!recordings_) return;
+  recordings_->tick();
+  recordings::tick(*recording_routes_);
 }
 
 Assembly::~Assembly() { stop(); }
@@ -159,6 +176,7 @@ void Assembly::stop() {
   if (bastion_) bastion_->stop();
   if (machines_) machines_->stop();
   if (network_) network_->tick();
+  if (recordings_) recordings_->close_all("the server stopped");
   if (timers_ && store_->is_shared())
     if (const auto released = timers_->release(); !released)
       log_error("the lease on the timers could not be given back", released.error());

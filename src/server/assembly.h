@@ -13,6 +13,7 @@
 #include "identity/endpoints.h"
 #include "machine/machines.h"
 #include "machine/platform.h"
+#include "recording/recordings.h"
 #include "resource/manager.h"
 #include "server/settings.h"
 #include "services/bastion/api.h"
@@ -20,6 +21,7 @@
 #include "services/jit/api.h"
 #include "services/managed_identity/api.h"
 #include "services/network/api.h"
+#include "services/recordings/api.h"
 #include "services/vault/api.h"
 #include "store/lease.h"
 #include "store/server_store.h"
@@ -53,6 +55,9 @@ class Assembly {
   std::optional<net::Response> answer_at_once(const net::Request& request);
   // What time makes due: expiry first. Called several times a second.
   void tick();
+  // Writes to the disk what recordings have gathered: several times a second, on a thread that may wait for
+  // the disk.
+  void tick_recordings();
   void stop();  // answers what waits, writes what is pending
 
   const Settings& settings() const { return settings_; }
@@ -71,6 +76,7 @@ class Assembly {
  private:
   Assembly() = default;
   void end_what_is_due();
+  Result<void> open_recordings();
 
   Settings settings_;
   std::string state_dir_;
@@ -91,6 +97,8 @@ class Assembly {
   std::unique_ptr<network::Network> network_;
   std::unique_ptr<vault::Vaults> vaults_;
   std::unique_ptr<jit::Jit> jit_;
+  std::unique_ptr<recording::Recordings> recordings_;
+  recordings::Handle recording_routes_;
   std::unique_ptr<bastion::Bastion> bastion_;
   std::unique_ptr<store::Lease> timers_;  // on what one server does for all
   bool lease_failed_ = false;

@@ -174,6 +174,7 @@ Result<void> run(const Options& options) {
       assembly->tick();
       certificate.renew_when_due(*server);
     });
+    net::Periodic recorder("recordings", kTickMs, [&] { assembly->tick_recordings(); });
     assembly->machines().on_wake([&ticker] { ticker.wake(); });
     assembly->listen_to_others([&ticker] { ticker.wake(); });
     ready.store(true, std::memory_order_release);

@@ -9,6 +9,7 @@
 #include "identity/directory.h"
 #include "ledger/ledger.h"
 #include "machine/machines.h"
+#include "recording/recordings.h"
 #include "seal/seal.h"
 #include "server/settings.h"
 #include "services/bastion/api.h"
@@ -57,7 +58,7 @@ store::Schema state_schema() {
   for (const auto* specs : {&tables(), &seal::tables(), &ledger::tables(), &identity::tables(),
                             &access::tables(), &resource::tables(), &grant::tables(), &machine::tables(),
                             &compute::tables(), &managed_identity::tables(), &network::tables(),
-                            &vault::tables(), &jit::tables(), &bastion::tables()})
+                            &vault::tables(), &jit::tables(), &bastion::tables(), &recording::tables()})
     schema.tables.insert(schema.tables.end(), specs->begin(), specs->end());
   schema.migrations = {{.number = 1, .name = "active grants by subject and group", .apply = index_grants}};
   return schema;

@@ -1,0 +1,145 @@
+// Recordings over a real store, ledger and directory of blobs, for the tests of this room.
+#pragma once
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "crypto/system_random.h"
+#include "recording/live.h"
+#include "recording/recordings.h"
+#include "recording/verify.h"
+
+namespace merlon::recording {
+
+class RecordingTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = (std::filesystem::temp_directory_path() / "merlon-recording-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(name.data()), nullptr);
+    directory_ = name;
+    boot();
+  }
+  void TearDown() override {
+    kill();
+    std::filesystem::remove_all(directory_);
+  }
+
+  void boot() {
+    std::vector<store::TableSpec> all = seal::tables();
+    for (const auto* more : {&ledger::tables(), &tables()}) all.insert(all.end(), more->begin(), more->end());
+    auto store = store::open_sqlite(directory_.string(), {.tables = all, .migrations = {}});
+    ASSERT_TRUE(store) << store.error().message << store.error().cause;
+    store_ = *std::move(store);
+    auto seal = seal::Seal::open(*store_, (directory_ / "root.key").string(), random_);
+    ASSERT_TRUE(seal) << seal.error().message;
+    seal_ = *std::move(seal);
+    auto ledger = ledger::Ledger::open(*store_, *seal_, clock_, random_, tenant_);
+    ASSERT_TRUE(ledger) << ledger.error().message;
+    ledger_ = *std::move(ledger);
+    auto blobs = store::open_blob_directory((directory_ / "blobs").string(), "place-1");
+    ASSERT_TRUE(blobs) << blobs.error().message;
+    all_ =
+        std::make_unique<Recordings>(*store_, *seal_, *ledger_, *std::move(blobs), clock_, random_, tenant_);
+  }
+  // As kill -9: nothing is ended.
+  void kill() {
+    all_.reset();
+    ledger_.reset();
+    seal_.reset();
+    store_.reset();
+  }
+  // Its server dies: nothing more is written of it.
+  void crash(std::unique_ptr<Recorder>& recorder) {
+    {
+      const auto live = all_->live(recorder->id());
+      const std::lock_guard lock(live->mutex);
+      live->ended = true;
+    }
+    recorder.reset();
+  }
+  void reboot() {
+    kill();
+    boot();
+    all_->tick();
+  }
+
+  Opening opening() const {
+    Opening opening;
+    opening.session = "session-1";
+    opening.scope = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Network/bastionHosts/b";
+    opening.machine = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Compute/virtualMachines/web-1";
+    opening.kind = "shell";
+    opening.login = "admin";
+    opening.person = {"User", "8f0e6b0e-0000-4000-8000-000000000001", "anna@contoso.example", "192.0.2.7"};
+    return opening;
+  }
+  std::unique_ptr<Recorder> start() {
+    auto started = all_->start(opening());
+    EXPECT_TRUE(started) << started.error().message << started.error().cause;
+    return *std::move(started);
+  }
+  // Time for everything that is due.
+  void pass(Duration time = std::chrono::seconds(31)) {
+    clock_.advance(time);
+    all_->tick();
+  }
+  Record record(const Uuid& id) {
+    const auto found = store::read_value<std::optional<Record>>(
+        *store_, [&](store::Reader& reader) { return find_record(reader, tenant_, id); });
+    EXPECT_TRUE(found && *found);
+    return found && *found ? **found : Record();
+  }
+  std::string text(const Uuid& id) {
+    std::string whole, from;
+    for (;;) {
+      const auto page = all_->read(record(id), from, 1000);
+      if (!page) return "error " + page.error().code;
+      whole += page->text;
+      from = page->next;
+      if (page->at_end) return whole;
+    }
+  }
+  VerifyReport report(const Uuid& id) {
+    auto report = verify(*all_, record(id));
+    EXPECT_TRUE(report) << report.error().message << report.error().cause;
+    return report ? *report : VerifyReport();
+  }
+  std::string problem(const Uuid& id) {
+    const VerifyReport found = report(id);
+    return found.sound() ? "" : found.problems.front().code;
+  }
+
+  std::filesystem::path file(const Uuid& id) const { return directory_ / "blobs/recordings" / id.text(); }
+  std::string bytes(const Uuid& id) const {
+    std::ifstream in(file(id), std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+  void put_bytes(const Uuid& id, const std::string& text) const {
+    std::ofstream(file(id), std::ios::binary | std::ios::trunc) << text;
+  }
+  // Where each chunk begins, and the end.
+  std::vector<size_t> chunk_offsets(const std::string& whole) const {
+    std::vector<size_t> offsets{kFileMagic.size()};
+    while (offsets.back() + 4 <= whole.size()) {
+      size_t size = 0;
+      for (size_t i = 0; i < 4; ++i)
+        size |= static_cast<size_t>(static_cast<uint8_t>(whole[offsets.back() + i])) << (8 * i);
+      offsets.push_back(offsets.back() + 4 + size);
+    }
+    return offsets;
+  }
+
+  std::filesystem::path directory_;
+  ManualClock clock_;
+  crypto::SystemRandom random_;
+  TenantId tenant_{*Uuid::parse("11111111-0000-4000-8000-000000000000")};
+  std::unique_ptr<store::Store> store_;
+  std::unique_ptr<seal::Seal> seal_;
+  std::unique_ptr<ledger::Ledger> ledger_;
+  std::unique_ptr<Recordings> all_;
+};
+
+}  // namespace merlon::recording

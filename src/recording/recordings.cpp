@@ -1,0 +1,388 @@
+// What is begun, added to, made durable and ended.
+#include "recording/recordings.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "base/time_text.h"
+#include "crypto/aead.h"
+#include "recording/live.h"
+#include "recording/verify.h"
+
+namespace merlon::recording {
+namespace {
+
+constexpr int64_t kTerminalMax = 10'000;
+
+JsonObject head_details(uint64_t chunks, const ChunkHash& hash) {
+  return {{"chunks", chunks}, {"hash", chunks == 0 ? std::string() : to_hex(hash)}};
+}
+
+ledger::Entry entry_of(const Record& record, std::string_view action, Timestamp now, JsonObject details) {
+  ledger::Entry entry;
+  entry.time = now;
+  entry.actor = record.person;
+  entry.action = action;
+  entry.resource = record.resource();
+  entry.correlation_id = record.correlation_id;
+  entry.details = std::move(details);
+  return entry;
+}
+
+Result<std::pair<uint64_t, uint64_t>> position_of(std::string_view text) {
+  std::pair<uint64_t, uint64_t> position{0, kFileMagic.size()};
+  if (text.empty()) return position;
+  const auto parts = split(text, '-');
+  const auto read = [](std::string_view part, uint64_t& value) {
+    const auto [end, fault] = std::from_chars(part.data(), part.data() + part.size(), value);
+    return !part.empty() && fault == std::errc() && end == part.data() + part.size();
+  };
+  if (parts.size() != 2 || !read(parts[0], position.first) || !read(parts[1], position.second) ||
+      position.second < kFileMagic.size() || position.second > (uint64_t{1} << 50U))
+    return fail(
+        ErrorKind::invalid, "InvalidQueryParameterValue",
+        "'" + std::string(text) + "' is no place in a recording. Begin without one, then give 'next' back.",
+        "from");
+  return position;
+}
+
+Record record_of(const Opening& opening, const Uuid& id, Timestamp now, const std::string& place) {
+  Record record;
+  record.id = id;
+  record.session = opening.session.empty() ? id.text() : opening.session;
+  record.scope = opening.scope;
+  record.machine = opening.machine;
+  record.kind = opening.kind;
+  record.protocol = opening.protocol;
+  record.login = opening.login;
+  record.title = opening.title;
+  record.correlation_id = opening.correlation_id.empty() ? id.text() : opening.correlation_id;
+  record.person = opening.person;
+  record.started = now;
+  record.cols = std::clamp<int64_t>(opening.cols, 1, kTerminalMax);
+  record.rows = std::clamp<int64_t>(opening.rows, 1, kTerminalMax);
+  record.place = place;
+  return record;
+}
+
+JsonObject opening_details(const Record& record, const Live& live) {
+  JsonObject details = head_details(live.chunks, live.head);
+  details["session"] = record.session;
+  details["machine"] = record.machine;
+  details["kind"] = record.kind;
+  details["protocol"] = record.protocol;
+  details["login"] = record.login;
+  return details;
+}
+
+}  // namespace
+
+const std::vector<store::TableSpec>& tables() {
+  static const std::vector<store::TableSpec> all{recordings_table(), progress_table()};
+  return all;
+}
+
+Recorder::~Recorder() {
+  if (const auto closed = close("abandoned"); !closed)
+    log_error("a recording could not be ended", closed.error(), {{"recording", live_->id.text()}});
+}
+const Uuid& Recorder::id() const { return live_->id; }
+
+Result<void> Recorder::output(std::string_view bytes) {
+  return all_.add(*live_, [&](Duration now) { return live_->output(bytes, now, all_.random_); });
+}
+Result<void> Recorder::input(std::string_view bytes) {
+  Utf8Stream text;
+  std::string whole = text.push(bytes).text;
+  whole += text.finish().text;
+  return all_.add(*live_, [&](Duration now) { return live_->event('i', whole, now, all_.random_); });
+}
+Result<void> Recorder::resize(int64_t cols, int64_t rows) {
+  const std::string size = fmt::format("{}x{}", std::clamp<int64_t>(cols, 1, kTerminalMax),
+                                       std::clamp<int64_t>(rows, 1, kTerminalMax));
+  return all_.add(*live_, [&](Duration now) { return live_->event('r', size, now, all_.random_); });
+}
+Result<void> Recorder::marker(std::string_view text) {
+  return all_.add(*live_, [&](Duration now) -> Result<void> {
+    TRY(live_->event('m', is_utf8(text) ? text : std::string_view("?"), now, all_.random_));
+    live_->searchable(text);
+    return {};
+  });
+}
+Result<void> Recorder::fact(std::string_view kind, JsonObject facts) {
+  facts["kind"] = kind;
+  const std::string text = to_text(facts);
+  return all_.add(*live_, [&](Duration now) -> Result<void> {
+    TRY(live_->event('e', is_utf8(text) ? text : std::string("{}"), now, all_.random_));
+    live_->searchable(text);
+    return {};
+  });
+}
+void Recorder::at(Duration since_start) {
+  const std::lock_guard lock(live_->mutex);
+  live_->told_time = since_start;
+}
+Result<void> Recorder::flush() { return all_.flush(live_); }
+Result<void> Recorder::close(std::string_view reason, std::optional<int> exit_status) {
+  return all_.close(live_, reason, exit_status);
+}
+void Recorder::on_failure(std::function<void(const Error&)> tell) {
+  const std::lock_guard lock(live_->mutex);
+  live_->on_failure = std::move(tell);
+}
+
+Recordings::Recordings(store::Store& store, const seal::Seal& seal, ledger::Ledger& ledger,
+                       std::unique_ptr<store::BlobStore> blobs, const Clock& clock, Random& random,
+                       TenantId tenant, RecordingLimits limits)
+    : store_(store),
+      seal_(seal),
+      ledger_(ledger),
+      blobs_(std::move(blobs)),
+      clock_(clock),
+      random_(random),
+      tenant_(std::move(tenant)),
+      limits_(limits) {}
+
+Recordings::~Recordings() = default;
+
+Result<std::unique_ptr<Recorder>> Recordings::start(const Opening& opening) {
+  if (open_count() >= limits_.open_max)
+    return fail(
+        ErrorKind::throttled, "TooManyRecordings",
+        fmt::format("{} sessions are being recorded, the most that this server does at once. End some.",
+                    limits_.open_max));
+  const auto space = opening.may_use_reserve ? store::BlobSpace::reserve : store::BlobSpace::ordinary;
+  Record record = record_of(opening, Uuid::generate(random_), clock_.now(), blobs_->id());
+  if (opening.keep) record.keep_until = record.started + *opening.keep;
+  const Secret key(random_.bytes(crypto::kAes256KeyBytes));
+  record.sealed_key = seal_key(seal_, record.id, key);
+  auto data = TRY(blobs_->append_to(record.data_name(), space));
+  auto index = TRY(blobs_->append_to(record.index_name(), space));
+  const auto live = std::make_shared<Live>(record, key, std::move(data), std::move(index), clock_.boottime());
+  TRY(live->data->append(as_bytes(kFileMagic)));
+  TRY(live->cut(ChunkKind::data, random_));
+  TRY(make_durable({live}));
+  live->ledgered = live->chunks;
+  {
+    // Before its row is there: a row that is open and not live is one that a dead server left.
+    const std::lock_guard lock(mutex_);
+    live_.emplace(live->id, live);
+  }
+  const JsonObject details = opening_details(record, *live);
+  const auto written = store_.write([&](store::Transaction& tx) -> Result<void> {
+    if (opening.may_use_reserve) tx.urgent();
+    TRY(tx.put(recordings_table(), tenant_, record.to_row()));
+    return ledger_.append(tx, entry_of(record, kOpenAction, record.started, details));
+  });
+  if (written) return std::make_unique<Recorder>(*this, live);
+  const std::lock_guard lock(mutex_);
+  live_.erase(live->id);
+  doomed_.push_back(live->id);
+  return std::unexpected(written.error());
+}
+
+size_t Recordings::open_count() {
+  const std::lock_guard lock(mutex_);
+  return live_.size();
+}
+std::shared_ptr<Live> Recordings::live(const Uuid& id) {
+  const std::lock_guard lock(mutex_);
+  const auto found = live_.find(id);
+  return found == live_.end() ? nullptr : found->second;
+}
+bool Recordings::is_live(const Uuid& id) { return live(id) != nullptr; }
+Recordings::LiveList Recordings::all_live() {
+  const std::lock_guard lock(mutex_);
+  LiveList all;
+  for (const auto& [id, live] : live_) all.push_back(live);
+  return all;
+}
+
+Result<void> Recordings::add(Live& live, const std::function<Result<void>(Duration now)>& work) {
+  const Duration now = clock_.boottime();
+  const std::lock_guard lock(live.mutex);
+  return work(now);
+}
+
+Result<void> Recordings::make_durable(const LiveList& lives) {
+  std::vector<store::BlobAppender*> appenders;
+  std::vector<std::pair<std::shared_ptr<Live>, Progress::Head>> reached;
+  for (const auto& live : lives) {
+    const std::lock_guard lock(live->mutex);
+    if (!std::exchange(live->unsynced, false)) continue;
+    appenders.push_back(live->data.get());
+    reached.emplace_back(live, Progress::Head{live->chunks, live->head});
+  }
+  const auto synced = blobs_->sync(appenders);
+  if (!synced) {
+    // What has not reached the disk once will not by being asked again (fsync(2), "ERRORS").
+    for (const auto& [live, head] : reached) fail_live(live, synced.error());
+    return synced;
+  }
+  for (const auto& [live, head] : reached) {
+    const std::lock_guard lock(live->mutex);
+    if (head.chunks > live->durable.chunks) live->durable = head;
+  }
+  return {};
+}
+
+void Recordings::fail_live(const std::shared_ptr<Live>& live, const Error& error) {
+  std::function<void(const Error&)> tell;
+  {
+    const std::lock_guard lock(live->mutex);
+    if (!live->failure) live->failure = error;
+    if (std::exchange(live->failure_told, true)) return;
+    tell = std::exchange(live->on_failure, {});
+  }
+  log_error("A SESSION CAN BE RECORDED NO FURTHER", error, {{"recording", live->id.text()}});
+  if (tell) tell(error);
+}
+
+Result<void> Recordings::flush(const std::shared_ptr<Live>& live) {
+  {
+    const std::lock_guard lock(live->mutex);
+    if (live->failure) return std::unexpected(*live->failure);
+    TRY(live->cut(ChunkKind::data, random_));
+  }
+  return make_durable({live});
+}
+
+Result<void> Recordings::close(const std::shared_ptr<Live>& live, std::string_view reason,
+                               std::optional<int> exit_status) {
+  const Timestamp wall = clock_.now();
+  const Duration now = clock_.boottime();
+  std::optional<Error> failure;
+  {
+    const std::lock_guard lock(live->mutex);
+    if (live->ended) return {};
+    const auto wrote = [&]() -> Result<void> {
+      TRY(live->finish_text(now, random_));
+      if (exit_status) TRY(live->event('x', std::to_string(*exit_status), now, random_));
+      return live->cut(ChunkKind::last, random_);
+    };
+    if (live->failure)
+      failure = live->failure;
+    else if (const auto done = wrote(); !done)
+      failure = done.error();
+    live->ended = true;
+    live->finish_index(random_);
+  }
+  if (!failure)
+    if (const auto synced = make_durable({live}); !synced) failure = synced.error();
+  Record record;
+  {
+    const std::lock_guard lock(live->mutex);
+    record = live->record;
+    record.chunks = live->chunks;
+    record.head = to_hex(live->head);
+    record.bytes = live->data->size();
+    record.duration_ms = live->length().count();
+  }
+  record.state = RecordState::closed;
+  record.ended = wall;
+  record.reason = reason;
+  if (failure) record.reason += "; it could be recorded no further: " + failure->message;
+  if (record.keep_until) record.keep_until = wall + (*record.keep_until - record.started);
+  JsonObject details{{"chunks", record.chunks},
+                     {"hash", record.head},
+                     {"bytes", record.bytes},
+                     {"durationMs", record.duration_ms},
+                     {"reason", record.reason}};
+  TRY(store_.write([&](store::Transaction& tx) -> Result<void> {
+    tx.urgent();
+    TRY(tx.put(recordings_table(), tenant_, record.to_row()));
+    ledger::Entry entry = entry_of(record, kCloseAction, wall, details);
+    if (failure) entry.decision = ledger::Decision::failed;
+    return ledger_.append(tx, entry);
+  }));
+  const std::lock_guard lock(mutex_);
+  live_.erase(live->id);
+  return {};
+}
+
+void Recordings::close_all(std::string_view reason) {
+  for (const auto& live : all_live())
+    if (const auto closed = close(live, reason, std::nullopt); !closed)
+      log_error("a recording could not be ended; the next start does it", closed.error(),
+                {{"recording", live->id.text()}});
+}
+
+void Recordings::look_on(const Uuid& id) {
+  const auto found = live(id);
+  if (!found) return;
+  const std::lock_guard lock(found->mutex);
+  found->watched_until = clock_.boottime() + std::chrono::seconds(5);
+}
+
+Result<Page> Recordings::read(const Record& record, std::string_view from, size_t bytes_max) {
+  const auto [number, offset] = TRY(position_of(from));
+  if (record.place != blobs_->id())
+    return fail(ErrorKind::conflict, "RecordingElsewhere",
+                "The recording " + record.id.text() + " lies with another server. Ask that one.");
+  const Secret key = TRY(open_key(seal_, record));
+  const bool live = is_live(record.id);  // before reading: what ends meanwhile is read to its end next time
+  if (live) look_on(record.id);
+  ChunkReader reader(read_blob(*blobs_, record.data_name()), offset);
+  if (from.empty()) TRY(reader.check_magic());
+  Page page;
+  uint64_t wanted = number;
+  std::optional<ChunkHash> previous;
+  if (number == 0) previous.emplace();
+  while (page.text.size() < bytes_max) {
+    auto chunk = reader.next();
+    if (!chunk && chunk.error().code == "ChunkCut" && record.state == RecordState::open) break;
+    if (!chunk) return std::unexpected(chunk.error());
+    if (!*chunk) {
+      page.at_end = true;
+      break;
+    }
+    const Chunk& found = **chunk;
+    if (found.header.number != wanted || (previous && found.header.previous != *previous))
+      return fail(
+          ErrorKind::conflict, "RecordingDamaged",
+          fmt::format("Chunk {} of the recording {} is not where it should be. 'merlon recording verify {}' "
+                      "says more.",
+                      wanted, record.id.text(), record.id.text()));
+    page.text += TRY(open_chunk(key, record.id, found)).expose_text();
+    previous = hash_chunk(record.id, found.body);
+    ++wanted;
+    page.next = fmt::format("{}-{}", wanted, found.end());
+    if (found.header.kind == ChunkKind::last) {
+      page.at_end = true;
+      break;
+    }
+  }
+  if (page.next.empty()) page.next = fmt::format("{}-{}", number, offset);
+  page.ended = page.at_end && !live;
+  return page;
+}
+
+Result<void> Recordings::remove(store::Transaction& tx, Record record, const ledger::Actor& actor,
+                                std::string_view reason, const std::string& request_id) {
+  if (record.state == RecordState::open)
+    return fail(ErrorKind::conflict, "RecordingInUse",
+                "The recording " + record.id.text() + " is being written. End its session first.");
+  ledger::Entry entry = entry_of(record, kDeleteAction, clock_.now(),
+                                 {{"chunks", record.chunks},
+                                  {"hash", record.head},
+                                  {"person", record.person.name},
+                                  {"machine", record.machine},
+                                  {"started", to_rfc3339(record.started)}});
+  entry.actor = actor;
+  entry.reason = reason;
+  entry.request_id = request_id;
+  TRY(ledger_.append(tx, entry));
+  record.state = RecordState::deleted;
+  record.sealed_key.clear();
+  TRY(tx.put(recordings_table(), tenant_, record.to_row()));
+  tx.after_commit([this, id = record.id] {
+    const std::lock_guard lock(mutex_);
+    doomed_.push_back(id);
+  });
+  return {};
+}
+
+}  // namespace merlon::recording

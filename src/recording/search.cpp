@@ -1,0 +1,189 @@
+// Recordings by their start, in pages; in each the index, then the text.
+#include "recording/search.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "recording/live.h"
+
+namespace merlon::recording {
+namespace {
+
+constexpr size_t kRowsPerPage = 200;
+constexpr size_t kTrigramBytes = 64;  // of the text asked for
+constexpr size_t kLineShown = 200;
+constexpr size_t kIndexBytesMax = 64 * 1024 * 1024;
+constexpr size_t kHitsPerRecordingMax = 20;
+
+struct Stretch {
+  uint64_t begin = 0, end = 0;
+};
+
+// The text around a place in a line, cut between characters.
+std::string around(std::string_view line, size_t at, size_t length) {
+  size_t from = at > kLineShown / 2 ? at - kLineShown / 2 : 0;
+  size_t to = std::min(line.size(), std::max(at + length, from + kLineShown));
+  const auto inside = [&](size_t i) {
+    return i < line.size() && (static_cast<uint8_t>(line[i]) & 0xc0U) == 0x80;
+  };
+  while (from > 0 && inside(from)) --from;
+  while (inside(to)) ++to;
+  return std::string(line.substr(from, to - from));
+}
+
+class RecordingSearch {
+ public:
+  RecordingSearch(Recordings& all, const Record& record, std::string_view lower,
+                  const std::vector<uint32_t>& trigrams, SearchAnswer& answer)
+      : all_(all), record_(record), lower_(lower), trigrams_(trigrams), answer_(answer) {}
+
+  Result<void> run() {
+    key_ = TRY(open_key(all_.seal(), record_));
+    for (const Stretch& stretch : TRY(candidates())) {
+      if (found_ >= kHitsPerRecordingMax) break;
+      ++answer_.opened;
+      TRY(read(stretch));
+    }
+    return {};
+  }
+
+ private:
+  Result<std::vector<Stretch>> candidates() {
+    std::vector<Stretch> stretches;
+    const Secret indexed = index_key(key_);
+    // The live part before the file: what is moved from the one to the other meanwhile is then seen in one of
+    // them.
+    std::optional<uint64_t> live_from;
+    bool live_may_hold = true;
+    if (const auto live = all_.live(record_.id)) {
+      const std::lock_guard lock(live->mutex);
+      live_from = live->segment().begin();
+      live_may_hold = live->segment().may_hold(trigrams_);
+    }
+    const auto file = all_.blobs().read(record_.index_name(), 0, kIndexBytesMax);
+    uint64_t covered = kFileMagic.size();
+    if (file) {
+      size_t offset = 0;
+      for (uint64_t number = 0;; ++number) {
+        const auto segment = open_segment(indexed, record_.id, number, *file, offset);
+        if (!segment) break;
+        ++answer_.segments;
+        covered = segment->end;
+        if (folded_may_hold(segment->filter, trigrams_)) stretches.push_back({segment->begin, segment->end});
+      }
+    }
+    const uint64_t size = TRY(all_.blobs().size(record_.data_name())).value_or(0);
+    if (covered < size && (live_may_hold || !live_from || *live_from > covered))
+      stretches.push_back({live_from ? std::min(*live_from, covered) : covered, size});
+    return stretches;
+  }
+
+  // One chunk more than the stretch has: a line may end there.
+  Result<void> read(const Stretch& stretch) {
+    ChunkReader reader(read_blob(all_.blobs(), record_.data_name()), stretch.begin);
+    VisibleText visible;
+    double seconds = 0;
+    bool first = true;
+    const auto line = [&](std::string_view text) { look_at(text, seconds); };
+    while (found_ < kHitsPerRecordingMax) {
+      auto chunk = reader.next();
+      if (!chunk && chunk.error().code == "ChunkCut" && record_.state == RecordState::open) break;
+      if (!chunk) return std::unexpected(chunk.error());
+      if (!*chunk) break;
+      if (std::exchange(first, false)) seconds = static_cast<double>((*chunk)->header.from.count()) / 1000;
+      const Secret text = TRY(open_chunk(key_, record_.id, **chunk));
+      for (const std::string_view each : split(text.expose_text(), '\n')) {
+        if (each.starts_with('{')) continue;  // the header
+        const auto event = parse_event(each);
+        if (!event || !*event) continue;
+        seconds += (*event)->seconds;
+        if ((*event)->code == 'o') visible.feed((*event)->data, line);
+        if ((*event)->code == 'e' || (*event)->code == 'm') look_at((*event)->data, seconds);
+      }
+      if ((*chunk)->offset >= stretch.end) break;
+    }
+    visible.end_line(line);
+    return {};
+  }
+
+  void look_at(std::string_view line, double seconds) {
+    const std::string lower = ascii_lower(line);
+    const size_t at = lower.find(lower_);
+    if (at == std::string::npos || found_ >= kHitsPerRecordingMax) return;
+    Hit hit{record_, static_cast<int64_t>(seconds * 1000), around(line, at, lower_.size())};
+    hit.record.sealed_key.clear();
+    // Stretches overlap.
+    for (size_t i = answer_.hits.size() - found_; i < answer_.hits.size(); ++i)
+      if (answer_.hits[i].at_ms == hit.at_ms && answer_.hits[i].line == hit.line) return;
+    answer_.hits.push_back(std::move(hit));
+    ++found_;
+  }
+
+  Recordings& all_;
+  const Record& record_;
+  const std::string_view lower_;
+  const std::vector<uint32_t>& trigrams_;
+  SearchAnswer& answer_;
+  Secret key_;
+  size_t found_ = 0;
+};
+
+struct Place {
+  std::string value, key;  // of the index "started"
+};
+
+Result<Place> place_of(const std::string& text) {
+  if (text.empty()) return Place{};
+  const size_t slash = text.find('/');
+  if (slash == std::string::npos || text.size() > 100)
+    return fail(ErrorKind::invalid, "InvalidQueryParameterValue",
+                "'" + text + "' is no place in a search. Begin without one, then give 'next' back.", "after");
+  return Place{text.substr(0, slash), text.substr(slash + 1)};
+}
+
+}  // namespace
+
+Result<SearchAnswer> search(Recordings& all, const Query& query) {
+  if (query.text.size() < kQueryBytesMin || query.text.size() > kQueryBytesMax || !is_utf8(query.text))
+    return fail(ErrorKind::invalid, "InvalidSearchText",
+                fmt::format("The text to search for must have {} to {} bytes of UTF-8.", kQueryBytesMin,
+                            kQueryBytesMax),
+                "text");
+  const std::string lower = ascii_lower(query.text);
+  const auto trigrams = trigrams_of(std::string_view(lower).substr(0, kTrigramBytes));
+  Place place = TRY(place_of(query.after));
+  const Duration until = all.clock().boottime() + query.time_max;
+  SearchAnswer answer;
+  for (;;) {
+    const auto rows =
+        TRY(store::read_value<std::vector<store::IndexedRow>>(all.store(), [&](store::Reader& reader) {
+          return reader.scan_index(recordings_table(), all.tenant(), "started",
+                                   {.prefix = {},
+                                    .after = place.value,
+                                    .after_key = place.key,
+                                    .limit = kRowsPerPage,
+                                    .descending = true});
+        }));
+    for (const store::IndexedRow& row : rows) {
+      const Record record = TRY(Record::from_row(row.row));
+      if (record.place == all.blobs().id() && TRY(query.may_see(record))) {
+        ++answer.recordings;
+        if (const auto done = RecordingSearch(all, record, lower, trigrams, answer).run(); !done) {
+          ++answer.unreadable;
+          log_error("a recording could not be searched", done.error(), {{"recording", record.id.text()}});
+        }
+      }
+      place = {row.value, row.row.key};
+      if (answer.hits.size() >= query.hits_max || all.clock().boottime() >= until) {
+        answer.next = place.value + "/" + place.key;
+        return answer;
+      }
+    }
+    if (rows.size() < kRowsPerPage) return answer;
+  }
+}
+
+}  // namespace merlon::recording
