@@ -125,39 +125,46 @@ std::string position_text(std::string_view text, size_t offset) {
   return fmt::format("line {}, column {}", line, offset - line_start + 1);
 }
 
+void write_escaped(std::string& out, char c) {
+  switch (c) {
+    case '"':
+      out += "\\\"";
+      break;
+    case '\\':
+      out += "\\\\";
+      break;
+    case '\n':
+      out += "\\n";
+      break;
+    case '\r':
+      out += "\\r";
+      break;
+    case '\t':
+      out += "\\t";
+      break;
+    case '\b':
+      out += "\\b";
+      break;
+    case '\f':
+      out += "\\f";
+      break;
+    default:
+      out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+  }
+}
+
+// Runs of what needs no escape at once: nearly all text is one.
 void write_string(std::string& out, std::string_view text) {
   out.push_back('"');
-  for (const char c : text) {
-    switch (c) {
-      case '"':
-        out += "\\\"";
-        break;
-      case '\\':
-        out += "\\\\";
-        break;
-      case '\n':
-        out += "\\n";
-        break;
-      case '\r':
-        out += "\\r";
-        break;
-      case '\t':
-        out += "\\t";
-        break;
-      case '\b':
-        out += "\\b";
-        break;
-      case '\f':
-        out += "\\f";
-        break;
-      default:
-        if (static_cast<unsigned char>(c) < 0x20) {
-          out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
-        } else {
-          out.push_back(c);
-        }
-    }
+  size_t begin = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (static_cast<unsigned char>(c) >= 0x20 && c != '"' && c != '\\') continue;
+    out.append(text, begin, i - begin);
+    write_escaped(out, c);
+    begin = i + 1;
   }
+  out.append(text, begin);
   out.push_back('"');
 }
 
@@ -176,21 +183,31 @@ void write_break(std::string& out, const Layout& layout, size_t depth) {
 
 void write(std::string& out, const Json& json, const Layout& layout, size_t depth);
 
+void write_member(std::string& out, const boost::json::key_value_pair& member, const Layout& layout,
+                  size_t depth) {
+  write_break(out, layout, depth + 1);
+  write_string(out, std::string_view(member.key()));
+  out += layout.pretty ? ": " : ":";
+  write(out, member.value(), layout, depth + 1);
+}
+
 void write_object(std::string& out, const JsonObject& object, const Layout& layout, size_t depth) {
-  std::vector<const boost::json::key_value_pair*> members;
-  members.reserve(object.size());
-  for (const auto& member : object) members.push_back(&member);
-  if (layout.order == KeyOrder::sorted)
-    std::sort(members.begin(), members.end(), [](auto* a, auto* b) { return a->key() < b->key(); });
+  bool first = true;
   out.push_back('{');
-  for (const auto* member : members) {
-    if (member != members.front()) out.push_back(',');
-    write_break(out, layout, depth + 1);
-    write_string(out, std::string_view(member->key()));
-    out += layout.pretty ? ": " : ":";
-    write(out, member->value(), layout, depth + 1);
+  const auto write_next = [&](const boost::json::key_value_pair& member) {
+    if (!std::exchange(first, false)) out.push_back(',');
+    write_member(out, member, layout, depth);
+  };
+  if (layout.order == KeyOrder::as_added) {
+    for (const auto& member : object) write_next(member);
+  } else {
+    std::vector<const boost::json::key_value_pair*> members;
+    members.reserve(object.size());
+    for (const auto& member : object) members.push_back(&member);
+    std::sort(members.begin(), members.end(), [](auto* a, auto* b) { return a->key() < b->key(); });
+    for (const auto* member : members) write_next(*member);
   }
-  if (!members.empty()) write_break(out, layout, depth);
+  if (!first) write_break(out, layout, depth);
   out.push_back('}');
 }
 
@@ -265,6 +282,8 @@ Result<JsonObject> parse_json_object(std::string_view text, const JsonLimits& li
     return fail(ErrorKind::invalid, "InvalidRequestContent", "The request content must be a JSON object.");
   return std::move(json.as_object());
 }
+
+void append_json_string(std::string& out, std::string_view text) { write_string(out, text); }
 
 std::string to_text(const Json& json) {
   std::string out;

@@ -35,6 +35,10 @@ std::string to_pretty_text(const Json& json);  // two spaces, for people
 // The same with every object's keys sorted: equal values give equal text, for hashing.
 std::string to_canonical_text(const Json& json);
 
+// `text` as a JSON string, with its quotes, at the end of `out`: for records of our own that are written
+// member by member.
+void append_json_string(std::string& out, std::string_view text);
+
 // Null where the path does not lead to a value: at(json, "properties.ipConfigurations"). Segments are keys;
 // no escapes.
 const Json* find(const Json& json, std::string_view path);

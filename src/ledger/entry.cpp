@@ -28,15 +28,16 @@ size_t character_length(std::string_view text) {
   return 0;
 }
 
-Json bounded_details(const JsonObject& details) {
-  if (details.empty()) return JsonObject();
+std::string bounded_details(const JsonObject& details) {
+  if (details.empty()) return "{}";
   const std::string raw = to_canonical_text(Json(details));
   // Replacement can lengthen the text, and can make two keys equal: both show when it is read back.
   const std::string text = bounded_text(raw, raw.size() * kReplacement.size());
-  if (auto read = parse_json(text, kDetailsLimits); read) return *std::move(read);
-  return JsonObject{{"omitted", "larger than 8 KiB, too deep, or with ambiguous names"},
-                    {"bytes", static_cast<int64_t>(raw.size())},
-                    {"sha256", to_hex(crypto::sha256(as_bytes(raw)))}};
+  if (const auto read = parse_json(text, kDetailsLimits); read) return to_canonical_text(*read);
+  return to_canonical_text(
+      Json(JsonObject{{"omitted", "larger than 8 KiB, too deep, or with ambiguous names"},
+                      {"bytes", static_cast<int64_t>(raw.size())},
+                      {"sha256", to_hex(crypto::sha256(as_bytes(raw)))}}));
 }
 
 std::optional<Decision> decision_of_text(std::string_view text) {
@@ -78,25 +79,36 @@ std::string bounded_text(std::string_view text, size_t bytes_max) {
   return out;
 }
 
+// Member by member in the order of canonical JSON: one is written for every change, on the one thread that
+// writes.
 std::string entry_text(const Entry& entry) {
-  const JsonObject actor{{"kind", bounded_text(entry.actor.kind, kNameBytesMax)},
-                         {"objectId", bounded_text(entry.actor.object_id, kNameBytesMax)},
-                         {"name", bounded_text(entry.actor.name, kNameBytesMax)},
-                         {"address", bounded_text(entry.actor.address, kNameBytesMax)}};
-  const JsonObject json{{"time", to_rfc3339(entry.time)},
-                        {"actor", actor},
-                        {"action", bounded_text(entry.action, kNameBytesMax)},
-                        {"resource", bounded_text(entry.resource, kResourceBytesMax)},
-                        {"decision", decision_text(entry.decision)},
-                        {"reason", bounded_text(entry.reason, kReasonBytesMax)},
-                        {"requestId", bounded_text(entry.request_id, kIdBytesMax)},
-                        {"correlationId", bounded_text(entry.correlation_id, kIdBytesMax)},
-                        {"justification", bounded_text(entry.justification, kResourceBytesMax)},
-                        {"details", bounded_details(entry.details)},
-                        {"count", entry.count}};
-  std::string text = to_canonical_text(Json(json));
+  std::string text;
+  text.reserve(1024);
+  const auto member = [&text](std::string_view name_and_colon, std::string_view value, size_t bytes_max) {
+    text += name_and_colon;
+    append_json_string(text, bounded_text(value, bytes_max));
+  };
+  member(R"({"action":)", entry.action, kNameBytesMax);
+  member(R"(,"actor":{"address":)", entry.actor.address, kNameBytesMax);
+  member(R"(,"kind":)", entry.actor.kind, kNameBytesMax);
+  member(R"(,"name":)", entry.actor.name, kNameBytesMax);
+  member(R"(,"objectId":)", entry.actor.object_id, kNameBytesMax);
+  member(R"(},"correlationId":)", entry.correlation_id, kIdBytesMax);
+  text += R"(,"count":)" + std::to_string(entry.count);
+  member(R"(,"decision":)", decision_text(entry.decision), kNameBytesMax);
+  text += R"(,"details":)" + bounded_details(entry.details);
+  member(R"(,"justification":)", entry.justification, kResourceBytesMax);
+  member(R"(,"reason":)", entry.reason, kReasonBytesMax);
+  member(R"(,"requestId":)", entry.request_id, kIdBytesMax);
+  member(R"(,"resource":)", entry.resource, kResourceBytesMax);
+  member(R"(,"time":)", to_rfc3339(entry.time), kIdBytesMax);
+  text += '}';
   MERLON_CHECK(text.size() <= kEntryTextBytesMax);
   return text;
+}
+
+std::string entered_correlation_id(const Entry& entry) {
+  return bounded_text(entry.correlation_id, kIdBytesMax);
 }
 
 Result<Entry> entry_of_text(std::string_view text) {

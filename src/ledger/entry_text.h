@@ -23,6 +23,9 @@ using Salt = std::array<uint8_t, kSaltBytes>;
 std::string entry_text(const Entry& entry);
 Result<Entry> entry_of_text(std::string_view text);
 
+// As it stands in the text.
+std::string entered_correlation_id(const Entry& entry);
+
 // Well-formed UTF-8 of at most `bytes_max` bytes: bad bytes become U+FFFD, what is too long ends in "…".
 std::string bounded_text(std::string_view text, size_t bytes_max);
 

@@ -4,8 +4,6 @@
 
 #include <fmt/format.h>
 
-#include <atomic>
-
 #include "base/text.h"
 #include "base/time_text.h"
 #include "crypto/own_key.h"
@@ -155,18 +153,17 @@ class StoreLedger final : public Ledger {
   Random& random_;
   TenantId tenant_;
   std::shared_ptr<const Sequencer> sequencer_;
-  // Orders the entries of one group; pending rows never outlive their group, so it may start anew with the
-  // process.
-  std::atomic<uint64_t> next_pending_ = 0;
   DenialCounter denials_;
   std::mutex flush_mutex_;
 };
 
 Result<void> StoreLedger::append(store::Transaction& tx, const Entry& entry) {
-  StoredEntry stored;
-  random_.fill(stored.salt);
-  stored.text = entry_text(entry);
-  return tx.put(pending_table(), tenant_, {index_key(next_pending_.fetch_add(1)), stored.to_body(), {}});
+  Appended appended;
+  random_.fill(appended.stored.salt);
+  appended.stored.text = entry_text(entry);
+  appended.correlation_id = entered_correlation_id(entry);
+  tx.hand_over(std::move(appended));
+  return {};
 }
 
 Result<void> StoreLedger::flush(Timestamp now) {
@@ -279,7 +276,9 @@ Result<std::unique_ptr<Ledger>> Ledger::open(store::Store& store, const seal::Se
     return check_state(reader, tenant, state, sequencer->signer());
   }));
   // The hook owns what it needs: the store may outlive this ledger.
-  store.before_commit([sequencer](store::Transaction& tx) { return sequencer->run(tx); });
+  store.before_commit([sequencer](store::Transaction& tx, std::span<const std::any> handed_over) {
+    return sequencer->run(tx, handed_over);
+  });
   if (is_new_key || !state) {
     TRY(store.write([&](store::Transaction& tx) -> Result<void> {
       if (is_new_key) TRY(write_key(tx, seal, sequencer->signer(), *key));

@@ -1,7 +1,7 @@
 // The ledger: append-only, signed, provable (trust.md, Ledger). append() puts an entry beside the change it
-// records, in the same transaction; the sequencer turns pending entries into leaves of one Merkle tree at the
-// end of each group commit and signs one head for the group (Ed25519). Bodies are salted, so a leaf hash
-// tells nothing about its entry.
+// records, in the same transaction; the sequencer turns the entries of a group commit into leaves of one
+// Merkle tree at the end of each group commit and signs one head for the group (Ed25519). Bodies are salted,
+// so a leaf hash tells nothing about its entry.
 #pragma once
 
 #include <functional>

@@ -19,10 +19,6 @@ std::string node_key(unsigned level, uint64_t index) { return fmt::format("{:02}
 
 }  // namespace
 
-const store::TableSpec& pending_table() {
-  static const store::TableSpec table{"ledger_pending", {}};
-  return table;
-}
 const store::TableSpec& entries_table() {
   static const store::TableSpec table{"ledger_entries", {{"correlation", store::Unique::no}}};
   return table;
@@ -41,8 +37,7 @@ const store::TableSpec& keys_table() {
 }
 
 const std::vector<store::TableSpec>& tables() {
-  static const std::vector<store::TableSpec> all{pending_table(), entries_table(), nodes_table(),
-                                                 state_table(), keys_table()};
+  static const std::vector<store::TableSpec> all{entries_table(), nodes_table(), state_table(), keys_table()};
   return all;
 }
 

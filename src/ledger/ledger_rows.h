@@ -1,10 +1,13 @@
 // What the ledger keeps in the store. Not for other rooms.
 //
-//   ledger_pending   entries of the running group commit; empty between commits
-//   ledger_entries   index → {"salt", "entry"}; the entry is the very text that was hashed
-//   ledger_nodes     level/index → hash of a complete subtree; level 0 are the leaves, which outlive pruned
-//   entries ledger_state     the frontier and the newest signed head, in one row ledger_keys      the signing
-//   key, sealed; under the nil tenant, since one key signs for every tenant
+// ledger_entries: index → {"salt", "entry"}; the entry is the very text that was hashed.
+//
+// ledger_nodes: level/index → hash of a complete subtree; level 0 are the leaves, which outlive pruned
+// entries.
+//
+// ledger_state: the frontier and the newest signed head, in one row.
+//
+// ledger_keys: the signing key, sealed; under the nil tenant, since one key signs for every tenant.
 #pragma once
 
 #include <string>
@@ -14,7 +17,6 @@
 
 namespace merlon::ledger {
 
-const store::TableSpec& pending_table();
 const store::TableSpec& entries_table();
 const store::TableSpec& nodes_table();
 const store::TableSpec& state_table();

@@ -41,6 +41,10 @@ class Watched final : public Transaction {
     return inner_.erase(table, tenant, key);
   }
   void after_commit(std::function<void()> effect) override { inner_.after_commit(std::move(effect)); }
+  void hand_over(std::any what) override {
+    changed = true;
+    inner_.hand_over(std::move(what));
+  }
   void urgent() override { inner_.urgent(); }
   bool changed = false;
 
@@ -70,9 +74,7 @@ class FaultyStore final : public store::ServerStore {
     return done;
   }
   Result<void> read(const std::function<Result<void>(Reader&)>& work) override { return inner_->read(work); }
-  void before_commit(std::function<Result<void>(Transaction&)> hook) override {
-    inner_->before_commit(std::move(hook));
-  }
+  void before_commit(store::BeforeCommit hook) override { inner_->before_commit(std::move(hook)); }
   uint64_t commit_count() const override { return inner_->commit_count(); }
   Result<void> read_whole(const std::function<Result<void>(store::WholeReader&)>& work) override {
     return inner_->read_whole(work);

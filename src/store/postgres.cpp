@@ -97,9 +97,7 @@ class PostgresStore final : public ServerStore {
   Result<void> read_whole(const std::function<Result<void>(WholeReader&)>& work) override {
     return readers_.read(work);
   }
-  void before_commit(std::function<Result<void>(Transaction&)> hook) override {
-    writer_.before_commit(std::move(hook));
-  }
+  void before_commit(BeforeCommit hook) override { writer_.before_commit(std::move(hook)); }
   uint64_t commit_count() const override { return writer_.commit_count(); }
   bool is_shared() const override { return true; }
   void on_foreign_commit(std::function<void()> notice) override { watcher_.watch(std::move(notice)); }
@@ -126,7 +124,7 @@ class PostgresSnapshot final : public SnapshotStore {
   Result<void> read_whole(const std::function<Result<void>(WholeReader&)>& work) override {
     return readers_.read(work);
   }
-  void before_commit(std::function<Result<void>(Transaction&)>) override {}
+  void before_commit(BeforeCommit) override {}
   uint64_t commit_count() const override { return 0; }
 
  private:

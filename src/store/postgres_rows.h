@@ -88,10 +88,15 @@ class PostgresTransaction final : public Transaction {
   Result<void> put(const TableSpec& table, const TenantId& tenant, const Row& row) override;
   Result<void> erase(const TableSpec& table, const TenantId& tenant, std::string_view key) override;
   void after_commit(std::function<void()> effect) override { effects_.push_back(std::move(effect)); }
+  void hand_over(std::any what) override {
+    handed_over_.push_back(std::move(what));
+    changed_ = true;
+  }
 
   bool changed() const { return changed_; }
   size_t bytes() const { return bytes_; }
   Effects take_effects() { return std::move(effects_); }
+  std::vector<std::any> take_handed_over() { return std::move(handed_over_); }
   // The first error: after it PostgreSQL refuses every statement of the transaction with one that explains
   // nothing.
   const std::optional<Error>& failure() const { return failure_; }
@@ -105,6 +110,7 @@ class PostgresTransaction final : public Transaction {
 
   PostgresRows rows_;
   Effects effects_;
+  std::vector<std::any> handed_over_;
   std::optional<Error> failure_;
   size_t bytes_ = 0;
   bool changed_ = false;

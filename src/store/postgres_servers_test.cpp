@@ -53,7 +53,7 @@ TEST_F(PostgresServers, AHookOfOneServerSeesAllThatTheOtherCommittedBeforeIt) {
   const auto a = open();
   const auto b = open();
   for (ServerStore* store : {a.get(), b.get()})
-    store->before_commit([](Transaction& tx) { return count_up(tx); });
+    store->before_commit([](Transaction& tx, std::span<const std::any>) { return count_up(tx); });
   std::promise<void> inside;
   std::promise<void> go_on;
   std::thread holder([&] {

@@ -1,6 +1,8 @@
 // Group commit on PostgreSQL.
 #include "store/postgres_writer.h"
 
+#include <algorithm>
+#include <iterator>
 #include <string>
 
 #include "base/log.h"
@@ -150,16 +152,17 @@ Result<void> PostgresWriter::run_one(WaitingWrite& write, Group& group) {
     return {};
   }
   write.effects = transaction.take_effects();
+  std::ranges::move(transaction.take_handed_over(), std::back_inserter(group.handed_over));
   group.bytes += transaction.bytes();
   group.changed |= transaction.changed();
   return {};
 }
 
 Result<void> PostgresWriter::run_hook(Group& group) {
-  const Work* hook = queue_.hook();
+  const BeforeCommit* hook = queue_.hook();
   if (hook == nullptr) return {};
   PostgresTransaction transaction(*connection_, layout_);
-  TRY(run_guarded(*hook, transaction));
+  TRY(run_guarded(*hook, transaction, group.handed_over));
   if (connection_->in_failed_transaction())
     return std::unexpected(transaction.failure()
                                ? *transaction.failure()

@@ -45,13 +45,14 @@ class PostgresWriter {
   ~PostgresWriter();  // commits what waits
 
   Result<void> write(const Work& work) { return queue_.write(work); }
-  void before_commit(Work hook) { queue_.before_commit(std::move(hook)); }
+  void before_commit(BeforeCommit hook) { queue_.before_commit(std::move(hook)); }
   uint64_t commit_count() const { return commit_count_.load(); }
   OwnCommits& own_commits() { return own_; }
 
  private:
   struct Group {
     std::vector<WaitingWrite*> writes;
+    std::vector<std::any> handed_over;  // in the order of the writes
     Effects hook_effects;
     size_t bytes = 0;
     bool changed = false;

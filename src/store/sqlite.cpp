@@ -41,9 +41,7 @@ class SqliteStore final : public EmbeddedStore {
   Result<void> read_whole(const std::function<Result<void>(WholeReader&)>& work) override {
     return readers_.read(work);
   }
-  void before_commit(std::function<Result<void>(Transaction&)> hook) override {
-    writer_.before_commit(std::move(hook));
-  }
+  void before_commit(BeforeCommit hook) override { writer_.before_commit(std::move(hook)); }
   uint64_t commit_count() const override { return writer_.commit_count(); }
   bool reads_at_once() const override { return true; }
   bool is_shared() const override { return false; }
@@ -73,7 +71,7 @@ class SqliteSnapshot final : public SnapshotStore {
   Result<void> read_whole(const std::function<Result<void>(WholeReader&)>& work) override {
     return readers_.read(work);
   }
-  void before_commit(std::function<Result<void>(Transaction&)>) override {}
+  void before_commit(BeforeCommit) override {}
   uint64_t commit_count() const override { return 0; }
 
  private:

@@ -62,7 +62,7 @@ class Connection {
   Result<Query> query(const std::string& sql);  // prepared once per connection and text
   // The same for a text that always belongs to this owner, which outlives the connection, and number: it is
   // asked for once.
-  static constexpr size_t kOwnedMax = 3;
+  static constexpr size_t kOwnedMax = 4;
   Result<Query> query(const void* owner, size_t number, const std::function<std::string()>& sql);
   Result<void> run(const std::string& sql) { return TRY(query(sql)).run(); }
   // Of the last statement that failed. `doing` is for the log: it must not hold row contents.

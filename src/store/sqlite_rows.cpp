@@ -22,17 +22,32 @@ Row read_row(const Query& query, const TableSpec& table) {
 }
 
 // The texts that are the same for every row of a table.
-enum : size_t { kGet, kPut, kErase };
+enum : size_t { kGet, kPut, kPutSameIndexes, kErase };
 
-std::string upsert_sql(const TableSpec& spec) {
+std::string insert_sql(const TableSpec& spec) {
   std::string sql =
       "INSERT INTO " + table_sql_name(spec) + "(tenant, key, body" + index_columns(spec) + ") VALUES(?, ?, ?";
-  std::string updates = "body = excluded.body";
+  for (size_t i = 0; i < spec.indexes.size(); ++i) sql += ", ?";
+  return sql + ") ON CONFLICT(tenant, key) DO UPDATE SET body = excluded.body";
+}
+
+std::string upsert_sql(const TableSpec& spec) {
+  std::string sql = insert_sql(spec);
+  for (const IndexSpec& index : spec.indexes)
+    sql += ", " + column_sql_name(index) + " = excluded." + column_sql_name(index);
+  return sql;
+}
+
+// Changes nothing where a row is there with other index values. SQLite writes an index anew whose column is
+// assigned, also where the value stays what it was; most rows keep theirs for life.
+std::string upsert_of_same_indexes_sql(const TableSpec& spec) {
+  std::string sql = insert_sql(spec);
+  std::string separator = " WHERE ";
   for (const IndexSpec& index : spec.indexes) {
-    sql += ", ?";
-    updates += ", " + column_sql_name(index) + " = excluded." + column_sql_name(index);
+    sql += separator + column_sql_name(index) + " IS excluded." + column_sql_name(index);
+    separator = " AND ";
   }
-  return sql + ") ON CONFLICT(tenant, key) DO UPDATE SET " + updates;
+  return sql;
 }
 
 }  // namespace
@@ -122,12 +137,19 @@ Result<std::vector<Row>> RowAccess::find(const TableSpec& table, const TenantId&
 Result<void> RowAccess::put(const TableSpec& table, const TenantId& tenant, const Row& row) {
   const TableSpec& spec = *TRY(known_table(layout_, table));
   TRY(fits_table(spec, row));
-  auto query = TRY(connection_.query(&spec, kPut, [&spec] { return upsert_sql(spec); }));
-  query.bind(tenant.text()).bind(std::string_view(row.key)).bind(std::string_view(row.body));
-  for (const auto& value : row.index_values) query.bind_optional(value);
-  const auto written = query.run();
-  if (!written) return std::unexpected(conflict(spec, written.error()));
-  return {};
+  const auto run = [&](Query query) -> Result<void> {
+    query.bind(tenant.text()).bind(std::string_view(row.key)).bind(std::string_view(row.body));
+    for (const auto& value : row.index_values) query.bind_optional(value);
+    const auto written = query.run();
+    if (!written) return std::unexpected(conflict(spec, written.error()));
+    return {};
+  };
+  if (!spec.indexes.empty()) {
+    TRY(run(
+        TRY(connection_.query(&spec, kPutSameIndexes, [&] { return upsert_of_same_indexes_sql(spec); }))));
+    if (connection_.changes() > 0) return {};
+  }
+  return run(TRY(connection_.query(&spec, kPut, [&spec] { return upsert_sql(spec); })));
 }
 
 // SQLite names the columns of the constraint that failed, never their values.

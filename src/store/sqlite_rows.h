@@ -61,6 +61,10 @@ class SqliteTransaction final : public Transaction {
   Result<void> put(const TableSpec& table, const TenantId& tenant, const Row& row) override;
   Result<void> erase(const TableSpec& table, const TenantId& tenant, std::string_view key) override;
   void after_commit(std::function<void()> effect) override { effects_.push_back(std::move(effect)); }
+  void hand_over(std::any what) override {
+    handed_over_.push_back(std::move(what));
+    changed_ = true;
+  }
   void urgent() override { urgent_ = true; }
   std::optional<uint64_t> state_mark(std::span<const std::string> tables) const override {
     return company_.committed == nullptr ? std::nullopt
@@ -71,6 +75,7 @@ class SqliteTransaction final : public Transaction {
   bool is_urgent() const { return urgent_; }
   size_t bytes() const { return bytes_; }
   std::vector<std::function<void()>> take_effects() { return std::move(effects_); }
+  std::vector<std::any> take_handed_over() { return std::move(handed_over_); }
 
  private:
   Result<void> alive() const;
@@ -80,6 +85,7 @@ class SqliteTransaction final : public Transaction {
   RowAccess rows_;
   const Company company_;
   std::vector<std::function<void()>> effects_;
+  std::vector<std::any> handed_over_;
   size_t bytes_ = 0;
   bool changed_ = false;
   bool urgent_ = false;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <utility>
@@ -22,6 +23,7 @@ constexpr int kRestartFrames = 16 * 1000;  // about 64 MiB: wait for readers ins
 constexpr int kRestartWaitMs = 500;
 constexpr int kBusyTimeoutMs = 5000;
 constexpr auto kIdle = std::chrono::milliseconds(1000);
+constexpr std::chrono::nanoseconds kPatienceMax = std::chrono::milliseconds(5);
 constexpr auto kReserveRetry = std::chrono::seconds(1);
 
 std::unexpected<Error> storage_full(std::string cause) {
@@ -66,7 +68,7 @@ Result<void> SqliteWriter::write(const Work& work) {
   writing_ = std::this_thread::get_id();
   const auto no_longer = [this](void*) { writing_ = std::thread::id(); };
   const std::unique_ptr<void, decltype(no_longer)> writing(this, no_longer);
-  WaitingWrite waiting{.work = &work, .result = {}, .effects = {}, .done = false, .finished = {}};
+  WaitingWrite waiting{.work = &work, .result = {}, .effects = {}};
   queue_.add(waiting);
   commit_group();
   if (log_frames_ >= std::max(kCheckpointFrames, next_checkpoint_)) checkpoint(kCheckpointFrames);
@@ -133,8 +135,12 @@ bool SqliteWriter::wait_for_work() {
   }
 }
 
+bool SqliteWriter::is_full(const Group& group) {
+  return group.writes.size() >= kGroupWritesMax || group.bytes >= kGroupBytesMax;
+}
+
 WaitingWrite* SqliteWriter::take(Group& group) {
-  if (group.writes.size() >= kGroupWritesMax || group.bytes >= kGroupBytesMax) return nullptr;
+  if (is_full(group)) return nullptr;
   WaitingWrite* next = queue_.take();
   if (next != nullptr) group.writes.push_back(next);
   return next;
@@ -162,11 +168,24 @@ void SqliteWriter::commit_group() {
   }
   for (const WaitingWrite* write : group.writes) run_effects(write->effects);
   run_effects(group.hook_effects);
+  company_ = std::min(group.writes.size() + queue_.size(), kGroupWritesMax);
   queue_.release(group.writes);
 }
 
+// Those that the last commit let go are back with their next write in a moment: a part of what the commit
+// takes is well spent on waiting for them, since they would otherwise wait for the whole of it.
+bool SqliteWriter::wait_for_company(const Group& group, std::chrono::steady_clock::time_point end) {
+  if (mode_.callers_thread || !group.changed || is_full(group) || group.writes.size() >= company_)
+    return false;
+  return queue_.wait_until(end);
+}
+
 Result<void> SqliteWriter::run_group(Group& group) {
-  while (WaitingWrite* next = take(group)) TRY(run_one(*next, group));
+  std::optional<std::chrono::steady_clock::time_point> end;
+  do {
+    while (WaitingWrite* next = take(group)) TRY(run_one(*next, group));
+    if (!end) end = std::chrono::steady_clock::now() + patience_;
+  } while (wait_for_company(group, *end));
   if (!group.changed) return connection_->run("ROLLBACK");
   TRY(run_hook(group));
   TRY(number_commit());
@@ -196,6 +215,7 @@ Result<void> SqliteWriter::run_one(WaitingWrite& write, Group& group) {
   TRY(connection_->run("RELEASE one"));
   if (!write.result) return {};
   write.effects = transaction.take_effects();
+  std::ranges::move(transaction.take_handed_over(), std::back_inserter(group.handed_over));
   group.bytes += transaction.bytes();
   group.changed |= transaction.changed();
   group.urgent |= transaction.changed() && transaction.is_urgent();
@@ -203,10 +223,10 @@ Result<void> SqliteWriter::run_one(WaitingWrite& write, Group& group) {
 }
 
 Result<void> SqliteWriter::run_hook(Group& group) {
-  const Work* hook = queue_.hook();
+  const BeforeCommit* hook = queue_.hook();
   if (hook == nullptr) return {};
   SqliteTransaction transaction(*connection_, layout_, {&group.tables, &changes_});
-  TRY(run_guarded(*hook, transaction));
+  TRY(run_guarded(*hook, transaction, group.handed_over));
   if (!connection_->in_transaction())
     return internal_error("SQLite rolled the transaction back in the before-commit hook");
   group.hook_effects = transaction.take_effects();
@@ -228,7 +248,9 @@ Result<void> SqliteWriter::make_room(const Group& group) {
 }
 
 Result<void> SqliteWriter::commit(Group& group) {
+  const auto begun = std::chrono::steady_clock::now();
   const int code = sqlite3_exec(connection_->handle(), "COMMIT", nullptr, nullptr, nullptr);
+  patience_ = std::min((std::chrono::steady_clock::now() - begun) / 4, kPatienceMax);
   if (code == SQLITE_OK) {
     commit_count_.fetch_add(1);
     changes_.committed(commit_number_, group.tables);

@@ -37,12 +37,13 @@ class SqliteWriter {
 
   Result<void> write(const Work& work);
   void idle();  // does what waits for a quiet moment; on the caller's thread alone
-  void before_commit(Work hook) { queue_.before_commit(std::move(hook)); }
+  void before_commit(BeforeCommit hook) { queue_.before_commit(std::move(hook)); }
   uint64_t commit_count() const { return commit_count_.load(); }
 
  private:
   struct Group {
     std::vector<WaitingWrite*> writes;
+    std::vector<std::any> handed_over;  // in the order of the writes
     Effects hook_effects;
     TableNames tables;  // that a write of this group has changed, if only for a while
     size_t bytes = 0;
@@ -55,7 +56,9 @@ class SqliteWriter {
   void close();
   bool wait_for_work();
   void commit_group();
+  static bool is_full(const Group& group);
   WaitingWrite* take(Group& group);
+  bool wait_for_company(const Group& group, std::chrono::steady_clock::time_point end);
   Result<void> run_group(Group& group);
   Result<void> run_one(WaitingWrite& write, Group& group);
   Result<void> run_hook(Group& group);
@@ -85,6 +88,8 @@ class SqliteWriter {
   int copied_frames_ = 0;       // log_frames_ when a checkpoint last copied all: equal means nothing to do
   int next_checkpoint_ = 0;     // not before the log has so many frames
   std::chrono::steady_clock::time_point reserve_tried_;
+  size_t company_ = 0;                    // how many wrote at the last commit, or waited behind it
+  std::chrono::nanoseconds patience_{0};  // with those of them who are not back yet
   std::mutex one_at_a_time_;              // of callers that write by themselves
   std::atomic<std::thread::id> writing_;  // who does so now
   bool given_up_ = false;

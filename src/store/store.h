@@ -7,6 +7,7 @@
 // is a folder.
 #pragma once
 
+#include <any>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -84,6 +85,9 @@ class Transaction : public Reader {
   // Runs after COMMIT has returned, in order, on the writer's thread: keep it short. Forgotten when this
   // write fails. The place for in-memory indexes, wake-ups and pushes.
   virtual void after_commit(std::function<void()> effect) = 0;
+  // Gives something to the before-commit hook, which gets what all writes of its group gave, in their order.
+  // Counts as a change. Forgotten when this write fails.
+  virtual void hand_over(std::any what) = 0;
   // This write takes access away or keeps a promise (revocation, expiry): it may spend the disk reserve when
   // the disk is full. Until the reserve is back, every other write that changes something is refused as
   // StorageFull.
@@ -96,6 +100,9 @@ struct Migration {
   std::string name;
   std::function<Result<void>(Transaction&)> apply;
 };
+
+// What runs before COMMIT: once for a group, with what its writes have handed over.
+using BeforeCommit = std::function<Result<void>(Transaction&, std::span<const std::any> handed_over)>;
 
 struct Schema {
   std::vector<TableSpec> tables;  // created when missing; a new index on an old table needs a migration
@@ -118,7 +125,7 @@ class Store {
   // Runs at the end of every group commit that changed something, before COMMIT, outside the savepoints: the
   // ledger's sequencer. Its failure fails the whole group. Set once, before anything that it must see is
   // written.
-  virtual void before_commit(std::function<Result<void>(Transaction&)> hook) = 0;
+  virtual void before_commit(BeforeCommit hook) = 0;
   // Group commits so far, for tests and metrics.
   virtual uint64_t commit_count() const = 0;
   // Whether read() waits for nothing but this machine's own page cache: then a read of a few rows may run on

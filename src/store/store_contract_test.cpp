@@ -263,7 +263,7 @@ TEST_P(StoreContract, ManyThreadsGroupTheirCommits) {
 
 TEST_P(StoreContract, TheHookRunsOncePerGroupThatChangedSomething) {
   std::vector<std::string> order;
-  store_->before_commit([&](Transaction& tx) -> Result<void> {
+  store_->before_commit([&](Transaction& tx, std::span<const std::any>) -> Result<void> {
     order.emplace_back("hook");
     tx.after_commit([&] { order.emplace_back("hook effect"); });
     return tx.put(contract_notes(), tenant_, {"by-hook", "1", {}});
@@ -286,9 +286,45 @@ TEST_P(StoreContract, TheHookRunsOncePerGroupThatChangedSomething) {
   EXPECT_EQ(store_->commit_count(), before + 1);
 }
 
+TEST_P(StoreContract, TheHookGetsWhatTheWritesThatSucceededHandedOver) {
+  std::vector<std::vector<std::string>> given;
+  bool refuse = false;
+  store_->before_commit([&](Transaction&, std::span<const std::any> handed_over) -> Result<void> {
+    given.emplace_back();
+    for (const std::any& what : handed_over) given.back().push_back(std::any_cast<std::string>(what));
+    if (refuse) return fail(ErrorKind::unavailable, "Sealed", "sealed");
+    return {};
+  });
+  std::vector<std::thread> writers;
+  const auto write = [&](std::string what, bool fails) {
+    return store_->write([&, fails](Transaction& tx) -> Result<void> {
+      tx.hand_over(what + " 1");
+      if (fails) return fail(ErrorKind::conflict, "Conflict", "no");
+      tx.hand_over(what + " 2");
+      return {};
+    });
+  };
+  const uint64_t before = store_->commit_count();
+  contract_hold(*store_, [&] {
+    writers.emplace_back([&] { EXPECT_TRUE(write("a", false)); });
+    writers.emplace_back([&] { EXPECT_FALSE(write("b", true)); });
+  });
+  for (auto& writer : writers) writer.join();
+  ASSERT_EQ(given.size(), 1U) << "to hand something over is a change, and one group's are one call";
+  EXPECT_EQ(given.front(), (Strings{"a 1", "a 2"}));
+  EXPECT_EQ(store_->commit_count(), before + 1);
+  refuse = true;
+  EXPECT_EQ(write("c", false).error().code, "Sealed");
+  refuse = false;
+  EXPECT_TRUE(write("d", false));
+  EXPECT_EQ(given.back(), (Strings{"d 1", "d 2"})) << "nothing is left of a group that failed";
+  EXPECT_FALSE(write("e", true));
+  EXPECT_EQ(given.size(), 3U);
+}
+
 TEST_P(StoreContract, AFailingHookFailsTheWholeGroup) {
   std::atomic<bool> refuse = true;
-  store_->before_commit([&](Transaction& tx) -> Result<void> {
+  store_->before_commit([&](Transaction& tx, std::span<const std::any>) -> Result<void> {
     TRY(tx.put(contract_notes(), tenant_, {"by-hook", "1", {}}));
     if (refuse) return fail(ErrorKind::unavailable, "Sealed", "sealed");
     return {};

@@ -28,22 +28,25 @@ Result<void> guarded(const char* what, const Function& function) {
 }  // namespace
 
 Result<void> WriteQueue::write(const Work& work) {
-  WaitingWrite waiting{.work = &work, .result = {}, .effects = {}, .done = false, .finished = {}};
-  std::unique_lock lock(mutex_);
-  MERLON_CHECK(std::this_thread::get_id() != owner_);
-  queue_.push_back(&waiting);
-  if (queue_.size() == 1) wake_.notify_one();
+  WaitingWrite waiting{.work = &work, .result = {}, .effects = {}};
+  {
+    const std::lock_guard lock(mutex_);
+    MERLON_CHECK(std::this_thread::get_id() != owner_);
+    queue_.push_back(&waiting);
+    if (queue_.size() == 1) wake_.notify_one();
+  }
+  std::unique_lock lock(waiting.mutex);
   waiting.finished.wait(lock, [&] { return waiting.done; });
   return std::move(waiting.result);
 }
 
-void WriteQueue::before_commit(Work hook) {
+void WriteQueue::before_commit(BeforeCommit hook) {
   const std::lock_guard lock(mutex_);
   MERLON_CHECK(!hook_);
   hook_ = std::move(hook);
 }
 
-const Work* WriteQueue::hook() {
+const BeforeCommit* WriteQueue::hook() {
   const std::lock_guard lock(mutex_);
   return hook_ ? &hook_ : nullptr;
 }
@@ -77,11 +80,21 @@ std::optional<bool> WriteQueue::wait(std::optional<std::chrono::milliseconds> pa
   return !queue_.empty();
 }
 
-void WriteQueue::release(const std::vector<WaitingWrite*>& writes) {
-  // Notified under the lock: a caller that sees `done` may destroy its condition variable only after we let
-  // go.
+bool WriteQueue::wait_until(std::chrono::steady_clock::time_point end) {
+  std::unique_lock lock(mutex_);
+  return wake_.wait_until(lock, end, [this] { return !queue_.empty(); });
+}
+
+size_t WriteQueue::size() {
   const std::lock_guard lock(mutex_);
+  return queue_.size();
+}
+
+void WriteQueue::release(const std::vector<WaitingWrite*>& writes) {
   for (WaitingWrite* write : writes) {
+    // Notified under the lock: a caller that sees `done` may destroy its condition variable only after we let
+    // go.
+    const std::lock_guard lock(write->mutex);
     write->done = true;
     write->finished.notify_one();
   }
@@ -97,6 +110,11 @@ void WriteQueue::stop() {
 
 Result<void> run_guarded(const Work& work, Transaction& transaction) {
   return guarded("a write", [&] { return work(transaction); });
+}
+
+Result<void> run_guarded(const BeforeCommit& hook, Transaction& transaction,
+                         const std::vector<std::any>& handed_over) {
+  return guarded("the before-commit hook", [&] { return hook(transaction, handed_over); });
 }
 
 Result<void> run_guarded(const std::function<Result<void>(Reader&)>& work, Reader& reader) {

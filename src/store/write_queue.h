@@ -22,8 +22,10 @@ struct WaitingWrite {
   const Work* work;
   Result<void> result;
   Effects effects;
-  bool done = false;
-  std::condition_variable finished;
+  // Of its own: were it the queue's, all that one commit lets go would wait for each other.
+  std::mutex mutex{};
+  bool done = false;  // under it
+  std::condition_variable finished{};
 };
 
 class WriteQueue {
@@ -31,14 +33,16 @@ class WriteQueue {
   // Blocks until the writer's thread has let this write go. Called from that thread it would wait for itself
   // for ever: that is checked.
   Result<void> write(const Work& work);
-  void before_commit(Work hook);
-  const Work* hook();  // nothing before it was set; afterwards it does not change
+  void before_commit(BeforeCommit hook);
+  const BeforeCommit* hook();  // nothing before it was set; afterwards it does not change
 
   void belongs_to_this_thread();
   void add(WaitingWrite& write);  // by a writer that has no thread
   WaitingWrite* take();           // nothing when nobody waits
   // True when somebody waits, false when the queue has stopped and is empty, nothing when `patience` is over.
   std::optional<bool> wait(std::optional<std::chrono::milliseconds> patience);
+  bool wait_until(std::chrono::steady_clock::time_point end);  // whether somebody waits
+  size_t size();
   void release(const std::vector<WaitingWrite*>& writes);
   void stop();
 
@@ -46,13 +50,15 @@ class WriteQueue {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<WaitingWrite*> queue_;  // each on the stack of a caller that waits
-  Work hook_;                        // set once, under the mutex
+  BeforeCommit hook_;                // set once, under the mutex
   std::thread::id owner_;
   bool stopping_ = false;
 };
 
 // A caller's exception must not end the thread that everyone waits for.
 Result<void> run_guarded(const Work& work, Transaction& transaction);
+Result<void> run_guarded(const BeforeCommit& hook, Transaction& transaction,
+                         const std::vector<std::any>& handed_over);
 Result<void> run_guarded(const std::function<Result<void>(Reader&)>& work, Reader& reader);
 void run_effects(const Effects& effects);
 
