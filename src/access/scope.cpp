@@ -2,6 +2,8 @@
 // assignment.
 #include "access/scope.h"
 
+#include <algorithm>
+
 #include "access/access.h"
 #include "base/text.h"
 
@@ -10,9 +12,14 @@ namespace {
 
 constexpr size_t kScopeBytesMax = 2048;
 
-bool is_forbidden(char c) {
-  const auto byte = static_cast<unsigned char>(c);
-  return byte < 0x20 || byte == 0x7f || c == '?' || c == '#' || c == '%' || c == '\\' || c == '*';
+// Looks at every byte, without a way out half-way: so the compiler looks at many at a time.
+bool has_forbidden(std::string_view text) {
+  bool found = false;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    found |= (byte < 0x20) | (byte == 0x7f) | (c == '?') | (c == '#') | (c == '%') | (c == '\\') | (c == '*');
+  }
+  return found;
 }
 
 bool is_segment(std::string_view segment) { return !segment.empty() && segment != "." && segment != ".."; }
@@ -27,21 +34,18 @@ std::optional<ScopePath> ScopePath::parse(std::string_view scope) {
   }
   if (scope.ends_with('/')) scope.remove_suffix(1);
   if (scope.empty() || scope.front() != '/' || scope.size() > kScopeBytesMax) return std::nullopt;
-  path.text_.reserve(scope.size());
+  if (has_forbidden(scope)) return std::nullopt;
+  path.text_ = ascii_lower(scope);
   size_t segments = 0;
   size_t next_end =
       0;  // segments of the next scope around it: a type and a name, or "providers" and three more
   for (size_t at = 0; at < scope.size();) {
     const size_t begin = at + 1;
-    path.text_ += '/';
-    for (at = begin; at < scope.size() && scope[at] != '/'; ++at) {
-      if (is_forbidden(scope[at])) return std::nullopt;
-      path.text_ += ascii_lower(scope[at]);
-    }
-    const std::string_view segment = std::string_view(path.text_).substr(begin);
+    at = std::min(path.text_.find('/', begin), scope.size());
+    const std::string_view segment = std::string_view(path.text_).substr(begin, at - begin);
     if (!is_segment(segment) || segments == kSegmentsMax) return std::nullopt;
     if (segments == next_end) next_end += segment == "providers" ? 4 : 2;
-    if (++segments == next_end) path.ends_[path.count_++] = static_cast<uint16_t>(path.text_.size());
+    if (++segments == next_end) path.ends_[path.count_++] = static_cast<uint16_t>(at);
   }
   path.collection_ = segments != next_end;
   if (path.collection_) path.ends_[path.count_++] = static_cast<uint16_t>(path.text_.size());

@@ -48,6 +48,10 @@ std::string join(const std::vector<std::string>& parts, std::string_view separat
 }
 
 bool is_utf8(std::string_view text) {
+  // Nearly all text is ASCII: seen at once, many bytes at a time.
+  unsigned seen = 0;
+  for (const char c : text) seen |= static_cast<uint8_t>(c);
+  if (seen < 0x80) return true;
   size_t i = 0;
   while (i < text.size()) {
     const auto lead = static_cast<uint8_t>(text[i]);

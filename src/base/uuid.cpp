@@ -28,9 +28,10 @@ Uuid Uuid::generate(Random& random) {
   bytes[6] = static_cast<uint8_t>((bytes[6] & 0x0f) | 0x40);
   bytes[8] = static_cast<uint8_t>((bytes[8] & 0x3f) | 0x80);
   const std::string hex = to_hex(bytes);
-  Uuid uuid;
-  uuid.text_ = hex.substr(0, 8) + "-" + hex.substr(8, 4) + "-" + hex.substr(12, 4) + "-" + hex.substr(16, 4) +
-               "-" + hex.substr(20);
+  Uuid uuid;  // whose dashes stand where they are to stay
+  size_t next = 0;
+  for (char& c : uuid.text_)
+    if (c != '-') c = hex[next++];
   return uuid;
 }
 

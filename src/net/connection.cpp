@@ -258,11 +258,11 @@ Awaitable<Connection::Step> Connection::read_request() {
   expects_continue_ = false;
   const Step head = co_await read_head();
   if (head != Step::ready) co_return head;
-  if (!parser_->is_done()) {
+  if (parser_ && !parser_->is_done()) {
     const Step body = co_await read_body(expects_continue_);
     if (body != Step::ready) co_return body;
   }
-  request_.body = std::move(parser_->get().body());
+  if (parser_) request_.body = std::move(parser_->get().body());
   expires_never();
   co_return Step::ready;
 }
@@ -300,32 +300,27 @@ Awaitable<Connection::Step> Connection::read_head() {
 
 Connection::Step Connection::accept_head(std::string_view raw) {
   Head head;
-  parser_.emplace();
-  const auto framing = parse_head(raw, limits_, *parser_, head);
+  auto framing = parse_head(raw, limits_, parser_, head);
   head_only_ = head.method == "HEAD";
   if (!framing) return reject(framing.error());
-  return check_request(head, *framing);
+  return check_request(std::move(head), *std::move(framing));
 }
 
-Connection::Step Connection::check_request(const Head& head, const Framing& framing) {
-  keep_alive_ = head.version >= 11 && parser_->keep_alive();
+Connection::Step Connection::check_request(Head head, Framing framing) {
+  keep_alive_ = head.version >= 11 && (!parser_ || parser_->keep_alive());
   expects_continue_ = framing.expects_continue;
-  const auto host = parse_host(framing.host);
-  if (!host)
-    return reject(
-        {400, "InvalidHeader", "The Host header is not a name or an address with an optional port."});
-  if (auto rejection = check_served(core_->served, *host, plane_, local_))
+  if (auto rejection = check_served(core_->served, framing.host_name, plane_, local_))
     return reject(std::move(*rejection));
   auto target = parse_target(head.target);
   if (!target) return reject({400, target.error().code, target.error().message});
-  request_.method = head.method;
-  request_.target = head.target;
+  request_.method = std::move(head.method);
+  request_.target = std::move(head.target);
   request_.path = std::move(target->path);
   request_.segments = std::move(target->segments);
   request_.query = std::move(target->query);
-  request_.headers = head.headers;
+  request_.headers = std::move(head.headers);
   request_.peer = peer_;
-  request_.host = framing.host;
+  request_.host = std::move(framing.host);
   request_.plane = plane_;
   request_.client_certificate_pem = client_certificate_pem_;
   return Step::ready;

@@ -120,7 +120,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void close_socket();
   Step reject(Rejection rejection);
   Step accept_head(std::string_view raw);
-  Step check_request(const Head& head, const Framing& framing);
+  Step check_request(Head head, Framing framing);
   bool answered_at_once();
   void dispatch();
 
@@ -134,7 +134,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Steady::time_point deadline_ = Steady::time_point::max();  // of what is waited for
   const HeadLimits limits_;
   boost::beast::flat_buffer buffer_;
-  std::optional<RequestParser> parser_;
+  std::optional<RequestParser> parser_;  // none where the request was but a plain head
   Plane plane_ = Plane::control;
   std::string client_certificate_pem_;
   std::string counted_as_;  // its digest, once admission has recognised it

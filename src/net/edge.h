@@ -30,14 +30,6 @@ struct Head {
   Headers headers;
 };
 
-// What the checks learned from the headers.
-struct Framing {
-  std::string host;  // lower case, with the port when one was given
-  bool has_body = false;
-  bool expects_continue = false;
-};
-std::expected<Framing, Rejection> check_head(const Head& head, size_t body_bytes_max);
-
 // "name", "name:port", "192.0.2.1:port", "[::1]:port", nothing else. The name comes out lower case, without
 // brackets.
 struct HostName {
@@ -46,6 +38,15 @@ struct HostName {
   std::optional<IpAddress> address;  // when the name is one
 };
 std::optional<HostName> parse_host(std::string_view host);
+
+// What the checks learned from the headers.
+struct Framing {
+  std::string host;    // lower case, with the port when one was given
+  HostName host_name;  // the same, taken apart
+  bool has_body = false;
+  bool expects_continue = false;
+};
+std::expected<Framing, Rejection> check_head(const Head& head, size_t body_bytes_max);
 
 // RFC 9110 section 15.5.20. `local` is the address that the connection came in on.
 struct ServedNames {
@@ -59,9 +60,10 @@ std::optional<Rejection> check_served(const ServedNames& served, const HostName&
 // {"error":{"code":…,"message":…}}, as Azure answers.
 Response error_response(const Rejection& rejection);
 
-// The bytes of a response. Header names or values that could split it turn it into a 500.
+// The bytes of a response's head, with room for `body_bytes` more. Header names or values that could split it
+// turn it into a 500.
 struct ResponseContext {
-  std::string request_id;
+  std::string_view request_id;
   bool head_only = false;  // answer to HEAD
   bool close = false;
 };

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "net/head_parser.h"
 #include "net/tls.h"
 
 namespace merlon::net {
@@ -85,6 +86,63 @@ TEST(ResponseHead, TurnsUnsendableAnswersInto500) {
   Response name;
   name.headers.set("X Y", "z");
   EXPECT_TRUE(response_head(name, {}).starts_with("HTTP/1.1 500 "));
+}
+
+// The same request with a header more that makes Beast read it.
+std::optional<Head> as_beast_reads(std::string raw) {
+  raw.insert(raw.size() - 2, "Expect: 100-continue\r\n");
+  std::optional<RequestParser> parser;
+  Head head;
+  const auto framing = parse_head(raw, {.header_bytes_max = 4096, .body_bytes_max = 100}, parser, head);
+  EXPECT_TRUE(parser);
+  if (!framing) return std::nullopt;
+  EXPECT_FALSE(framing->has_body);
+  EXPECT_TRUE(parser->is_done() && parser->keep_alive());
+  return head;
+}
+
+void expect_plain(const std::string& raw) {
+  ASSERT_FALSE(check_raw_head(raw)) << raw;
+  const auto plain = plain_head(raw);
+  ASSERT_TRUE(plain) << raw;
+  const auto other = as_beast_reads(raw);
+  ASSERT_TRUE(other) << raw;
+  EXPECT_EQ(plain->method, other->method);
+  EXPECT_EQ(plain->target, other->target);
+  EXPECT_EQ(plain->version, other->version);
+  auto fields = other->headers.all();
+  ASSERT_FALSE(fields.empty());
+  fields.pop_back();
+  EXPECT_EQ(plain->headers.all(), fields);
+}
+
+TEST(PlainHead, IsWhatBeastReads) {
+  expect_plain("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  expect_plain("DELETE /a%20b?c=d&e HTTP/1.1\r\nhOST:a\r\nX: \t b  c \t\r\nX:\r\nY: \xc3\xbc\r\n\r\n");
+  expect_plain("HEAD / HTTP/1.1\r\nHost: a\r\nconnection:  Keep-Alive\r\nX: :\r\n\r\n");
+  for (char c = 0x21; c < 0x7f; ++c) {
+    const std::string raw = std::string("GET /x") + c + "y HTTP/1.1\r\nHost: a\r\n\r\n";
+    if (c == '"' || c == '#') {
+      EXPECT_FALSE(plain_head(raw)) << c;
+    } else {
+      expect_plain(raw);
+    }
+  }
+}
+
+TEST(PlainHead, LeavesToBeastWhatIsToBeInterpreted) {
+  for (const std::string_view start :
+       {"GET / HTTP/1.0", "GET / HTTP/1.2", "GET / HTTP/2.0", "GET  / HTTP/1.1", "GET /  HTTP/1.1",
+        "GET /a b HTTP/1.1", "GET /\t HTTP/1.1", "get / HTTP/1.1", "G-T / HTTP/1.1", " GET / HTTP/1.1",
+        "GET * HTTP/1.1", "GET http://a/ HTTP/1.1", "GET HTTP/1.1", " HTTP/1.1", "GET /\xc3\xbc HTTP/1.1",
+        "GET / HTTP/1.1 "})
+    EXPECT_FALSE(plain_head(std::string(start) + "\r\nHost: a\r\n\r\n")) << start;
+  for (const std::string_view line :
+       {"Content-Length: 0", "content-length: 5", "Transfer-Encoding: chunked", "TRANSFER-ENCODING: identity",
+        "Connection: close", "Connection: keep-alive, close", "Connection: upgrade",
+        "Connection:", "Upgrade: websocket", "Proxy-Connection: close", "Keep-Alive: timeout=5", "Trailer: X",
+        "TE: trailers", "Expect: 100-continue"})
+    EXPECT_FALSE(plain_head("GET / HTTP/1.1\r\nHost: a\r\n" + std::string(line) + "\r\n\r\n")) << line;
 }
 
 TEST(ParseServerName, ReadsOneHostNameAndNothingElse) {

@@ -137,7 +137,7 @@ class Visit : public std::enable_shared_from_this<Visit> {
 
   void accept(const std::string& raw) {
     Head head;
-    RequestParser parser;
+    std::optional<RequestParser> parser;
     const auto framing = parse_head(raw, {shared_->limits.head_bytes_max, 0}, parser, head);
     if (!framing) return reject(framing.error());
     if (framing->has_body) return reject({413, "RequestEntityTooLarge", "No body is accepted here."});

@@ -84,20 +84,22 @@ std::string response_head(Response& response, const ResponseContext& context) {
          "request under the x-ms-request-id of this response."});
   }
   if (response.status == 204 || response.status == 304) response.body.clear();
-  Headers& headers = response.headers;
-  const auto set_if_absent = [&headers](std::string_view name, std::string_view value) {
-    if (headers.find(name) == nullptr) headers.add(name, std::string(value));
-  };
-  set_if_absent("Cache-Control", "no-cache");
-  set_if_absent("Date", date_now());
-  set_if_absent("x-ms-request-id", context.request_id);
-  set_if_absent("Strict-Transport-Security", "max-age=31536000");
-  set_if_absent("X-Content-Type-Options", "nosniff");
-  std::string out = "HTTP/1.1 " + std::to_string(response.status) + " ";
+  const Headers& headers = response.headers;
+  std::string out;
+  out.reserve(1024 + response.body.size());
+  out.append("HTTP/1.1 ").append(std::to_string(response.status)).append(" ");
   out.append(reason_phrase(response.status)).append("\r\n");
   for (const auto& [name, value] : headers.all()) {
     if (!is_ours(name)) line(out, name, value);
   }
+  const auto line_if_absent = [&](std::string_view name, std::string_view value) {
+    if (headers.find(name) == nullptr) line(out, name, value);
+  };
+  line_if_absent("Cache-Control", "no-cache");
+  line_if_absent("Date", date_now());
+  line_if_absent("x-ms-request-id", context.request_id);
+  line_if_absent("Strict-Transport-Security", "max-age=31536000");
+  line_if_absent("X-Content-Type-Options", "nosniff");
   length_line(out, response, context);
   if (context.close) line(out, "Connection", "close");
   out += "\r\n";

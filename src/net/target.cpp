@@ -26,6 +26,12 @@ bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x
 
 Result<std::string> percent_decode(std::string_view text, bool plus_is_space) {
   std::string out;
+  if (text.find('%') == std::string_view::npos &&
+      (!plus_is_space || text.find('+') == std::string_view::npos)) {
+    out = text;
+    if (is_utf8(out)) return out;
+  }
+  out.clear();
   out.reserve(text.size());
   for (size_t i = 0; i < text.size(); ++i) {
     char c = text[i];
@@ -67,6 +73,11 @@ Result<Query> parse_items(std::string_view text) {
 
 Result<void> append_segment(std::string_view raw, std::vector<std::string>& segments) {
   if (raw.empty()) return {};
+  if (raw.find('%') == std::string_view::npos && raw.front() != '.') {
+    // As it came, and so without what parse_target() has refused already.
+    segments.push_back(TRY(percent_decode(raw, false)));
+    return {};
+  }
   std::string segment = TRY(percent_decode(raw, false));
   if (std::ranges::any_of(segment, is_control) || segment.find('\\') != std::string::npos) {
     return refuse("The path contains a control character or a backslash. Remove it.");
@@ -89,11 +100,11 @@ Result<Target> parse_target(std::string_view target) {
         "The request target must be a path that begins with '/'. Absolute URLs, '*' and host:port are not "
         "served.");
   }
-  for (const char c : target) {
-    if (is_control(c) || c == ' ' || c == '\\' || c == '#') {
-      return refuse(
-          "The request target contains a space, a control character, a backslash or '#'. Percent-encode it.");
-    }
+  bool has_refused = false;  // all are looked at: many at a time
+  for (const char c : target) has_refused |= is_control(c) | (c == ' ') | (c == '\\') | (c == '#');
+  if (has_refused) {
+    return refuse(
+        "The request target contains a space, a control character, a backslash or '#'. Percent-encode it.");
   }
   const size_t question = target.find('?');
   Target out;
