@@ -120,17 +120,20 @@ bool KeyedIssuer::is_vault(std::string_view audience) const {
   return url && url->path.empty() && url->host == "vault." + ascii_lower(parameters_.domain);
 }
 
-Result<void> KeyedIssuer::require_audience(const TokenClaims& claims, Api api) const {
+bool KeyedIssuer::is_for(const TokenClaims& claims, Api api) const {
   // We wrote iss ourselves from a name that we serve, so its origin is one of ours.
   const auto issuer = parse_audience_url(claims.issuer);
   const std::string origin =
       claims.issuer.substr(0, claims.issuer.size() - (issuer ? issuer->path.size() : 0));
-  const bool ours = api == Api::vault ? is_vault(claims.audience)
-                                      : is_resource_manager_at(claims.audience, origin) ||
-                                            (api == Api::graph && is_graph_audience(claims.audience));
-  if (ours) return {};
+  if (api == Api::vault) return is_vault(claims.audience);
+  return is_resource_manager_at(claims.audience, origin) ||
+         (api == Api::graph && is_graph_audience(claims.audience));
+}
+
+Result<void> KeyedIssuer::require_audience(const KnownToken& known, Api api) const {
+  if (known.is_for.at(static_cast<size_t>(api))) return {};
   return fail(ErrorKind::unauthenticated, "InvalidAuthenticationTokenAudience",
-              "The access token has been obtained for wrong audience or resource '" + claims.audience +
+              "The access token has been obtained for wrong audience or resource '" + known.claims.audience +
                   "'. Ask for a token for 'https://" + (api == Api::vault ? "vault." : "") + domain() +
                   (api == Api::vault ? "'." : "/' or for this server's own address."));
 }
@@ -154,6 +157,8 @@ Result<std::shared_ptr<const KnownToken>> KeyedIssuer::know(store::Reader& reade
   } else {
     known->claims = TRY(verify_token(token, current->keys, tenant(), now));
   }
+  for (const Api api : {Api::resource_manager, Api::graph, Api::vault})
+    known->is_for.at(static_cast<size_t>(api)) = is_for(known->claims, api);
   known->principal = TRY(live_principal(observed, directory_, known->claims));
   known->tables = observed.tables();
   known->state = reader.state_mark(known->tables);
@@ -166,7 +171,7 @@ Result<Principal> KeyedIssuer::authenticate(store::Reader& reader, std::string_v
                                             const IpAddress& peer, Api api) {
   const std::string_view token = TRY(bearer_token(authorization));
   const auto known = TRY(know(reader, token));
-  TRY(require_audience(known->claims, api));
+  TRY(require_audience(*known, api));
   Principal principal = *known->principal;
   principal.address = peer;
   return principal;

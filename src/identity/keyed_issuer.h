@@ -50,7 +50,8 @@ class KeyedIssuer final : public Issuer {
 
  private:
   Result<std::string> sign(const JsonObject& payload);
-  Result<void> require_audience(const TokenClaims& claims, Api api) const;
+  bool is_for(const TokenClaims& claims, Api api) const;
+  Result<void> require_audience(const KnownToken& known, Api api) const;
   Result<std::shared_ptr<const KnownToken>> know(store::Reader& reader, std::string_view token);
   // As they are in this snapshot.
   Result<std::shared_ptr<const SigningKeys>> keys(store::Reader& reader);

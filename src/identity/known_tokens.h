@@ -7,6 +7,7 @@
 // is kept.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -24,6 +25,7 @@ namespace merlon::identity {
 struct KnownToken {
   std::string key_generation;
   TokenClaims claims;
+  std::array<bool, 3> is_for{};        // each Api (issuer.h): what follows from the claims alone
   std::vector<std::string> tables;     // that were read for the keys and `principal`
   std::optional<uint64_t> state;       // of those tables
   std::optional<Principal> principal;  // without an address: that is each request's own

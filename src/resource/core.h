@@ -1,6 +1,7 @@
 // The foundation, handed to every room above it by hand: no singletons, no globals.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -10,6 +11,7 @@
 #include "identity/directory.h"
 #include "identity/issuer.h"
 #include "ledger/ledger.h"
+#include "resource/known_rows.h"
 #include "resource/throttle.h"
 #include "seal/seal.h"
 #include "store/store.h"
@@ -30,6 +32,7 @@ struct Core {
   std::string domain;  // "merlon.localhost"
   std::string default_location = "local";
   std::optional<RateLimits> rate_limits{};  // none: nobody is throttled
+  std::shared_ptr<KnownRows> known_rows = std::make_shared<KnownRows>();
 };
 
 }  // namespace merlon::resource

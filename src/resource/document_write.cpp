@@ -130,13 +130,14 @@ Result<void> check_locked_elements(State& state, WriteContext& context, const Do
   return {};
 }
 
-JsonObject with_identity(const DocumentWrite& write) {
+JsonObject with_identity(DocumentWrite& write) {
   JsonObject out{{"id", write.id.text()}, {"name", write.id.name()}, {"type", full_type(write.type)}};
+  out.reserve(out.size() + write.wanted.size());
   for (const std::string_view key : {"location", "tags"}) {
-    if (const Json* value = write.wanted.if_contains(key)) out[key] = *value;
+    if (Json* value = write.wanted.if_contains(key)) out[key] = std::move(*value);
   }
-  for (const auto& member : write.wanted) {
-    if (!out.contains(member.key())) out.insert(member);
+  for (auto& member : write.wanted) {
+    if (!out.contains(member.key())) out.emplace(member.key(), std::move(member.value()));
   }
   return out;
 }
@@ -181,7 +182,7 @@ Result<Resource> store_anew(State& state, WriteContext& context, const ResourceI
   keep_own_facts(document, write.wanted);
   JsonObject shown = with_identity(write);
   if (type->put) shown = TRY(type->put(context, id, nullptr, std::move(shown)));
-  Resource stored = TRY(state.documents.put(context.tx, id, shown, context.actor));
+  Resource stored = TRY(state.documents.put(context.tx, id, std::move(shown), context.actor));
   if (type->changed) TRY(type->changed(context, id));
   return stored;
 }
@@ -196,12 +197,12 @@ Result<Resource> write_document(State& state, WriteContext& context, DocumentWri
   TRY(check_links(state, context, write));
   JsonObject shown = with_identity(write);
   if (write.type.put) shown = TRY(write.type.put(context, write.id, write.existing, std::move(shown)));
-  Resource stored = TRY(state.documents.put(context.tx, write.id, shown, context.actor));
+  Resource stored = TRY(state.documents.put(context.tx, write.id, std::move(shown), context.actor));
   TRY(check_locked_elements(state, context, write));
   if (!write.type.changed) return stored;
   TRY(write.type.changed(context, write.id));
-  auto current =
-      TRY(state.documents.get(context.tx, write.id));  // what depends on it may have shown up in it
+  // What depends on it may have shown up in it.
+  auto current = TRY(state.documents.refreshed(context.tx, std::move(stored)));
   if (!current) return internal_error("resource " + write.id.text() + " is gone after its own write");
   return *std::move(current);
 }

@@ -3,7 +3,9 @@
 // without parsing.
 #include "resource/documents.h"
 
+#include <array>
 #include <set>
+#include <utility>
 
 #include "base/text.h"
 #include "base/time_text.h"
@@ -18,20 +20,37 @@ constexpr JsonLimits kStoredLimits{.bytes_max = 64 * 1024 * 1024, .depth_max = 6
 constexpr std::string_view kEtagMark = R"("etag":"W/\")";
 
 // `first` members in front, then the others in their order, without those that `first` or the Manager owns.
-JsonObject with_members_first(JsonObject first, const JsonObject& body) {
-  for (const auto& member : body) {
-    if (!first.contains(member.key()) && member.key() != "etag") first.insert(member);
+JsonObject with_members_first(JsonObject first, JsonObject body) {
+  first.reserve(first.size() + body.size() + 1);
+  for (auto& member : body) {
+    if (!first.contains(member.key()) && member.key() != "etag")
+      first.emplace(member.key(), std::move(member.value()));
   }
   return first;
 }
 
-JsonObject with_etag_after_type(const JsonObject& shown, const std::string& etag) {
+JsonObject with_etag_after_type(JsonObject shown, const std::string& etag) {
   JsonObject out;
-  for (const auto& member : shown) {
-    out.insert(member);
+  out.reserve(shown.size() + 1);
+  for (auto& member : shown) {
+    out.emplace(member.key(), std::move(member.value()));
     if (member.key() == "type") out["etag"] = entity_tag(etag);
   }
   return out;
+}
+
+// The members that stand in front of the etag, as to_text() writes them, without the object's end.
+std::string members_before_etag(const JsonObject& shown) {
+  std::string text;
+  for (const auto& member : shown) {
+    text += text.empty() ? '{' : ',';
+    append_json_string(text, member.key());
+    text += ':';
+    append_json_string(text, member.value().as_string());
+    if (member.key() == "type") return text;
+  }
+  MERLON_CHECK(false);  // each document has a type, behind nothing but texts
+  return text;
 }
 
 void show_as_succeeded(JsonObject& body, bool make_properties) {
@@ -40,6 +59,18 @@ void show_as_succeeded(JsonObject& body, bool make_properties) {
   if (properties == nullptr || !properties->is_object()) return;
   if (!properties->get_object().contains("provisioningState"))
     properties->get_object()["provisioningState"] = "Succeeded";
+}
+
+// Members "createdTime", "createdBy" and "createdByType", or those of "changed".
+void append_members(std::string& record, std::string_view what, std::string_view time, std::string_view by,
+                    std::string_view kind) {
+  const std::array<std::pair<std::string_view, std::string_view>, 3> members{
+      {{"Time", time}, {"By", by}, {"ByType", kind}}};
+  for (const auto& [member, value] : members) {
+    record += record.empty() ? "{\"" : ",\"";
+    record.append(what).append(member).append("\":");
+    append_json_string(record, value);
+  }
 }
 
 Json* find_mutable(JsonObject& body, std::string_view path) {
@@ -185,20 +216,21 @@ Result<void> Documents::decorate_elements(const EmbeddedType& type, const Resour
                       "' has. Names differ in more than case.",
                   path);
     }
-    JsonObject shown =
-        with_members_first({{"name", *name}, {"id", id->text()}, {"type", full_type(type)}}, *element);
+    JsonObject shown = with_members_first({{"name", *name}, {"id", id->text()}, {"type", full_type(type)}},
+                                          std::move(*element));
     show_as_succeeded(shown, false);
-    *element = show_etag ? with_etag_after_type(shown, hash_of(to_text(shown))) : std::move(shown);
+    const std::string etag = show_etag ? hash_of(to_text(shown)) : std::string();
+    *element = show_etag ? with_etag_after_type(std::move(shown), etag) : std::move(shown);
   }
   return {};
 }
 
-Result<Resource> Documents::put(store::Transaction& tx, const ResourceId& id, const JsonObject& body,
+Result<Resource> Documents::put(store::Transaction& tx, const ResourceId& id, JsonObject body,
                                 const ledger::Actor& by) const {
   const ResourceType* type = types_.find(id.type());
   MERLON_CHECK(type != nullptr);
-  JsonObject shown =
-      with_members_first({{"id", id.text()}, {"name", id.name()}, {"type", full_type(*type)}}, body);
+  JsonObject shown = with_members_first({{"id", id.text()}, {"name", id.name()}, {"type", full_type(*type)}},
+                                        std::move(body));
   show_as_succeeded(shown, type->tracked);
   for (const EmbeddedType* embedded : types_.embedded_in(full_type(*type))) {
     TRY(decorate_elements(*embedded, id, type->etag_in_body, shown));
@@ -206,15 +238,25 @@ Result<Resource> Documents::put(store::Transaction& tx, const ResourceId& id, co
   std::string text = to_text(shown);
   const std::string etag = hash_of(text);
   if (type->etag_in_body) {
-    shown = with_etag_after_type(shown, etag);
-    text = to_text(shown);
+    std::string member = R"(,"etag":)";
+    append_json_string(member, entity_tag(etag));
+    text.insert(members_before_etag(shown).size(), member);
+    shown = with_etag_after_type(std::move(shown), etag);
   }
   const std::string key = id.key();
   const std::string group = ascii_lower(id.group_id());
   const auto group_value = group.empty() ? std::nullopt : std::optional(group_prefix(group) + key);
-  TRY(tx.put(table(), core_.tenant, {key, text, {ascii_lower(id.type()) + "\n" + key, group_value}}));
+  store::Row row{key, std::move(text), {ascii_lower(id.type()) + "\n" + key, group_value}};
+  TRY(tx.put(table(), core_.tenant, row));
   TRY(note_change(tx, key, by));
-  return Resource{id, std::move(shown), etag};
+  return Resource{id, std::move(shown), etag, std::move(row.body)};
+}
+
+Result<std::optional<Resource>> Documents::refreshed(store::Reader& reader, Resource stored) const {
+  const auto row = TRY(reader.get(table(), core_.tenant, stored.id.key()));
+  if (!row) return std::optional<Resource>();
+  if (row->body == stored.text) return std::optional<Resource>(std::move(stored));
+  return std::optional<Resource>(TRY(read(*row)));
 }
 
 Result<void> Documents::erase(store::Transaction& tx, const ResourceId& id) const {
@@ -227,16 +269,18 @@ Result<void> Documents::note_change(store::Transaction& tx, const std::string& k
   const std::string now = to_rfc3339(core_.clock.now());
   const std::string kind =
       by.kind == "ServicePrincipal" ? "Application" : by.kind;  // systemData's word for it
-  JsonObject record;
+  std::string record;
   if (const auto row = TRY(tx.get(changes_table(), core_.tenant, key))) {
-    record = TRY(parse_json_object(row->body, kStoredLimits));
+    // Inside a text a quote has a backslash before it: only the member itself reads so.
+    const size_t changed = row->body.find(R"(,"changedTime":)");
+    if (changed == std::string::npos) return internal_error("the change record of " + key + " is malformed");
+    record = row->body.substr(0, changed);
   } else {
-    record = {{"createdTime", now}, {"createdBy", by.name}, {"createdByType", kind}};
+    append_members(record, "created", now, by.name, kind);
   }
-  record["changedTime"] = now;
-  record["changedBy"] = by.name;
-  record["changedByType"] = kind;
-  return tx.put(changes_table(), core_.tenant, {key, to_text(record), {}});
+  append_members(record, "changed", now, by.name, kind);
+  record += '}';
+  return tx.put(changes_table(), core_.tenant, {key, std::move(record), {}});
 }
 
 Result<void> Documents::carry_change(store::Transaction& tx, const ResourceId& from,

@@ -30,8 +30,10 @@ class Documents {
 
   // Fills in what the Resource Manager owns, then stores. Errors: an element's name is missing, bad or there
   // twice.
-  Result<Resource> put(store::Transaction& tx, const ResourceId& id, const JsonObject& body,
+  Result<Resource> put(store::Transaction& tx, const ResourceId& id, JsonObject body,
                        const ledger::Actor& by) const;
+  // What a resource is after others may have changed it since put() gave it.
+  Result<std::optional<Resource>> refreshed(store::Reader& reader, Resource stored) const;
   Result<void> erase(store::Transaction& tx, const ResourceId& id) const;
 
   // Index prefixes for walks.

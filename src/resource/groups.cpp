@@ -160,7 +160,7 @@ Result<std::optional<Groups::Group>> Groups::get(store::Reader& reader, std::str
 }
 
 Result<bool> Groups::exists(store::Reader& reader, std::string_view id) const {
-  return TRY(reader.get(table(), core_.tenant, ascii_lower(id))).has_value();
+  return core_.known_rows->has(reader, table(), core_.tenant, ascii_lower(id));
 }
 
 Result<void> Groups::require(store::Reader& reader, const ResourceId& id) const {

@@ -33,6 +33,7 @@ const store::TableSpec& Locks::table() {
 
 Result<std::vector<Lock>> Locks::with_prefix(store::Reader& reader, const std::string& prefix) const {
   std::vector<Lock> found;
+  if (TRY(core_.known_rows->is_empty(reader, table(), core_.tenant))) return found;
   store::Range range{.prefix = prefix, .after = {}, .after_key = {}};
   for (;;) {
     const auto rows = TRY(reader.scan(table(), core_.tenant, range));
@@ -56,8 +57,7 @@ Result<std::vector<Lock>> Locks::below(store::Reader& reader, std::string_view s
 }
 
 Result<void> Locks::check(store::Reader& reader, std::string_view scope, Change change) const {
-  const store::Range any{.prefix = {}, .after = {}, .after_key = {}, .limit = 1};
-  if (TRY(reader.scan(table(), core_.tenant, any)).empty()) return {};
+  if (TRY(core_.known_rows->is_empty(reader, table(), core_.tenant))) return {};
   std::vector<Lock> in_the_way = TRY(at_and_above(reader, scope));
   if (change == Change::write) {
     std::erase_if(in_the_way, [](const Lock& lock) { return lock.level != LockLevel::read_only; });

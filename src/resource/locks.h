@@ -27,7 +27,7 @@ class Locks {
   explicit Locks(const Core& core) : core_(core) {}
   static const store::TableSpec& table();  // key: lower-case scope, '\n', lower-case name
 
-  // 409 ScopeLocked, naming every lock that is in the way. Costs one look-up while nobody has set a lock.
+  // 409 ScopeLocked, naming every lock that is in the way. Costs next to nothing while nobody has set a lock.
   Result<void> check(store::Reader& reader, std::string_view scope, Change change) const;
 
   Result<std::optional<Lock>> get(store::Reader& reader, const ResourceId& scope,

@@ -72,16 +72,16 @@ class ResourceManager final : public Manager {
   }
   Result<Resource> store_document(WriteContext& context, const ResourceId& id, JsonObject body) override {
     TRY(state_.groups.require(context.tx, id));
-    Resource stored = TRY(state_.documents.put(context.tx, id, body, context.actor));
+    Resource stored = TRY(state_.documents.put(context.tx, id, std::move(body), context.actor));
     const ResourceType* type = state_.types.find(id.type());
     if (type == nullptr || !type->changed) return stored;
     TRY(type->changed(context, id));
-    auto current = TRY(state_.documents.get(context.tx, id));
+    auto current = TRY(state_.documents.refreshed(context.tx, std::move(stored)));
     if (!current) return internal_error("resource " + id.text() + " is gone after it was stored");
     return *std::move(current);
   }
   Result<Resource> render(store::Transaction& tx, const ResourceId& id, JsonObject body) override {
-    return state_.documents.put(tx, id, body, {"System", {}, "merlon", {}});
+    return state_.documents.put(tx, id, std::move(body), {"System", {}, "merlon", {}});
   }
   Result<void> erase(store::Transaction& tx, const ResourceId& id) override {
     TRY(state_.documents.erase(tx, id));

@@ -18,6 +18,7 @@ constexpr size_t kEnteredTextMax = 1024;
 
 // A path with {names}, filled in.
 std::string fill(std::string_view text, const std::map<std::string, std::string>& parameters) {
+  if (text.find('{') == std::string_view::npos) return std::string(text);
   std::string out;
   while (!text.empty()) {
     const size_t open = text.find('{');
@@ -64,15 +65,25 @@ bool is_in_subscription(const net::Request& request) {
   return !request.segments.empty() && ascii_iequal(request.segments.front(), "subscriptions");
 }
 
-std::string routing_id(const Core& core, Timestamp now, const std::string& request_id) {
-  std::string time;  // 20261122T182335Z
-  for (const char c : to_rfc3339(std::chrono::floor<std::chrono::seconds>(now))) {
-    if (c != '-' && c != ':') time += c;
+// 20261122T182335Z, the same for all answers of a second.
+const std::string& compact_time(Timestamp now) {
+  thread_local std::chrono::sys_seconds second{};
+  thread_local std::string text;
+  const auto current = std::chrono::floor<std::chrono::seconds>(now);
+  if (current == second && !text.empty()) return text;
+  second = current;
+  text.clear();
+  for (const char c : to_rfc3339(current)) {
+    if (c != '-' && c != ':') text += c;
   }
-  std::string location = core.default_location;
-  std::ranges::transform(location, location.begin(),
-                         [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
-  return location + ":" + time + ":" + request_id;
+  return text;
+}
+
+std::string routing_id(const Core& core, Timestamp now, const std::string& request_id) {
+  std::string id;
+  id.reserve(96);
+  for (const char c : core.default_location) id += c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
+  return id.append(":").append(compact_time(now)).append(":").append(request_id);
 }
 
 }  // namespace
@@ -80,6 +91,7 @@ std::string routing_id(const Core& core, Timestamp now, const std::string& reque
 struct Pipeline::Asked {
   Call call;
   Router::Match match;
+  store::Reader* reader = nullptr;  // of answer_at_once()
   const Route* route = nullptr;
   Result<void> named;         // what is wrong with the ids in its path
   std::string action, scope;  // what the route's permission comes to for this request
@@ -96,7 +108,7 @@ Pipeline::Pipeline(State& state, const Router& router) : state_(state), router_(
 }
 
 net::Response Pipeline::handle(const net::Request& request, const std::string& origin) const {
-  return answer(request, origin, router_.find(request.method, request.segments));
+  return answer(request, origin, router_.find(request.method, request.segments), nullptr);
 }
 
 std::optional<net::Response> Pipeline::answer_at_once(const net::Request& request,
@@ -106,14 +118,18 @@ std::optional<net::Response> Pipeline::answer_at_once(const net::Request& reques
   if (request.query.find("$expand") != nullptr) return std::nullopt;
   Router::Match match = router_.find(request.method, request.segments);
   if (!match.route || !state_.routes[*match.route].at_once) return std::nullopt;
-  const auto ready = store::read_value<bool>(
-      state_.core.store, [&](store::Reader& reader) { return state_.core.access.answers_at_once(reader); });
-  if (!ready || !*ready) return std::nullopt;
-  return answer(request, origin, std::move(match));
+  std::optional<net::Response> response;
+  const auto looked = state_.core.store.read([&](store::Reader& reader) -> Result<void> {
+    if (TRY(state_.core.access.answers_at_once(reader)))
+      response = answer(request, origin, std::move(match), &reader);
+    return {};
+  });
+  if (!looked) return std::nullopt;
+  return response;
 }
 
-net::Response Pipeline::answer(const net::Request& request, const std::string& origin,
-                               Router::Match match) const {
+net::Response Pipeline::answer(const net::Request& request, const std::string& origin, Router::Match match,
+                               store::Reader* reader) const {
   Asked asked{.call = {.request = request,
                        .parameters = {},
                        .id = {},
@@ -126,6 +142,7 @@ net::Response Pipeline::answer(const net::Request& request, const std::string& o
                        .correlation_id = correlation_id_of(request),
                        .gathered = {}},
               .match = std::move(match),
+              .reader = reader,
               .route = nullptr,
               .named = {},
               .action = {},
@@ -312,19 +329,23 @@ Error Pipeline::no_route(const Asked& asked) const {
 
 Result<net::Response> Pipeline::run_read(Asked& asked) const {
   if (asked.route->gather) asked.call.gathered = TRY(asked.route->gather(asked.call)).value;
-  auto answer = store::read_value<net::Response>(
-      state_.core.store, [&](store::Reader& reader) -> Result<net::Response> {
-        TRY(identify(asked, reader));
-        TRY(admit(asked));
-        TRY(authorize(asked, reader));
-        // A POST that only asks has a body too.
-        asked.call.body = TRY(parse_body(asked.call.request));
-        if (asked.route->body) asked.call.body = TRY(schema::conform(*asked.route->body, asked.call.body));
-        return asked.route->read(asked.call, reader);
-      });
+  auto answer = asked.reader != nullptr
+                    ? read_from(asked, *asked.reader)
+                    : store::read_value<net::Response>(
+                          state_.core.store, [&](store::Reader& reader) { return read_from(asked, reader); });
   if (!answer && asked.identified && is_refused_right(answer.error()))
     TRY(enter_refusal(asked, answer.error()));
   return answer;
+}
+
+Result<net::Response> Pipeline::read_from(Asked& asked, store::Reader& reader) const {
+  TRY(identify(asked, reader));
+  TRY(admit(asked));
+  TRY(authorize(asked, reader));
+  // A POST that only asks has a body too.
+  asked.call.body = TRY(parse_body(asked.call.request));
+  if (asked.route->body) asked.call.body = TRY(schema::conform(*asked.route->body, asked.call.body));
+  return asked.route->read(asked.call, reader);
 }
 
 Result<net::Response> Pipeline::run_write(Asked& asked) const {
@@ -336,10 +357,11 @@ Result<net::Response> Pipeline::run_write(Asked& asked) const {
 }
 
 Result<net::Response> Pipeline::decide(Asked& asked, store::Transaction& tx) const {
-  const JsonObject body = asked.call.body;
+  std::optional<JsonObject> body;  // where authorize() may put the unchecked one in its place
+  if (asked.route->attributes) body = asked.call.body;
   TRY(identify(asked, tx));
   TRY(authorize(asked, tx));
-  asked.call.body = body;  // authorize() may have put the unchecked one there
+  if (body) asked.call.body = *std::move(body);
   WriteContext context(state_.core, asked.call, tx);
   context.reason = asked.decision.assignment_id;
   context.passes_locks = !asked.route->passes_locks_because.empty();

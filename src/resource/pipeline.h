@@ -20,10 +20,13 @@ class Pipeline {
 
  private:
   struct Asked;  // one request and what is known of it so far
-  net::Response answer(const net::Request& request, const std::string& origin, Router::Match match) const;
+  // `reader`: of the snapshot to answer from, where the caller has one already.
+  net::Response answer(const net::Request& request, const std::string& origin, Router::Match match,
+                       store::Reader* reader) const;
   Result<net::Response> run(Asked& asked) const;
   Result<net::Response> run_public(Asked& asked) const;
   Result<net::Response> run_read(Asked& asked) const;
+  Result<net::Response> read_from(Asked& asked, store::Reader& reader) const;
   Result<net::Response> run_write(Asked& asked) const;
   Result<net::Response> decide(Asked& asked, store::Transaction& tx) const;
 

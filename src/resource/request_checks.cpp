@@ -79,13 +79,13 @@ std::string correlation_id_of(const net::Request& request) {
 Result<void> check_subscription(const net::Request& request, const Uuid& ours) {
   const auto& segments = request.segments;
   if (segments.size() < 2 || !ascii_iequal(segments[0], "subscriptions")) return {};
+  if (ascii_iequal(segments[1], ours.text())) return {};
   const auto given = Uuid::parse(segments[1]);
   if (!given) {
     return fail(
         ErrorKind::invalid, "InvalidSubscriptionId",
         "The provided subscription identifier '" + segments[1].substr(0, 100) + "' is malformed or invalid.");
   }
-  if (*given == ours) return {};
   return fail(ErrorKind::not_found, "SubscriptionNotFound",
               "The subscription '" + given->text() + "' could not be found.");
 }

@@ -80,6 +80,9 @@ Result<ResourceId> ResourceId::from_segments(const std::vector<std::string>& seg
   if (segments.size() > kSegmentsMax) return refuse("The resource id has more than 40 segments.");
   Segments rest(segments);
   id.text_.clear();
+  size_t bytes = 0;
+  for (const std::string& segment : segments) bytes += segment.size() + 1;
+  id.text_.reserve(bytes);
   if (rest.at("subscriptions")) {
     rest.skip();
     const std::string given = TRY(rest.take("a subscription id", is_name));
@@ -87,11 +90,11 @@ Result<ResourceId> ResourceId::from_segments(const std::vector<std::string>& seg
     if (!subscription)
       return refuse("The provided subscription identifier '" + given + "' is malformed or invalid.");
     id.subscription_ = subscription->text();
-    id.text_ = "/subscriptions/" + id.subscription_;
+    id.text_.append("/subscriptions/").append(id.subscription_);
     if (rest.at("resourceGroups")) {
       rest.skip();
       id.resource_group_ = TRY(rest.take("a resource group name", is_name));
-      id.text_ += "/resourceGroups/" + id.resource_group_;
+      id.text_.append("/resourceGroups/").append(id.resource_group_);
     }
   }
   while (!rest.at_end()) {
@@ -100,11 +103,11 @@ Result<ResourceId> ResourceId::from_segments(const std::vector<std::string>& seg
     if (!id.parts_.empty()) id.scope_ = id.text_;
     id.parts_.clear();
     id.provider_ = TRY(rest.take("a provider namespace", is_word));
-    id.text_ += "/providers/" + id.provider_;
+    id.text_.append("/providers/").append(id.provider_);
     do {
       std::string type = TRY(rest.take("a resource type", is_word));
       std::string name = TRY(rest.take("a resource name", is_name));
-      id.text_ += "/" + type + "/" + name;
+      id.text_.append("/").append(type).append("/").append(name);
       id.parts_.emplace_back(std::move(type), std::move(name));
     } while (!rest.at_end() && !rest.at("providers"));
   }

@@ -14,8 +14,9 @@ namespace merlon::resource {
 
 struct Resource {
   ResourceId id;
-  JsonObject body;   // as GET shows it
-  std::string etag;  // hex hash of what is shown, without quotes
+  JsonObject body;     // as GET shows it
+  std::string etag;    // hex hash of what is shown, without quotes
+  std::string text{};  // `body` as it is stored, where it has just been written; else empty
 };
 
 // `wanted` has passed the shape: id, name, type, location and tags are in place. Returns the document to show

@@ -27,7 +27,8 @@ Result<void> State::refuse_if_blind(store::Reader& reader, const Call& call, std
 }
 
 Result<void> State::require_registered(store::Reader& reader, std::string_view provider) const {
-  if (!TRY(reader.get(registrations_table(), core.tenant, ascii_lower(provider)))) return {};
+  if (!TRY(core.known_rows->has(reader, registrations_table(), core.tenant, ascii_lower(provider))))
+    return {};
   return fail(ErrorKind::conflict, "MissingSubscriptionRegistration",
               "The subscription is not registered to use namespace '" + std::string(provider) +
                   "'. See https://aka.ms/rps-not-found for how to register subscriptions.",

@@ -89,8 +89,7 @@ Result<std::optional<StepUpNeed>> StepUps::missing(store::Reader& reader,
                                                    const access::Decision& decision) const {
   std::optional<StepUpNeed> strictest;
   if (principal.kind != identity::PrincipalKind::user) return strictest;
-  const store::Range any{.prefix = {}, .after = {}, .after_key = {}, .limit = 1};
-  if (TRY(reader.scan(table(), core_.tenant, any)).empty()) return strictest;
+  if (TRY(core_.known_rows->is_empty(reader, table(), core_.tenant))) return strictest;
   for (const StepUpPolicy& policy : TRY(at_and_above(reader, scope))) {
     if (!concerns(policy, action, decision)) continue;
     auto need = missing(principal, policy);

@@ -63,13 +63,14 @@ Result<net::Response> put_resource(State& state, const ResourceType& type, Write
     if (tags != nullptr) wanted["tags"] = *tags;
     wanted = TRY(schema::conform(type.shape, wanted));
   }
-  const Resource stored = TRY(write_document(state, context,
-                                             {.type = type,
-                                              .id = existing ? existing->id : asked,
-                                              .existing = existing ? &*existing : nullptr,
-                                              .wanted = std::move(wanted),
-                                              .links = patch ? LinkCheck::changed : LinkCheck::all}));
-  net::Response response = json_response(existing ? 200 : type.created_status, stored.body);
+  Resource stored = TRY(write_document(state, context,
+                                       {.type = type,
+                                        .id = existing ? existing->id : asked,
+                                        .existing = existing ? &*existing : nullptr,
+                                        .wanted = std::move(wanted),
+                                        .links = patch ? LinkCheck::changed : LinkCheck::all}));
+  std::string text = stored.text.empty() ? to_text(stored.body) : std::move(stored.text);
+  net::Response response = text_response(existing ? 200 : type.created_status, std::move(text));
   set_etag(response, stored.etag);
   return response;
 }
