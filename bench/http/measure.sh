@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # What run measures, inside a network namespace of its own: a server with one security group, and nginx with the same
-# certificate and the same answer as a file. Each figure is the median of the rounds, in which the two take turns.
+# certificate and the same answer as a file. Each figure is the median of the rounds, in which the two take turns. Beside
+# rates stands what a request costs the server's processes (user and system time): it hardly depends on what else the
+# machine does.
 # shellcheck source=/dev/null disable=SC2154
 source "${MERLON_ROOT:?}/tests/e2e/lib.sh"
 rounds=$1 seconds=$2 connections=64
@@ -75,25 +77,39 @@ LUA
 small="$group/providers/Microsoft.Network/applicationSecurityGroups/web?api-version=2023-09-01"
 put_body='{"location":"local","tags":{"team":"edge"}}'
 
-load() { # load URL get|put CONNECTIONS: requests a second
-  local answer rate failures
+ticks() { # ticks PID...: their processor time, in clock ticks
+  local pid sum=0 fields
+  for pid in "$@"; do
+    read -ra fields <"/proc/$pid/stat"
+    sum=$((sum + fields[13] + fields[14]))
+  done
+  echo "$sum"
+}
+load() { # load URL get|put CONNECTIONS PID...: requests a second, and the microseconds that each cost these processes
+  local answer rate failures before
+  before=$(ticks "${@:4}")
   answer=$(in_ns server wrk -t1 -c"$3" -d"${seconds}s" -s "$MERLON_TMP/$2.lua" "$1" -- "$token" "$put_body")
   read -r _ rate failures < <(grep '^RESULT' <<<"$answer")
   [[ $failures == 0 ]] || fail "$failures answers of $1 were no success"
-  echo "$rate"
+  awk -v r="$rate" -v s="$seconds" -v t="$(($(ticks "${@:4}") - before))" -v hz="$(getconf CLK_TCK)" \
+    'BEGIN {print r, t / hz * 1e6 / (r * s)}'
 }
 median() { printf '%s\n' "$@" | sort -n | awk '{v[NR]=$1} END {print v[int((NR+1)/2)]}'; }
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN {printf "%.2f", b ? a/b : 0}'; }
 fsyncs() { od -An -tu8 "$MERLON_TMP/fsyncs" | tr -d ' '; }
 
 server=https://localhost:8443
-files=() gets=() puts=() shares=()
+mapfile -t nginx_workers < <(pgrep -P "$(cat "$MERLON_TMP/nginx.pid")")
+files=() gets=() puts=() shares=() file_costs=() get_costs=() put_costs=()
 for ((round = 1; round <= rounds; ++round)); do
   echo "round $round of $rounds" >&2
-  files+=("$(load https://127.0.0.1:9443/web.json get $connections)")
-  gets+=("$(load "$server$path" get $connections)")
+  read -r rate cost < <(load https://127.0.0.1:9443/web.json get $connections "${nginx_workers[@]}")
+  files+=("$rate") file_costs+=("$cost")
+  read -r rate cost < <(load "$server$path" get $connections "$server_pid")
+  gets+=("$rate") get_costs+=("$cost")
   before=$(fsyncs)
-  puts+=("$(load "$server$small" put $connections)")
+  read -r rate cost < <(load "$server$small" put $connections "$server_pid")
+  puts+=("$rate") put_costs+=("$cost")
   shares+=("$(awk -v r="${puts[-1]}" -v s="$seconds" -v f="$(($(fsyncs) - before))" 'BEGIN {print r*s/f}')")
 done
 stop_server >&2
@@ -103,18 +119,23 @@ start_server
 ones=() grouped=()
 for ((round = 1; round <= rounds; ++round)); do
   echo "slow disk, round $round of $rounds" >&2
-  ones+=("$(load "$server$small" put 1)")
-  grouped+=("$(load "$server$small" put $connections)")
+  read -r rate _ < <(load "$server$small" put 1 "$server_pid")
+  ones+=("$rate")
+  read -r rate _ < <(load "$server$small" put $connections "$server_pid")
+  grouped+=("$rate")
 done
 file=$(median "${files[@]}") get=$(median "${gets[@]}") put=$(median "${puts[@]}")
 one=$(median "${ones[@]}") many=$(median "${grouped[@]}")
+row() { printf '%-52s %12s %8s %13s  %s\n' "$@"; }
+cost() { printf '%.1f' "$(median "$@")"; }
 {
   echo
-  printf '%-52s %12s %8s  %s\n' '' 'per second' ratio wanted
-  printf '%-52s %12s %8s  %s\n' 'nginx, the same bytes as a static file' "$file" 1 ''
-  printf '%-52s %12s %8s  %s\n' 'hot GET, authenticated and authorized' "$get" "$(ratio "$get" "$file")" '0.70 of nginx'
-  printf '%-52s %12s %8s  %s\n' "durable PUT, $connections connections" "$put" "$(ratio "$put" "$get")" '0.25 of hot GET'
-  printf '%-52s %12s %8s  %s\n' '  acknowledged for each fsync' "$(median "${shares[@]}")" '' '10'
-  printf '%-52s %12s %8s  %s\n' '5 ms an fsync: PUT, one connection' "$one" 1 ''
-  printf '%-52s %12s %8s  %s\n' "5 ms an fsync: PUT, $connections connections" "$many" "$(ratio "$many" "$one")" '20 of one'
+  row '' 'per second' ratio 'CPU µs each' wanted
+  row 'nginx, the same bytes as a static file' "$file" 1 "$(cost "${file_costs[@]}")" ''
+  row 'hot GET, authenticated and authorized' "$get" "$(ratio "$get" "$file")" "$(cost "${get_costs[@]}")" '0.70 of nginx'
+  row "durable PUT, $connections connections" "$put" "$(ratio "$put" "$get")" "$(cost "${put_costs[@]}")" \
+    '0.25 of hot GET'
+  row '  acknowledged for each fsync' "$(median "${shares[@]}")" '' '' '10'
+  row '5 ms an fsync: PUT, one connection' "$one" 1 '' ''
+  row "5 ms an fsync: PUT, $connections connections" "$many" "$(ratio "$many" "$one")" '' '20 of one'
 }
