@@ -13,6 +13,14 @@ namespace {
 constexpr int kRecordBytesMax = 80 * 1024 * 1024;  // above table.h's 64 MiB of JSON, with its keys
 constexpr int kBusyTimeoutMs = 5000;
 
+// Nobody asks how much memory SQLite has in all; counting it makes every allocation of every thread take one
+// mutex (https://www.sqlite.org/malloc.html#memory_allocation_statistics). Refused, without harm, where
+// SQLite is in use.
+void do_not_count_memory() {
+  static const int done = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+  static_cast<void>(done);
+}
+
 }  // namespace
 
 Query::Query(Query&& other) noexcept
@@ -87,6 +95,7 @@ Result<std::unique_ptr<Connection>> Connection::open(const std::string& path, Ac
   // checkpoint, which keeps Debian 12's SQLite 3.40 away from the WAL-reset race (fixed upstream in 3.51.3).
   const int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_PRIVATECACHE |
                     (access == Access::read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE);
+  do_not_count_memory();
   sqlite3* handle = nullptr;
   const int code = sqlite3_open_v2(path.c_str(), &handle, flags, vfs);
   std::unique_ptr<Connection> connection(new Connection(handle));
