@@ -19,7 +19,7 @@ std::string key_text(const JsonObject& key) {
 
 Result<int> create(Context& context, const KeyOptions& options) {
   JsonObject body{{"kty", options.type}};
-  if (options.type == "EC") body["crv"] = options.curve;
+  if (options.type.starts_with("EC")) body["crv"] = options.curve;
   if (!options.size.empty()) {
     if (options.size.size() > 4 || options.size.find_first_not_of("0123456789") != std::string::npos)
       return wrong_usage("--size is a number of bits, such as 3072.");
@@ -85,7 +85,11 @@ std::vector<Command> key_commands() {
           "merlon key create --vault kv-web -n signing --type EC", create,
           [](Command& command, KeyOptions& options) {
             named(command, options);
-            command.choice("--type", options.type, {"RSA", "EC", "oct"}, "RSA (when not given), EC or oct")
+            command
+                .choice(
+                    "--type", options.type, {"RSA", "EC", "oct", "RSA-HSM", "EC-HSM", "oct-HSM"},
+                    "RSA (when not given), EC or oct; with -HSM it is made in the server's hardware token, "
+                    "in a premium vault")
                 .text("--size", options.size, "Bits of RSA (2048 when not given) and oct (256) keys")
                 .choice("--curve", options.curve, {"P-256", "P-384", "P-521", "P-256K"},
                         "Of an EC key; P-256 when not given");

@@ -42,6 +42,11 @@ std::vector<Command> server_commands() {
                   "when not "
                   "given); passphrase: (the server starts sealed, and waits for 'merlon unseal'); "
                   "'pkcs11:token=NAME;object=KEY?module-path=LIBRARY&pin-source=file:FILE'; or tpm:pcrs=7")
+            .text(
+                "--hsm", given.options.hsm,
+                "The hardware token that vaults' keys of the types RSA-HSM, EC-HSM and oct-HSM are made in: "
+                "'pkcs11:token=NAME?module-path=LIBRARY&pin-source=file:FILE'; there are no such keys when "
+                "not given")
             .text("--throttle", given.options.throttle,
                   "Requests of each principal: off, azure, or "
                   "reads=250:25,writes=200:10,deletes=200:10 (at once : refilled per second)")

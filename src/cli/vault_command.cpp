@@ -6,7 +6,7 @@ namespace merlon::cli {
 namespace {
 
 struct CreateOptions {
-  std::string name, resource_group, retention;
+  std::string name, resource_group, retention, sku = "standard";
   bool purge_protection = false;
   bool access_policies = false;
 };
@@ -14,7 +14,7 @@ struct CreateOptions {
 Result<int> create(Context& context, const CreateOptions& options) {
   Api api = TRY(Api::open(context));
   JsonObject properties{{"tenantId", api.session().login().tenant},
-                        {"sku", {{"family", "A"}, {"name", "standard"}}},
+                        {"sku", {{"family", "A"}, {"name", options.sku}}},
                         {"enableRbacAuthorization", !options.access_policies}};
   if (options.purge_protection) properties["enablePurgeProtection"] = true;
   if (!options.retention.empty()) {
@@ -127,6 +127,8 @@ std::vector<Command> vault_commands() {
                 .required()
                 .text("--resource-group,-g", options.resource_group, "Where it belongs")
                 .required()
+                .choice("--sku", options.sku, {"standard", "premium"},
+                        "standard (when not given); premium may hold keys in the server's hardware token")
                 .text("--retention-days", options.retention,
                       "How long what is deleted can be recovered: 7 to 90 (when not given)")
                 .flag("--purge-protection", options.purge_protection,

@@ -9,9 +9,9 @@
 namespace merlon::crypto {
 namespace {
 
-constexpr size_t kBlock = 16;
-constexpr size_t kGcmNonce = 12;
-constexpr size_t kGcmTag = 16;
+constexpr size_t kBlock = kAesBlockBytes;
+constexpr size_t kGcmNonce = kGcmNonceBytes;
+constexpr size_t kGcmTag = kGcmTagBytes;
 constexpr size_t kInputMax = 64 * 1024;
 
 std::unexpected<Error> bad(std::string message) {
@@ -108,8 +108,7 @@ std::optional<AesAlgorithm> aes_algorithm(std::string_view name) {
   return std::nullopt;
 }
 
-Result<Encrypted> aes_encrypt(AesMode mode, const Secret& key, const EncryptParameters& parameters,
-                              ByteView plaintext, Random& random) {
+Result<void> check_aes_encrypt(AesMode mode, const EncryptParameters& parameters, ByteView plaintext) {
   const bool gcm = mode == AesMode::gcm;
   if (mode == AesMode::key_wrap || mode == AesMode::key_wrap_pad)
     return bad("Key wrap algorithms wrap keys: use wrapkey.");
@@ -122,6 +121,13 @@ Result<Encrypted> aes_encrypt(AesMode mode, const Secret& key, const EncryptPara
   if (mode == AesMode::cbc && plaintext.size() % kBlock != 0)
     return bad(
         "AES-CBC without padding takes whole blocks of 16 bytes. Use the algorithm that ends in CBCPAD.");
+  return {};
+}
+
+Result<Encrypted> aes_encrypt(AesMode mode, const Secret& key, const EncryptParameters& parameters,
+                              ByteView plaintext, Random& random) {
+  TRY(check_aes_encrypt(mode, parameters, plaintext));
+  const bool gcm = mode == AesMode::gcm;
   const ErrorQueue errors;
   Encrypted out;
   out.iv = parameters.iv.empty() ? random.bytes(gcm ? kGcmNonce : kBlock) : parameters.iv;
@@ -137,8 +143,7 @@ Result<Encrypted> aes_encrypt(AesMode mode, const Secret& key, const EncryptPara
   return out;
 }
 
-Result<Secret> aes_decrypt(AesMode mode, const Secret& key, const DecryptParameters& parameters,
-                           ByteView ciphertext) {
+Result<void> check_aes_decrypt(AesMode mode, const DecryptParameters& parameters, ByteView ciphertext) {
   const bool gcm = mode == AesMode::gcm;
   if (mode == AesMode::key_wrap || mode == AesMode::key_wrap_pad)
     return bad("Key wrap algorithms unwrap keys: use unwrapkey.");
@@ -150,6 +155,13 @@ Result<Secret> aes_decrypt(AesMode mode, const Secret& key, const DecryptParamet
     return bad("AES-GCM needs the tag of 16 bytes that encryption answered.");
   if (!gcm && (!parameters.aad.empty() || !parameters.tag.empty()))
     return bad("AES-CBC has neither a tag nor additional authenticated data.");
+  return {};
+}
+
+Result<Secret> aes_decrypt(AesMode mode, const Secret& key, const DecryptParameters& parameters,
+                           ByteView ciphertext) {
+  TRY(check_aes_decrypt(mode, parameters, ciphertext));
+  const bool gcm = mode == AesMode::gcm;
   const ErrorQueue errors;
   const auto context = TRY(start(mode, key, parameters.iv, false, errors));
   if (gcm) {
@@ -165,12 +177,17 @@ Result<Secret> aes_decrypt(AesMode mode, const Secret& key, const DecryptParamet
   return *std::move(value);
 }
 
-Result<Bytes> aes_wrap(AesMode mode, const Secret& key, ByteView secret) {
+Result<void> check_aes_wrap(AesMode mode, ByteView secret) {
   if (mode != AesMode::key_wrap && mode != AesMode::key_wrap_pad)
     return bad("Only the key wrap algorithms (A128KW, A192KW, A256KW) wrap keys.");
   if (secret.empty() || secret.size() > kInputMax) return bad("A key to be wrapped has 1 byte to 64 KiB.");
   if (mode == AesMode::key_wrap && (secret.size() % 8 != 0 || secret.size() < 16))
     return bad("AES key wrap takes keys of at least 16 bytes, in whole groups of 8 (RFC 3394).");
+  return {};
+}
+
+Result<Bytes> aes_wrap(AesMode mode, const Secret& key, ByteView secret) {
+  TRY(check_aes_wrap(mode, secret));
   const ErrorQueue errors;
   const auto context = TRY(start(mode, key, {}, true, errors));
   const auto wrapped = run(context.get(), secret);
@@ -178,13 +195,18 @@ Result<Bytes> aes_wrap(AesMode mode, const Secret& key, ByteView secret) {
   return plain(*wrapped);
 }
 
-Result<Secret> aes_unwrap(AesMode mode, const Secret& key, ByteView wrapped) {
+Result<void> check_aes_unwrap(AesMode mode, ByteView wrapped) {
   if (mode != AesMode::key_wrap && mode != AesMode::key_wrap_pad)
     return bad("Only the key wrap algorithms (A128KW, A192KW, A256KW) unwrap keys.");
   // RFC 3394 section 2.2.2: at least three groups; RFC 5649 section 4.2: two.
   const size_t least = mode == AesMode::key_wrap ? 24 : 16;
   if (wrapped.size() % 8 != 0 || wrapped.size() < least || wrapped.size() > kInputMax + kBlock)
     return decryption_failed();
+  return {};
+}
+
+Result<Secret> aes_unwrap(AesMode mode, const Secret& key, ByteView wrapped) {
+  TRY(check_aes_unwrap(mode, wrapped));
   const ErrorQueue errors;
   const auto context = TRY(start(mode, key, {}, false, errors));
   auto secret = run(context.get(), wrapped);

@@ -29,6 +29,15 @@ Result<Secret> aes_decrypt(AesMode mode, const Secret& key, const DecryptParamet
 Result<Bytes> aes_wrap(AesMode mode, const Secret& key, ByteView secret);
 Result<Secret> aes_unwrap(AesMode mode, const Secret& key, ByteView wrapped);
 
+// What the above refuse before they look at the key, for keys that are elsewhere (hsm.h).
+Result<void> check_aes_encrypt(AesMode mode, const EncryptParameters& parameters, ByteView plaintext);
+Result<void> check_aes_decrypt(AesMode mode, const DecryptParameters& parameters, ByteView ciphertext);
+Result<void> check_aes_wrap(AesMode mode, ByteView secret);
+Result<void> check_aes_unwrap(AesMode mode, ByteView wrapped);
+inline constexpr size_t kGcmNonceBytes = 12;
+inline constexpr size_t kGcmTagBytes = 16;
+inline constexpr size_t kAesBlockBytes = 16;
+
 // What every failed decryption answers, whatever the reason.
 std::unexpected<Error> decryption_failed();
 

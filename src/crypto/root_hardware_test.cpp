@@ -1,21 +1,17 @@
 // SoftHSM and swtpm for real: what they wrapped opens there and nowhere else.
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <spawn.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <csignal>
 #include <filesystem>
-#include <fstream>
+#include <optional>
 #include <thread>
 
 #include "crypto/passphrase_key.h"
 #include "crypto/pkcs11.h"
 #include "crypto/system_random.h"
+#include "crypto/test_token.h"
 #include "crypto/tpm2.h"
 
 namespace merlon::crypto {
@@ -24,26 +20,6 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 namespace fs = std::filesystem;
-
-pid_t spawn(std::vector<std::string> words) {
-  std::vector<char*> argv;
-  for (std::string& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-  posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
-  pid_t child = -1;
-  EXPECT_EQ(::posix_spawnp(&child, argv[0], &actions, nullptr, argv.data(), environ), 0) << words[0];
-  posix_spawn_file_actions_destroy(&actions);
-  return child;
-}
-
-bool run(std::vector<std::string> words) {
-  int status = -1;
-  const pid_t child = spawn(std::move(words));
-  return child > 0 && ::waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
 
 class Directory : public ::testing::Test {
  protected:
@@ -69,21 +45,12 @@ class Token : public Directory {
  protected:
   void SetUp() override {
     Directory::SetUp();
-    fs::create_directory(path_ / "tokens");
-    write("softhsm2.conf", "directories.tokendir = " + (path_ / "tokens").string() +
-                               "\nobjectstore.backend = file\nlog.level = ERROR\nslots.removable = false\n");
-    write("pin", "1234\n");
-    ::setenv("SOFTHSM2_CONF", (path_ / "softhsm2.conf").c_str(), 1);
-    ASSERT_TRUE(make_token("merlon"));
-  }
-  static bool make_token(const std::string& label) {
-    return run(
-        {"softhsm2-util", "--init-token", "--free", "--label", label, "--pin", "1234", "--so-pin", "5678"});
+    token_.emplace(path_);
   }
   TokenKey key(const std::string& token = "merlon", const std::string& object = "root") const {
-    return {"pkcs11:token=" + token + ";object=" + object +
-            "?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:" + (path_ / "pin").string()};
+    return {token_->uri(token, object)};
   }
+  std::optional<TestToken> token_;
 };
 
 TEST_F(Token, WhatItWrappedOpensAgain) {
@@ -164,9 +131,10 @@ class Tpm : public Directory {
   void start(const std::string& name) {
     fs::create_directories(path_ / name);
     socket_ = (path_ / (name + ".sock")).string();
-    child_ = spawn({"swtpm", "socket", "--tpm2", "--tpmstate", "dir=" + (path_ / name).string(), "--server",
-                    "type=unixio,path=" + socket_, "--ctrl", "type=unixio,path=" + socket_ + ".ctrl",
-                    "--flags", "not-need-init,startup-clear"});
+    child_ =
+        spawn_quietly({"swtpm", "socket", "--tpm2", "--tpmstate", "dir=" + (path_ / name).string(),
+                       "--server", "type=unixio,path=" + socket_, "--ctrl",
+                       "type=unixio,path=" + socket_ + ".ctrl", "--flags", "not-need-init,startup-clear"});
     for (int i = 0; i < 500 && !fs::exists(socket_); ++i)
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
     ASSERT_TRUE(fs::exists(socket_)) << "swtpm did not start";
@@ -209,7 +177,7 @@ TEST_F(Tpm, WhatItSealedOpensThereAlone) {
 TEST_F(Tpm, AChangedRegisterKeepsItShut) {
   const auto sealed = tpm_seal(place({16}), secret_);
   ASSERT_TRUE(sealed) << sealed.error().message << sealed.error().cause;
-  ASSERT_TRUE(run({"env", "TPM2TOOLS_TCTI=swtpm:path=" + socket_, "tpm2_pcrextend",
+  ASSERT_TRUE(run_quietly({"env", "TPM2TOOLS_TCTI=swtpm:path=" + socket_, "tpm2_pcrextend",
                    "16:sha256=0000000000000000000000000000000000000000000000000000000000000001"}));
   const auto refused = tpm_unseal(place({16}), *sealed);
   ASSERT_FALSE(refused);

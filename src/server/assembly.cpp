@@ -66,7 +66,14 @@ Result<std::unique_ptr<Assembly>> Assembly::assemble(std::unique_ptr<store::Serv
   a->identities_ = managed_identity::install(*a->platform_, *a->compute_);
   a->network_ = network::install(*a->platform_, *a->compute_,
                                  parameters.state_dir.empty() ? "" : parameters.state_dir + "/flow-logs");
-  a->vaults_ = vault::install(*a->platform_);
+  std::unique_ptr<crypto::Hsm> hsm;
+  if (!parameters.hsm.empty()) {
+    hsm = TRY(crypto::Hsm::at(parameters.hsm));
+    // Its keys wait for it; everything else does not.
+    if (const auto there = hsm->probe(); !there)
+      log_error("the hardware token of --hsm is not usable yet", there.error());
+  }
+  a->vaults_ = vault::install(*a->platform_, std::move(hsm));
   a->jit_ = jit::install(*a->platform_, *a->compute_, *a->network_);
   TRY(a->open_recordings());
   a->bastion_ = bastion::install(*a->platform_, *a->compute_, *a->network_, *a->jit_,

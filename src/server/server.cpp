@@ -21,6 +21,7 @@
 #include "server/control_socket.h"
 #include "server/descriptor_limit.h"
 #include "server/first_start.h"
+#include "server/private_memory.h"
 #include "server/root_operations.h"
 #include "server/sealed_start.h"
 #include "server/state_schema.h"
@@ -56,6 +57,7 @@ Result<AssemblyParameters> assembly_parameters(const Options& options, const std
   parameters.rate_limits = TRY(resource::parse_rate_limits(options.throttle));
   for (const std::string& issuer : options.private_issuers) TRY(net::parse_https_url(issuer));
   parameters.private_issuers = options.private_issuers;
+  parameters.hsm = options.hsm;
   return parameters;
 }
 
@@ -146,6 +148,7 @@ net::ServerParameters server_parameters(const Options& options, Assembly& assemb
 }  // namespace
 
 Result<void> run(const Options& options) {
+  keep_memory_private();
   const int signals = block_signals();
   const std::string state_dir = TRY(prepare_state_dir(options.state_dir));
   const SystemClock clock;

@@ -16,6 +16,7 @@ struct Options {
   std::string domain;                        // empty: what the state says, else merlon.localhost
   std::string store_url = "sqlite";          // the embedded store in state_dir; or postgres://…
   std::string root_key_path;                 // what seal::RootPlace::parse reads; empty: state_dir/root.key
+  std::string hsm;                           // where vaults' -HSM keys lie: crypto/hsm.h; empty: none
   std::string throttle = "off";              // resource::parse_rate_limits
   std::vector<std::string> private_issuers;  // foreign token issuers inside the network, by their exact URL
   bool keep_bootstrap = false;               // the first credential does not expire: for tests

@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "crypto/hsm.h"
 #include "machine/platform.h"
 #include "net/http.h"
 
@@ -23,7 +24,8 @@ class Vaults {
   virtual Result<void> tick(const Guard& guard) = 0;
 };
 
-std::unique_ptr<Vaults> install(Platform& platform);
+// `hsm`: where keys of the types with "-HSM" lie; nothing: there are none.
+std::unique_ptr<Vaults> install(Platform& platform, std::unique_ptr<crypto::Hsm> hsm = nullptr);
 const std::vector<store::TableSpec>& tables();
 
 }  // namespace merlon::vault

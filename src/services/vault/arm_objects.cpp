@@ -64,7 +64,8 @@ Result<void> check_name(std::string_view name) {
 
 class ArmObjects {
  public:
-  explicit ArmObjects(Platform& platform) : core_(platform.core), objects_(platform.core) {}
+  ArmObjects(Platform& platform, const HsmKeys& hsm)
+      : core_(platform.core), objects_(platform.core), keys_(platform.core, hsm) {}
 
   Result<net::Response> put_secret(WriteContext& context, bool patch) const {
     const Vault vault = TRY(vault_of(context.tx, context.call));
@@ -100,7 +101,12 @@ class ArmObjects {
     JsonObject body{{"kty", properties.at("kty")}};
     if (const auto size = int_at(properties, "keySize")) body["key_size"] = *size;
     if (const auto curve = string_at(properties, "curveName")) body["crv"] = *curve;
-    return resource::Gathered::of(TRY(generate_key(body, core_.random)));
+    if (const Json* ops = properties.if_contains("keyOps")) body["key_ops"] = *ops;
+    const std::string name = call.parameter("objectName");
+    TRY(check_name(name));
+    const auto vault = TRY(
+        store::read_value<Vault>(core_.store, [&](store::Reader& reader) { return vault_of(reader, call); }));
+    return resource::Gathered::of(TRY(keys_.make_new(vault, name, body)));
   }
 
   Result<net::Response> put_key(WriteContext& context) const {
@@ -111,13 +117,11 @@ class ArmObjects {
     if (const auto existing = TRY(objects_.find(context.tx, name)))
       return resource::json_response(
           200, shown(context.call, vault, TRY(objects_.require_version(context.tx, existing->name, {}))));
-    const auto& material = *std::any_cast<crypto::KeyMaterial>(&context.call.gathered);
-    Version version = new_key_version(objects_, name, material);
+    const auto& made = *std::any_cast<MadeKey>(&context.call.gathered);
+    Version version = TRY(keys_.new_version(context.tx, vault, name, made));
     version.facts = TRY(read_key_facts(facts_of(context.call.body), {}, context.call.now, true));
     const Json* ops = object_at(context.call.body, "properties")->if_contains("keyOps");
-    version.key_ops = TRY(read_key_ops(ops, material.kind(), true));
-    version.sealed =
-        TRY(objects_.keyring(vault).seal(version.seal_context(), material.store(), core_.random));
+    version.key_ops = TRY(read_made_ops(ops, made));
     TRY(objects_.add_version(context.tx, version));
     context.details["version"] = version.id;
     return resource::json_response(200, shown(context.call, vault, version));
@@ -205,10 +209,11 @@ class ArmObjects {
 
   const resource::Core& core_;
   Objects objects_;
+  Keys keys_;
 };
 
-void add_arm_object_routes(Platform& platform) {
-  const auto objects = std::make_shared<ArmObjects>(platform);
+void add_arm_object_routes(Platform& platform, const HsmKeys& hsm) {
+  const auto objects = std::make_shared<ArmObjects>(platform, hsm);
   const auto route = [](const char* method, const std::string& tail, const std::string& verb,
                         std::string summary) {
     resource::Route made;

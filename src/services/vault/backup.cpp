@@ -39,8 +39,10 @@ Result<JsonObject> pack(const Objects& objects, const Vault& vault, const Object
     JsonObject part = version.to_json();
     part.erase("sealed");
     if (version.in_hsm)
-      return fault(ErrorKind::unsupported, "NotSupported",
-                   "A key whose material lies in a token has no backup.");
+      return fault(
+          ErrorKind::unsupported, "NotSupported",
+          "The key lies in a hardware token and never leaves it, also not for a backup. Back up the "
+          "token with its vendor's tool: a copy of it, with the same objects, serves the same keys.");
     if (object.name.kind != Kind::certificates) {
       const Secret material = TRY(keyring.open(version.seal_context(), version.sealed));
       part["material"] = core.seal.seal(part_context(core, version), material);

@@ -61,6 +61,14 @@ Result<void> put_own_first(std::vector<Bytes>& chain, const crypto::KeyMaterial&
       "'x5c' is for the key of the request.");
 }
 
+// For people: programs go by the status.
+std::string_view details_of(const PendingRequest& request) {
+  if (request.status == "completed") return "The certificate is issued.";
+  if (request.status == "inProgress")
+    return "Pending certificate created. Please Perform Merge to complete the request.";
+  return "The request has ended without a certificate.";
+}
+
 }  // namespace
 
 JsonObject shown_operation(const Asked& asked, const Certificate& certificate) {
@@ -72,9 +80,8 @@ JsonObject shown_operation(const Asked& asked, const Certificate& certificate) {
                    {"csr", request.csr},
                    {"cancellation_requested", request.cancellation_requested},
                    {"status", request.status},
+                   {"status_details", details_of(request)},
                    {"request_id", request.request_id}};
-  if (request.status == "inProgress")
-    shown["status_details"] = "Pending certificate created. Please Perform Merge to complete the request.";
   if (request.status == "completed") shown["target"] = object_url(asked, certificate.name, {});
   return shown;
 }

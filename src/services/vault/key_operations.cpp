@@ -45,7 +45,8 @@ class OpenedKeys {
 
 struct Loaded {
   Version version;
-  KeyMaterial material;
+  std::optional<KeyMaterial> material;  // in memory; of a key in the token its public half, when it has one
+  std::optional<crypto::HsmKey> in_token{};
 };
 
 Result<Bytes> bytes_in(const JsonObject& body, std::string_view key, bool required) {
@@ -64,7 +65,7 @@ std::string text_of(const Secret& secret) { return to_base64url(secret.expose())
 
 class Uses {
  public:
-  explicit Uses(const resource::Core& core) : objects_(core) {}
+  Uses(const resource::Core& core, const HsmKeys& hsm) : objects_(core), hsm_(hsm) {}
 
   // The dates stop what makes something new, never what reads the old (contract, Rules).
   Result<void> load(Asked& asked, store::Reader& reader, std::string_view op) {
@@ -87,28 +88,43 @@ class Uses {
     const std::string name = version.seal_context();
     auto material = opened_.find(name);
     if (!material) {
-      material = TRY(KeyMaterial::load(TRY(objects_.keyring(asked.vault).open(name, version.sealed))));
-      opened_.keep(name, *material);
+      material = TRY(open(asked, version));
+      if (material) opened_.keep(name, *material);
     }
-    asked.gathered = Loaded{std::move(version), *std::move(material)};
+    Loaded found{std::move(version), std::move(material)};
+    if (found.version.in_hsm) found.in_token = key_in_token(found.version);
+    asked.gathered = std::move(found);
     return {};
   }
 
   Result<Answer> sign(Asked& asked) const {
     const Bytes digest = TRY(bytes_in(asked.body, "value", true));
-    return answer(asked, to_base64url(TRY(material(asked).sign(TRY(algorithm(asked)), digest))));
+    const std::string name = TRY(algorithm(asked));
+    const auto& token_key = loaded(asked).in_token;
+    return answer(asked, to_base64url(TRY(token_key ? TRY(hsm_.token())->sign(*token_key, name, digest)
+                                                    : material(asked).sign(name, digest))));
   }
   Result<Answer> verify(Asked& asked) const {
     const Bytes digest = TRY(bytes_in(asked.body, "digest", true));
     const Bytes signature = TRY(bytes_in(asked.body, "value", true));
-    return Answer{200, {{"value", TRY(material(asked).verify(TRY(algorithm(asked)), digest, signature))}}};
+    const std::string name = TRY(algorithm(asked));
+    const Loaded& key = loaded(asked);
+    return Answer{
+        200,
+        {{"value",
+          TRY(key.material ? key.material->verify(name, digest, signature)
+                           : TRY(hsm_.token())->verify_mac(*key.in_token, name, digest, signature))}}};
   }
   Result<Answer> encrypt(Asked& asked) const {
     const Secret plaintext(TRY(bytes_in(asked.body, "value", true)));
     const crypto::EncryptParameters parameters{.algorithm = TRY(algorithm(asked)),
                                                .iv = TRY(bytes_in(asked.body, "iv", false)),
                                                .aad = TRY(bytes_in(asked.body, "aad", false))};
-    const auto made = TRY(material(asked).encrypt(parameters, plaintext.expose(), objects_.core().random));
+    const Loaded& key = loaded(asked);
+    Random& random = objects_.core().random;
+    const auto made =
+        TRY(key.material ? key.material->encrypt(parameters, plaintext.expose(), random)
+                         : TRY(hsm_.token())->encrypt(*key.in_token, parameters, plaintext.expose(), random));
     Answer shown = answer(asked, to_base64url(made.value));
     if (!made.iv.empty()) shown.body["iv"] = to_base64url(made.iv);
     if (!made.tag.empty()) shown.body["tag"] = to_base64url(made.tag);
@@ -121,21 +137,33 @@ class Uses {
                                                .iv = TRY(bytes_in(asked.body, "iv", false)),
                                                .aad = TRY(bytes_in(asked.body, "aad", false)),
                                                .tag = TRY(bytes_in(asked.body, "tag", false))};
-    return answer(asked, text_of(TRY(material(asked).decrypt(parameters, ciphertext))));
+    const auto& token_key = loaded(asked).in_token;
+    return answer(asked,
+                  text_of(TRY(token_key ? TRY(hsm_.token())->decrypt(*token_key, parameters, ciphertext)
+                                        : material(asked).decrypt(parameters, ciphertext))));
   }
   Result<Answer> wrap(Asked& asked) const {
     const Secret key(TRY(bytes_in(asked.body, "value", true)));
-    return answer(asked, to_base64url(TRY(material(asked).wrap(TRY(algorithm(asked)), key.expose()))));
+    const std::string name = TRY(algorithm(asked));
+    const Loaded& by = loaded(asked);
+    return answer(asked,
+                  to_base64url(TRY(by.material ? by.material->wrap(name, key.expose())
+                                               : TRY(hsm_.token())->wrap(*by.in_token, name, key.expose()))));
   }
   Result<Answer> unwrap(Asked& asked) const {
     const Bytes wrapped = TRY(bytes_in(asked.body, "value", true));
-    return answer(asked, text_of(TRY(material(asked).unwrap(TRY(algorithm(asked)), wrapped))));
+    const std::string name = TRY(algorithm(asked));
+    const auto& token_key = loaded(asked).in_token;
+    return answer(asked, text_of(TRY(token_key ? TRY(hsm_.token())->unwrap(*token_key, name, wrapped)
+                                               : material(asked).unwrap(name, wrapped))));
   }
   Result<Answer> random_bytes(Asked& asked) const {
     const auto count = int_at(asked.body, "count");
     if (!count || *count < 1 || *count > kRandomBytesMax)
       return bad_parameter("The body needs 'count', a number from 1 to 128.");
-    const Secret bytes(objects_.core().random.bytes(static_cast<size_t>(*count)));
+    const auto size = static_cast<size_t>(*count);
+    const Secret bytes = hsm_.has_token() ? TRY(TRY(hsm_.token())->random_bytes(size))
+                                          : Secret(objects_.core().random.bytes(size));
     return Answer{200, {{"value", text_of(bytes)}}};
   }
   static Result<Answer> not_released(const char* what) {
@@ -147,7 +175,15 @@ class Uses {
 
  private:
   static const Loaded& loaded(const Asked& asked) { return *std::any_cast<Loaded>(&asked.gathered); }
-  static const KeyMaterial& material(const Asked& asked) { return loaded(asked).material; }
+  static const KeyMaterial& material(const Asked& asked) { return *loaded(asked).material; }
+  // Nothing for a symmetric key in the token.
+  Result<std::optional<KeyMaterial>> open(const Asked& asked, const Version& version) const {
+    if (!version.in_hsm)
+      return std::optional(TRY(KeyMaterial::load(
+          TRY(objects_.keyring(asked.vault).open(version.seal_context(), version.sealed)))));
+    if (version.oct_bits != 0) return std::optional<KeyMaterial>();
+    return std::optional(TRY(KeyMaterial::from_jwk(version.public_key)));
+  }
   static Result<std::string> algorithm(const Asked& asked) { return required_text(asked.body, "alg"); }
   static Answer answer(const Asked& asked, std::string value) {
     const Version& version = loaded(asked).version;
@@ -155,11 +191,12 @@ class Uses {
   }
 
   Objects objects_;
+  const HsmKeys& hsm_;
   OpenedKeys opened_;
 };
 
-void add_uses(const resource::Core& core, const AddOperation& add) {
-  const auto uses = std::make_shared<Uses>(core);
+void add_uses(const resource::Core& core, const HsmKeys& hsm, const AddOperation& add) {
+  const auto uses = std::make_shared<Uses>(core, hsm);
   using Use = Result<Answer> (Uses::*)(Asked&) const;
   const auto use = [&](std::string verb, std::string right, std::string word, Use work) {
     Operation operation{.method = "POST",
@@ -201,8 +238,8 @@ void add_uses(const resource::Core& core, const AddOperation& add) {
 
 }  // namespace
 
-void add_key_operations(const resource::Core& core, const AddOperation& add) {
-  const auto keys = std::make_shared<Keys>(core);
+void add_key_operations(const resource::Core& core, const HsmKeys& hsm, const AddOperation& add) {
+  const auto keys = std::make_shared<Keys>(core, hsm);
   using Gather = Result<void> (Keys::*)(Asked&) const;
   using Write = Result<Answer> (Keys::*)(Asked&, store::Transaction&) const;
   using Read = Result<Answer> (Keys::*)(Asked&, store::Reader&) const;
@@ -240,7 +277,7 @@ void add_key_operations(const resource::Core& core, const AddOperation& add) {
   reading("keys/{name}/rotationpolicy", "keyrotationpolicies/read", "getrotationpolicy", &Keys::policy);
   writing("PUT", "keys/{name}/rotationpolicy", "keyrotationpolicies/write", "setrotationpolicy",
           &Keys::set_policy, nullptr);
-  add_uses(core, add);
+  add_uses(core, hsm, add);
 }
 
 }  // namespace merlon::vault

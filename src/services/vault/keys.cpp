@@ -16,11 +16,31 @@ constexpr size_t kPolicyBytesMax = 16 * 1024;
 
 const std::string& version_of(const Asked& asked) { return asked.arguments.at(1); }
 
-std::unexpected<Error> no_token() {
-  return fault(
-      ErrorKind::unsupported, "NotSupported",
-      "Keys whose material lies in a hardware token need one, and this server has none. Use the key type "
-      "without '-HSM'.");
+Result<int64_t> whole_number(const JsonObject& body, std::string_view key, int64_t otherwise) {
+  const Json* value = body.if_contains(key);
+  if (value == nullptr || value->is_null()) return otherwise;
+  const auto number = int_at(body, key);
+  if (!number) return bad_parameter("'" + std::string(key) + "' is not a whole number.");
+  return *number;
+}
+
+// A token has keys for AES and keys for HMAC, and each is one or the other.
+Result<bool> is_for_signing(const JsonObject& body) {
+  const JsonArray* ops = array_at(body, "key_ops");
+  if (ops == nullptr || ops->empty()) return false;
+  const auto signs = std::ranges::count_if(*ops, [](const Json& op) {
+    return op.is_string() && (op.get_string() == "sign" || op.get_string() == "verify");
+  });
+  if (signs == 0) return false;
+  if (static_cast<size_t>(signs) == ops->size()) return true;
+  return bad_parameter(
+      "A symmetric key in a hardware token either signs and verifies, or encrypts and wraps. Make two keys.");
+}
+
+MaterialKind kind_of(std::string_view type) {
+  return type.starts_with("RSA")  ? MaterialKind::rsa
+         : type.starts_with("EC") ? MaterialKind::ec
+                                  : MaterialKind::oct;
 }
 
 // Azure reads it only when it releases; what it could never read is refused at once.
@@ -62,20 +82,60 @@ JsonObject shown_policy(const Asked& asked, const Object& object) {
 
 Result<KeyMaterial> generate_key(const JsonObject& body, Random& random) {
   const std::string type = TRY(required_text(body, "kty"));
-  if (type.ends_with("-HSM")) return no_token();
-  const auto whole = [&](std::string_view key, int64_t otherwise) -> Result<int64_t> {
-    const Json* value = body.if_contains(key);
-    if (value == nullptr || value->is_null()) return otherwise;
-    const auto number = int_at(body, key);
-    if (!number) return bad_parameter("'" + std::string(key) + "' is not a whole number.");
-    return *number;
-  };
   if (type == "RSA")
-    return KeyMaterial::generate_rsa(TRY(whole("key_size", kRsaBitsDefault)),
-                                     TRY(whole("public_exponent", 65537)));
+    return KeyMaterial::generate_rsa(TRY(whole_number(body, "key_size", kRsaBitsDefault)),
+                                     TRY(whole_number(body, "public_exponent", 65537)));
   if (type == "EC") return KeyMaterial::generate_ec(string_at(body, "crv").value_or("P-256"));
-  if (type == "oct") return KeyMaterial::generate_oct(TRY(whole("key_size", kOctBitsDefault)), random);
-  return bad_parameter("kty must be RSA, EC or oct.");
+  if (type == "oct")
+    return KeyMaterial::generate_oct(TRY(whole_number(body, "key_size", kOctBitsDefault)), random);
+  return bad_parameter("kty must be RSA, EC or oct, or one of them with -HSM.");
+}
+
+MaterialKind MadeKey::kind() const {
+  if (const auto* material = std::get_if<KeyMaterial>(&where)) return material->kind();
+  return std::get<KeyInToken>(where).kind;
+}
+bool MadeKey::is_private() const {
+  const auto* material = std::get_if<KeyMaterial>(&where);
+  return material == nullptr || material->is_private();
+}
+
+Result<MadeKey> Keys::make_new(const Vault& vault, const std::string& name, const JsonObject& body) const {
+  const std::string type = TRY(required_text(body, "kty"));
+  if (!type.ends_with("-HSM")) return MadeKey{TRY(generate_key(body, objects_.core().random))};
+  if (type != "RSA-HSM" && type != "EC-HSM" && type != "oct-HSM")
+    return bad_parameter("kty must be RSA, EC or oct, or one of them with -HSM.");
+  const MaterialKind kind = kind_of(type);
+  crypto::HsmKeyWish wish;
+  wish.kind = kind;
+  if (kind == MaterialKind::ec) {
+    wish.curve = string_at(body, "crv").value_or("P-256");
+  } else {
+    wish.bits =
+        TRY(whole_number(body, "key_size", kind == MaterialKind::rsa ? kRsaBitsDefault : kOctBitsDefault));
+    wish.exponent = TRY(whole_number(body, "public_exponent", 65537));
+    if (kind == MaterialKind::oct) wish.signs = TRY(is_for_signing(body));
+  }
+  return MadeKey{TRY(hsm_.make(vault, name, std::move(wish)))};
+}
+
+Result<Version> Keys::new_version(store::Transaction& tx, const Vault& vault, ObjectName name,
+                                  const MadeKey& made) const {
+  if (const auto* material = std::get_if<KeyMaterial>(&made.where)) {
+    Version version = new_key_version(objects_, std::move(name), *material);
+    version.sealed =
+        TRY(objects_.keyring(vault).seal(version.seal_context(), material->store(), objects_.core().random));
+    return version;
+  }
+  const auto& in_token = std::get<KeyInToken>(made.where);
+  TRY(hsm_.keep(tx, in_token));
+  Version version;
+  version.name = std::move(name);
+  version.id = in_token.version_id;
+  version.public_key = in_token.public_key;
+  version.oct_bits = in_token.oct_bits;
+  version.in_hsm = true;
+  return version;
 }
 
 Version new_key_version(const Objects& objects, ObjectName name, const KeyMaterial& material) {
@@ -126,11 +186,22 @@ Result<std::vector<std::string>> read_key_ops(const Json* ops, MaterialKind kind
   return read;
 }
 
+Result<std::vector<std::string>> read_made_ops(const Json* ops, const MadeKey& made) {
+  const bool in_token = std::holds_alternative<KeyInToken>(made.where);
+  // What a symmetric key in a token is for was settled when it was made.
+  if (in_token && made.kind() == MaterialKind::oct && (ops == nullptr || ops->is_null()))
+    return std::vector<std::string>{"encrypt", "decrypt", "wrapKey", "unwrapKey"};
+  return read_key_ops(ops, made.kind(), made.is_private());
+}
+
 Result<void> Keys::make(Asked& asked) const {
   TRY(objects_.core().store.read(
       [&](store::Reader& reader) { return objects_.require_free(reader, asked.object(Kind::keys)); }));
   TRY(read_key_facts(asked.body, {}, asked.now, true));
-  asked.gathered = MadeKey{TRY(generate_key(asked.body, objects_.core().random))};
+  const Json* ops = asked.body.if_contains("key_ops");
+  const std::string type = TRY(required_text(asked.body, "kty"));
+  TRY(read_key_ops(ops, kind_of(type), true));  // before a token is put to work
+  asked.gathered = TRY(make_new(asked.vault, asked.object(Kind::keys).name, asked.body));
   return {};
 }
 
@@ -138,28 +209,28 @@ Result<void> Keys::take(Asked& asked) const {
   const JsonObject* jwk = object_at(asked.body, "key");
   if (jwk == nullptr) return bad_parameter("The body needs 'key', a JSON Web Key with its secret half.");
   if (bool_at(asked.body, "Hsm").value_or(false) || string_at(*jwk, "kty").value_or("").ends_with("-HSM"))
-    return no_token();
+    return fault(ErrorKind::unsupported, "NotSupported",
+                 "A key is not imported into the hardware token: what is made there never was anywhere else. "
+                 "Create it with the key type 'RSA-HSM', 'EC-HSM' or 'oct-HSM', or import it without 'Hsm'.");
   asked.gathered = MadeKey{TRY(KeyMaterial::from_jwk(*jwk))};
   asked.details["imported"] = true;
   return {};
 }
 
 Result<Answer> Keys::add(Asked& asked, store::Transaction& tx) const {
-  const KeyMaterial& material = std::any_cast<MadeKey>(&asked.gathered)->material;
+  const MadeKey& made = *std::any_cast<MadeKey>(&asked.gathered);
   ObjectName name = asked.object(Kind::keys);
   TRY(objects_.require_free(tx, name));
   const auto existing = TRY(objects_.find(tx, name));
   TRY(require_unmanaged(existing, "create"));
   if (existing) name = existing->name;
-  Version version = new_key_version(objects_, name, material);
+  Version version = TRY(new_version(tx, asked.vault, name, made));
   version.facts = TRY(read_key_facts(asked.body, {}, asked.now, true));
   if (existing && !version.facts.expires)
     version.facts.expires = expiry_by_policy(existing->rotation_policy, asked.now);
   const JsonObject* jwk = object_at(asked.body, "key");
-  version.key_ops = TRY(read_key_ops((jwk == nullptr ? asked.body : *jwk).if_contains("key_ops"),
-                                     material.kind(), material.is_private()));
-  version.sealed = TRY(
-      objects_.keyring(asked.vault).seal(version.seal_context(), material.store(), objects_.core().random));
+  const Json* ops = (jwk == nullptr ? asked.body : *jwk).if_contains("key_ops");
+  version.key_ops = TRY(read_made_ops(ops, made));
   TRY(objects_.add_version(tx, version));
   TRY(schedule(objects_, tx, name));
   asked.details["version"] = version.id;
@@ -177,9 +248,7 @@ Result<Answer> Keys::update(Asked& asked, store::Transaction& tx) const {
   Version version = TRY(objects_.require_version(tx, asked.object(Kind::keys), version_of(asked)));
   version.facts = TRY(read_key_facts(asked.body, std::move(version.facts), asked.now, false));
   const std::string type = string_at(version.public_key, "kty").value_or("");
-  const MaterialKind kind = type == "EC"    ? MaterialKind::ec
-                            : type == "RSA" ? MaterialKind::rsa
-                                            : MaterialKind::oct;
+  const MaterialKind kind = kind_of(type);
   if (const Json* ops = asked.body.if_contains("key_ops"); ops != nullptr && !ops->is_null())
     version.key_ops = TRY(read_key_ops(ops, kind, !version.public_only));
   TRY(objects_.change_version(tx, version));
@@ -188,16 +257,19 @@ Result<Answer> Keys::update(Asked& asked, store::Transaction& tx) const {
   return Answer{200, shown_version(asked, version)};
 }
 
-Result<KeyMaterial> make_like(const Version& version, Random& random) {
+Result<MadeKey> Keys::make_like(const Vault& vault, const Version& version) const {
   if (version.public_only)
     return bad_parameter(
         "The key was imported without its private half: its owner rotates it. Import the new one.");
   const JsonObject& key = version.public_key;
-  const std::string type = string_at(key, "kty").value_or("");
-  if (type == "EC") return KeyMaterial::generate_ec(string_at(key, "crv").value_or(""));
-  if (type == "oct") return KeyMaterial::generate_oct(version.oct_bits, random);
-  const auto modulus = from_base64url(string_at(key, "n").value_or(""));
-  return KeyMaterial::generate_rsa(modulus ? static_cast<int64_t>(modulus->size()) * 8 : 0);
+  JsonObject body{{"kty", string_at(key, "kty").value_or("")}};
+  if (const auto curve = string_at(key, "crv")) body["crv"] = *curve;
+  if (version.oct_bits != 0) body["key_size"] = version.oct_bits;
+  if (const auto modulus = from_base64url(string_at(key, "n").value_or("")); modulus && !modulus->empty())
+    body["key_size"] = static_cast<int64_t>(modulus->size()) * 8;
+  // Which of the token's two kinds of symmetric key it is.
+  if (version.in_hsm) body["key_ops"] = JsonArray(version.key_ops.begin(), version.key_ops.end());
+  return make_new(vault, version.name.name, body);
 }
 
 Result<void> Keys::make_like_newest(Asked& asked) const {
@@ -207,21 +279,19 @@ Result<void> Keys::make_like_newest(Asked& asked) const {
   if (!newest.facts.enabled)
     return fault(ErrorKind::forbidden, "Forbidden", "Operation rotate is not allowed on a disabled key.",
                  "KeyDisabled");
-  asked.gathered = MadeKey{TRY(make_like(newest, objects_.core().random))};
+  asked.gathered = TRY(make_like(asked.vault, newest));
   return {};
 }
 
 Result<Version> Keys::rotate_to(store::Transaction& tx, const Vault& vault, const Object& object,
-                                const KeyMaterial& material, Timestamp now) const {
+                                const MadeKey& made, Timestamp now) const {
   const Version newest = TRY(objects_.require_version(tx, object.name, {}));
-  Version version = new_key_version(objects_, object.name, material);
+  Version version = TRY(new_version(tx, vault, object.name, made));
   version.facts = newest.facts;
   version.facts.created = version.facts.updated = to_seconds(now);
   version.facts.not_before.reset();
   version.facts.expires = expiry_by_policy(object.rotation_policy, now);
   version.key_ops = newest.key_ops;
-  version.sealed =
-      TRY(objects_.keyring(vault).seal(version.seal_context(), material.store(), objects_.core().random));
   TRY(objects_.add_version(tx, version));
   TRY(schedule(objects_, tx, object.name));
   return version;
@@ -230,8 +300,8 @@ Result<Version> Keys::rotate_to(store::Transaction& tx, const Vault& vault, cons
 Result<Answer> Keys::rotate(Asked& asked, store::Transaction& tx) const {
   const Object object = TRY(objects_.require(tx, asked.object(Kind::keys)));
   TRY(require_unmanaged(object, "rotate"));
-  const KeyMaterial& material = std::any_cast<MadeKey>(&asked.gathered)->material;
-  const Version version = TRY(rotate_to(tx, asked.vault, object, material, asked.now));
+  const MadeKey& made = *std::any_cast<MadeKey>(&asked.gathered);
+  const Version version = TRY(rotate_to(tx, asked.vault, object, made, asked.now));
   asked.details["version"] = version.id;
   return Answer{200, shown_version(asked, version)};
 }

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "resource/paging.h"
 #include "services/vault/certificate_records.h"
+#include "services/vault/hsm_keys.h"
 
 namespace merlon::vault {
 namespace {
@@ -136,7 +137,11 @@ Result<void> Objects::destroy(store::Transaction& tx, const Object& object) cons
   const store::Range range{.prefix = object.name.version_prefix(), .after = {}, .after_key = {}};
   for (;;) {
     const auto rows = TRY(tx.scan(Version::table(), core_.tenant, range));
-    for (const store::Row& row : rows) TRY(tx.erase(Version::table(), core_.tenant, row.key));
+    for (const store::Row& row : rows) {
+      if (object.name.kind == Kind::keys)
+        TRY(doom(tx, core_.tenant, TRY(store::decode<Version>(row)), core_.clock.now()));
+      TRY(tx.erase(Version::table(), core_.tenant, row.key));
+    }
     if (rows.size() < range.limit) return {};
   }
 }

@@ -111,7 +111,7 @@ net::Response fault_response(const Error& error) {
   return response;
 }
 
-Plane::Plane(Platform& platform) : platform_(platform) {
+Plane::Plane(Platform& platform, const HsmKeys& hsm) : platform_(platform) {
   const AddOperation add = [this](Operation operation) {
     MERLON_CHECK(!operation.action.empty() && !operation.policy_word.empty());
     if (operation.object_folder.empty()) operation.object_folder = operation.policy_kind;
@@ -119,11 +119,11 @@ Plane::Plane(Platform& platform) : platform_(platform) {
     operations_.push_back(std::move(operation));
   };
   add_secret_operations(platform.core, add);
-  add_shared_operations(platform.core, Kind::secrets, add);
-  add_key_operations(platform.core, add);
-  add_shared_operations(platform.core, Kind::keys, add);
+  add_shared_operations(platform.core, hsm, Kind::secrets, add);
+  add_key_operations(platform.core, hsm, add);
+  add_shared_operations(platform.core, hsm, Kind::keys, add);
   add_certificate_operations(platform.core, add);
-  add_shared_operations(platform.core, Kind::certificates, add);
+  add_shared_operations(platform.core, hsm, Kind::certificates, add);
   // Where two fit, the one with more literals is meant: "secrets/{name}/versions" is not version "versions".
   std::ranges::sort(operations_, [](const Operation& a, const Operation& b) {
     return std::pair(literals(b), a.path) < std::pair(literals(a), b.path);
@@ -278,12 +278,15 @@ Result<Answer> Plane::run_read(Asked& asked) const {
 Result<Answer> Plane::run_write(Asked& asked) const {
   TRY(parse(asked));
   if (asked.operation->gather) TRY(asked.operation->gather(asked));
-  return store::write_value<Answer>(platform_.core.store, [&](store::Transaction& tx) -> Result<Answer> {
-    TRY(admit(asked, tx));
-    Answer answer = TRY(asked.operation->write(asked, tx));
-    TRY(platform_.core.ledger.append(tx, entry_for(asked, ledger::Decision::allowed)));
-    return answer;
-  });
+  auto written =
+      store::write_value<Answer>(platform_.core.store, [&](store::Transaction& tx) -> Result<Answer> {
+        TRY(admit(asked, tx));
+        Answer answer = TRY(asked.operation->write(asked, tx));
+        TRY(platform_.core.ledger.append(tx, entry_for(asked, ledger::Decision::allowed)));
+        return answer;
+      });
+  if (written && asked.operation->after) asked.operation->after(asked);
+  return written;
 }
 
 ledger::Entry Plane::entry_for(const Asked& asked, ledger::Decision decision) const {

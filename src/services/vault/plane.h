@@ -58,12 +58,16 @@ struct Operation {
   // What takes long before a write: making a key.
   std::function<Result<void>(Asked&)> gather{};
   std::function<Result<Answer>(Asked&, store::Transaction&)> write{};
+  // What a write leads to once it is durable; what fails here is done again by the timer.
+  std::function<void(const Asked&)> after{};
   std::vector<std::string> shape{};  // the path's segments; the plane fills them in
 };
 
+class HsmKeys;
+
 class Plane {
  public:
-  explicit Plane(Platform& platform);
+  Plane(Platform& platform, const HsmKeys& hsm);
   ~Plane();
   bool handles(const net::Request& request) const;
   net::Response handle(const net::Request& request) const;
@@ -86,9 +90,9 @@ class Plane {
 // The operations, one function per file.
 using AddOperation = std::function<void(Operation)>;
 void add_secret_operations(const resource::Core& core, const AddOperation& add);
-void add_key_operations(const resource::Core& core, const AddOperation& add);
+void add_key_operations(const resource::Core& core, const HsmKeys& hsm, const AddOperation& add);
 void add_certificate_operations(const resource::Core& core, const AddOperation& add);
-void add_shared_operations(const resource::Core& core, Kind kind,
+void add_shared_operations(const resource::Core& core, const HsmKeys& hsm, Kind kind,
                            const AddOperation& add);  // deleted, backup, …
 
 // Key Vault's errors have an inner code: innererror.code.

@@ -5,6 +5,7 @@
 #include "base/time_text.h"
 #include "services/vault/api.h"
 #include "services/vault/certificate_records.h"
+#include "services/vault/hsm_keys.h"
 
 namespace merlon::vault {
 namespace {
@@ -225,8 +226,9 @@ const store::TableSpec& Leftover::table() {
 Result<Leftover> Leftover::from_json(const JsonObject& json) { return Leftover{TRY(uuid_in(json, "vault"))}; }
 
 const std::vector<store::TableSpec>& tables() {
-  static const std::vector<store::TableSpec> specs{Vault::table(),    Object::table(),      Version::table(),
-                                                   Leftover::table(), Certificate::table(), Setting::table()};
+  static const std::vector<store::TableSpec> specs{
+      Vault::table(),       Object::table(),  Version::table(),    Leftover::table(),
+      Certificate::table(), Setting::table(), TokenObject::table()};
   return specs;
 }
 

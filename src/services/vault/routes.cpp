@@ -132,17 +132,18 @@ resource::Route deleted_purge(Service& service, Platform& platform) {
 
 }  // namespace
 
-Service::Service(Platform& platform) : platform_(platform), plane_(platform) {}
+Service::Service(Platform& platform, std::unique_ptr<crypto::Hsm> hsm)
+    : platform_(platform), hsm_(platform.core, std::move(hsm)), plane_(platform, hsm_) {}
 
-std::unique_ptr<Vaults> install(Platform& platform) {
-  auto service = std::make_unique<Service>(platform);
+std::unique_ptr<Vaults> install(Platform& platform, std::unique_ptr<crypto::Hsm> hsm) {
+  auto service = std::make_unique<Service>(platform, std::move(hsm));
   platform.resources.add(vaults(*service));
   platform.resources.add(access_policies(*service));
   platform.resources.add(name_availability(*service));
   platform.resources.add(deleted_list(*service));
   platform.resources.add(deleted_get(*service));
   platform.resources.add(deleted_purge(*service, platform));
-  add_arm_object_routes(platform);
+  add_arm_object_routes(platform, service->hsm());
   return service;
 }
 

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "services/vault/api.h"
+#include "services/vault/hsm_keys.h"
 #include "services/vault/plane.h"
 #include "services/vault/records.h"
 
@@ -11,7 +12,7 @@ namespace merlon::vault {
 
 inline constexpr std::string_view kVaultType = "Microsoft.KeyVault/vaults";
 
-void add_arm_object_routes(Platform& platform);  // arm_objects.cpp
+void add_arm_object_routes(Platform& platform, const HsmKeys& hsm);  // arm_objects.cpp
 
 // A key that its policy rotates now.
 struct DueRotation {
@@ -22,11 +23,12 @@ struct DueRotation {
 
 class Service final : public Vaults {
  public:
-  explicit Service(Platform& platform);
+  Service(Platform& platform, std::unique_ptr<crypto::Hsm> hsm);
 
   bool handles(const net::Request& request) const override { return plane_.handles(request); }
   net::Response handle(const net::Request& request) override { return plane_.handle(request); }
   Result<void> tick(const Guard& guard) override;
+  const HsmKeys& hsm() const { return hsm_; }
 
   // Control plane (control.cpp).
   Result<JsonObject> put(resource::WriteContext& context, const resource::ResourceId& id,
@@ -63,6 +65,7 @@ class Service final : public Vaults {
   Result<void> sweep_leftovers(const Guard& guard);
 
   Platform& platform_;
+  const HsmKeys hsm_;
   Plane plane_;
   Timestamp looked_{};  // tick's alone
 };

@@ -1,6 +1,8 @@
 // What secrets, keys and certificates do alike: lists, soft delete, recovery, purge, backup and restore. What
 // happens to a certificate happens to its key and its secret.
+#include "base/log.h"
 #include "services/vault/backup.h"
+#include "services/vault/hsm_keys.h"
 #include "services/vault/objects.h"
 
 namespace merlon::vault {
@@ -131,7 +133,8 @@ class Shared {
 
 }  // namespace
 
-void add_shared_operations(const resource::Core& core, Kind kind, const AddOperation& add) {
+void add_shared_operations(const resource::Core& core, const HsmKeys& hsm, Kind kind,
+                           const AddOperation& add) {
   const auto shared = std::make_shared<Shared>(core, kind);
   const std::string words(kind_text(kind));
   const std::string read_action = words + (kind == Kind::secrets ? "/readMetadata/action" : "/read");
@@ -148,15 +151,15 @@ void add_shared_operations(const resource::Core& core, Kind kind, const AddOpera
   };
   using Write = Result<Answer> (Shared::*)(Asked&, store::Transaction&) const;
   const auto writing = [&](const char* method, std::string path, std::string verb, const char* word,
-                           Write work) {
+                           Write work, std::function<void(const Asked&)> after = {}) {
     add({.method = method,
          .path = std::move(path),
          .action = words + "/" + std::move(verb),
          .policy_kind = words,
          .policy_word = word,
-         .write = [shared, work](Asked& asked, store::Transaction& tx) {
-           return ((*shared).*work)(asked, tx);
-         }});
+         .write = [shared, work](Asked& asked,
+                                 store::Transaction& tx) { return ((*shared).*work)(asked, tx); },
+         .after = std::move(after)});
   };
   reading(words, "list", &Shared::list);
   reading(words + "/{name}/versions", "list", &Shared::versions);
@@ -164,7 +167,11 @@ void add_shared_operations(const resource::Core& core, Kind kind, const AddOpera
   reading("deleted" + words + "/{name}", "get", &Shared::deleted_get);
   writing("DELETE", words + "/{name}", "delete", "delete", &Shared::remove);
   writing("POST", "deleted" + words + "/{name}/recover", "recover/action", "recover", &Shared::recover);
-  writing("DELETE", "deleted" + words + "/{name}", "purge/action", "purge", &Shared::purge);
+  writing("DELETE", "deleted" + words + "/{name}", "purge/action", "purge", &Shared::purge,
+          [&core, &hsm](const Asked&) {
+            if (const auto swept = hsm.sweep({}, core.clock.now()); !swept)
+              log_error("what was purged could not be destroyed in the hardware token yet", swept.error());
+          });
   writing("POST", words + "/restore", "restore/action", "restore", &Shared::restore);
   add({.method = "POST",
        .path = words + "/{name}/backup",

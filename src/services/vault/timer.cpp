@@ -33,7 +33,8 @@ Result<void> Service::tick(const Guard& guard) {
   looked_ = now;
   TRY(purge_due_vaults(guard, now));
   TRY(act_on_due_objects(guard, now));
-  return sweep_leftovers(guard);
+  TRY(sweep_leftovers(guard));
+  return hsm_.sweep(guard, now);
 }
 
 Result<void> Service::purge_due_vaults(const Guard& guard, Timestamp now) {
@@ -106,20 +107,20 @@ Result<void> Service::rotate_due_key(const Guard& guard, const std::string& key,
   if (!due) return {};
   // A deleted vault's keys wait for it.
   const bool waits = due->vault.deleted.has_value();
-  const Keys keys(platform_.core);
-  std::optional<crypto::KeyMaterial> material;
-  if (!waits) material = TRY(make_like(due->newest, platform_.core.random));
+  const Keys keys(platform_.core, hsm_);
+  std::optional<MadeKey> made;
+  if (!waits) made = TRY(keys.make_like(due->vault, due->newest));
   return platform_.core.store.write([&](store::Transaction& tx) -> Result<void> {
     if (guard) TRY(guard(tx));
     auto current = TRY(due_rotation(tx, key, now));
     if (!current) return {};
-    if (!material || current->vault.deleted) {
+    if (!made || current->vault.deleted) {
       current->object.rotate_due = now + kWaitForVault;
       return store::put(tx, platform_.core.tenant, current->object);
     }
     return platform_.resources.as_system(
         tx, "the key's rotation policy", [&](resource::WriteContext& context) -> Result<void> {
-          const Version version = TRY(keys.rotate_to(tx, current->vault, current->object, *material, now));
+          const Version version = TRY(keys.rotate_to(tx, current->vault, current->object, *made, now));
           return context.record("Microsoft.KeyVault/vaults/keys/rotate/action",
                                 current->vault.resource_id + "/keys/" + current->object.name.name,
                                 {{"version", version.id}});
@@ -146,6 +147,8 @@ Result<void> Service::sweep_leftovers(const Guard& guard) {
     for (const store::TableSpec* table :
          {&Version::table(), &Object::table(), &Certificate::table(), &Setting::table()})
       for (const store::Row& row : TRY(tx.scan(*table, tenant, range))) {
+        if (table == &Version::table() && row.key.contains("/keys/"))
+          TRY(doom(tx, tenant, TRY(store::decode<Version>(row)), platform_.core.clock.now()));
         TRY(tx.erase(*table, tenant, row.key));
         ++erased;
       }

@@ -1,0 +1,91 @@
+// A secret that was read, sent or parsed lies in buffers of many owners: strings, JSON, connections. Each of
+// them gives its memory back by operator delete, so that is where it is wiped.
+#include "server/private_memory.h"
+
+#include <fcntl.h>
+#include <malloc.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "base/log.h"
+#include "crypto/openssl_memory.h"
+
+namespace {
+
+void* take(std::size_t size) {
+  for (;;) {
+    if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
+    const std::new_handler handler = std::get_new_handler();
+    if (handler == nullptr) throw std::bad_alloc();
+    handler();
+  }
+}
+void* take_aligned(std::size_t size, std::align_val_t alignment) {
+  void* memory = nullptr;
+  if (::posix_memalign(&memory, static_cast<std::size_t>(alignment), size == 0 ? 1 : size) == 0)
+    return memory;
+  throw std::bad_alloc();
+}
+void give_back(void* memory) noexcept {
+  if (memory == nullptr) return;
+  ::explicit_bzero(memory, ::malloc_usable_size(memory));
+  std::free(memory);
+}
+
+}  // namespace
+
+// All forms that the library replaces by these (C++23, [new.delete]): the others call them.
+void* operator new(std::size_t size) { return take(size); }
+void* operator new[](std::size_t size) { return take(size); }
+void* operator new(std::size_t size, std::align_val_t alignment) { return take_aligned(size, alignment); }
+void* operator new[](std::size_t size, std::align_val_t alignment) { return take_aligned(size, alignment); }
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  return std::malloc(size == 0 ? 1 : size);
+}
+void* operator new[](std::size_t size, const std::nothrow_t&) noexcept {
+  return std::malloc(size == 0 ? 1 : size);
+}
+void operator delete(void* memory) noexcept { give_back(memory); }
+void operator delete[](void* memory) noexcept { give_back(memory); }
+void operator delete(void* memory, std::size_t) noexcept { give_back(memory); }
+void operator delete[](void* memory, std::size_t) noexcept { give_back(memory); }
+void operator delete(void* memory, std::align_val_t) noexcept { give_back(memory); }
+void operator delete[](void* memory, std::align_val_t) noexcept { give_back(memory); }
+void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { give_back(memory); }
+void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept { give_back(memory); }
+void operator delete(void* memory, const std::nothrow_t&) noexcept { give_back(memory); }
+void operator delete[](void* memory, const std::nothrow_t&) noexcept { give_back(memory); }
+
+namespace merlon::server {
+namespace {
+
+// Before PR_SET_DUMPABLE, after which the file belongs to root.
+bool dump_no_memory() {
+  const int file = ::open("/proc/self/coredump_filter", O_WRONLY | O_CLOEXEC);
+  if (file < 0) return false;
+  const bool written = ::write(file, "0", 1) == 1;
+  ::close(file);
+  return written;
+}
+
+}  // namespace
+
+void keep_memory_private() {
+  const auto failed = [](const char* what) {
+    log(LogLevel::warning, "the server's memory is not kept as private as it could be",
+        {{"what", what}, {"cause", std::strerror(errno)}});
+  };
+  if (!crypto::wipe_what_openssl_frees()) failed("OpenSSL was used before");
+  if (!dump_no_memory()) failed("/proc/self/coredump_filter");
+  const rlimit none{0, 0};
+  if (::setrlimit(RLIMIT_CORE, &none) != 0) failed("RLIMIT_CORE");
+  if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) failed("PR_SET_DUMPABLE");
+}
+
+}  // namespace merlon::server
