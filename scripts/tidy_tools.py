@@ -17,6 +17,9 @@ FORMATTER = "clang-format-19"
 HEADER_FLAGS = ["-std=gnu++23", "-fsyntax-only", "-x", "c++", "-Wall", "-Wextra", "-Wshadow", "-Wconversion",
                 "-Wno-sign-conversion", "-Wno-gnu-statement-expression", "-Werror", '-DMERLON_SOURCE_DIR="."']
 
+# Where libraries have their headers in a folder that pkg-config names.
+LIBRARY_FLAGS = ["-isystem", "/usr/include/p11-kit-1"]
+
 
 class Cache:
     """The digests of what passed. Losing it costs time only."""
@@ -79,7 +82,7 @@ def version_of(program):
 
 def check_header(root, path, generated):
     include = path[len("src/"):]
-    made = subprocess.run([COMPILER, *HEADER_FLAGS, "-I", os.path.join(root, "src"), "-I", generated, "-"],
+    made = subprocess.run([COMPILER, *HEADER_FLAGS, *LIBRARY_FLAGS, "-I", os.path.join(root, "src"), "-I", generated, "-"],
                           input=f'#include "{include}"\n', capture_output=True, text=True, cwd=root, check=False)
     if made.returncode == 0:
         return []

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/ip.h"
 #include "base/text.h"
 #include "crypto/certificate_extensions.h"
 #include "crypto/digest.h"
@@ -39,6 +40,33 @@ std::unexpected<Error> bad(std::string message) {
 bool is_printable_ascii(std::string_view text) {
   return !text.empty() && text.size() <= kNameBytesMax &&
          std::ranges::all_of(text, [](char c) { return c > ' ' && c <= '~'; });
+}
+
+// RFC 3986 section 3: a scheme, and something after it; in ASCII, as RFC 5280 section 4.2.1.6 has it.
+bool is_uri(std::string_view text) {
+  const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+  const size_t colon = text.find(':');
+  if (colon == std::string_view::npos || colon == 0 || colon + 1 == text.size() || !letter(text.front()) ||
+      !is_printable_ascii(text))
+    return false;
+  return std::ranges::all_of(text.substr(0, colon), [&](char c) {
+    return letter(c) || (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
+  });
+}
+
+Bytes octets_of(const IpAddress& address) {
+  const auto& bytes = address.bytes();
+  return {bytes.begin(), bytes.begin() + (address.is_v4() ? 4 : 16)};
+}
+
+std::optional<IpAddress> address_of(ByteView octets) {
+  if (octets.size() == 4)
+    return IpAddress::from_v4(uint32_t{octets[0]} << 24 | uint32_t{octets[1]} << 16 |
+                              uint32_t{octets[2]} << 8 | uint32_t{octets[3]});
+  if (octets.size() != 16) return std::nullopt;
+  std::array<uint8_t, 16> bytes{};
+  std::ranges::copy(octets, bytes.begin());
+  return IpAddress::from_v6(bytes);
 }
 
 bool is_email(std::string_view text) {
@@ -103,8 +131,13 @@ GeneralNameHandle upn_name(const std::string& upn) {
   return name;
 }
 
+size_t names_in(const CertificateProfile& profile) {
+  return profile.dns_names.size() + profile.emails.size() + profile.upns.size() + profile.uris.size() +
+         profile.addresses.size();
+}
+
 bool push_alternative_names(STACK_OF(X509_EXTENSION) * all, const CertificateProfile& profile) {
-  if (profile.dns_names.empty() && profile.emails.empty() && profile.upns.empty()) return true;
+  if (names_in(profile) == 0) return true;
   const GeneralNamesHandle names(sk_GENERAL_NAME_new_null());
   if (!names) return false;
   for (const std::string& dns_name : profile.dns_names)
@@ -113,6 +146,14 @@ bool push_alternative_names(STACK_OF(X509_EXTENSION) * all, const CertificatePro
     if (!push_name(names.get(), general_name(GEN_EMAIL, V_ASN1_IA5STRING, as_bytes(email)))) return false;
   for (const std::string& upn : profile.upns)
     if (!push_name(names.get(), upn_name(upn))) return false;
+  for (const std::string& uri : profile.uris)
+    if (!push_name(names.get(), general_name(GEN_URI, V_ASN1_IA5STRING, as_bytes(uri)))) return false;
+  for (const std::string& text : profile.addresses) {
+    const auto address = IpAddress::parse(text);
+    if (!address ||
+        !push_name(names.get(), general_name(GEN_IPADD, V_ASN1_OCTET_STRING, octets_of(*address))))
+      return false;
+  }
   return push_extension(all, NID_subject_alt_name, names.get(), Criticality::no);
 }
 
@@ -175,6 +216,10 @@ std::string text_of(const ASN1_STRING* string) {
 void read_name(const GENERAL_NAME* name, CertificateProfile& profile) {
   if (name->type == GEN_DNS) profile.dns_names.push_back(text_of(name->d.dNSName));
   if (name->type == GEN_EMAIL) profile.emails.push_back(text_of(name->d.rfc822Name));
+  if (name->type == GEN_URI) profile.uris.push_back(text_of(name->d.uniformResourceIdentifier));
+  if (name->type == GEN_IPADD)
+    if (const auto address = address_of(as_bytes(text_of(name->d.iPAddress))))
+      profile.addresses.push_back(address->text());
   if (name->type != GEN_OTHERNAME || name->d.otherName->value->type != V_ASN1_UTF8STRING) return;
   std::array<char, 64> oid{};
   OBJ_obj2txt(oid.data(), static_cast<int>(oid.size()), name->d.otherName->type_id, 1);
@@ -208,8 +253,7 @@ void read_extensions(X509* certificate, CertificateProfile& profile) {
 Result<void> check_profile(const CertificateProfile& profile) {
   const ErrorQueue errors;
   TRY(parse_distinguished_name(profile.subject));
-  if (profile.dns_names.size() + profile.emails.size() + profile.upns.size() > kNamesMax ||
-      profile.extended_usages.size() > kUsagesMax)
+  if (names_in(profile) > kNamesMax || profile.extended_usages.size() > kUsagesMax)
     return bad("A certificate has at most 100 subject alternative names and 50 extended key usages.");
   for (const std::string& name : profile.dns_names)
     if (!is_dns_name(name, true))
@@ -219,6 +263,11 @@ Result<void> check_profile(const CertificateProfile& profile) {
       return bad("'" + email.substr(0, 64) + "' in sans.emails is not an e-mail address.");
   for (const std::string& upn : profile.upns)
     if (!is_email(upn)) return bad("'" + upn.substr(0, 64) + "' in sans.upns is not a user principal name.");
+  for (const std::string& uri : profile.uris)
+    if (!is_uri(uri)) return bad("'" + uri.substr(0, 64) + "' in sans.uris is not a URI with a scheme.");
+  for (const std::string& address : profile.addresses)
+    if (!IpAddress::parse(address))
+      return bad("'" + address.substr(0, 64) + "' in sans.ipAddresses is not an IPv4 or IPv6 address.");
   for (const std::string& oid : profile.extended_usages)
     if (!object_of(oid))
       return bad("'" + oid.substr(0, 64) + "' in ekus is not an object identifier, as '1.2.3'.");

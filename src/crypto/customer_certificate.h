@@ -15,7 +15,8 @@ namespace merlon::crypto {
 
 struct CertificateProfile {
   std::string subject;  // RFC 4514: "CN=www.example.org, O=Example"
-  std::vector<std::string> dns_names, emails, upns;
+  std::vector<std::string> dns_names, emails, upns, uris;
+  std::vector<std::string> addresses;        // IPv4 and IPv6, as text
   std::vector<std::string> extended_usages;  // dotted OIDs (RFC 5280 section 4.2.1.12)
   std::vector<std::string> usages;           // "digitalSignature" …, the names of RFC 5280 section 4.2.1.3
   bool authority = false;                    // a certificate that issues others, path length 0

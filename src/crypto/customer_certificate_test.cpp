@@ -32,6 +32,8 @@ CertificateProfile web() {
   profile.dns_names = {"www.example.org", "*.example.org"};
   profile.emails = {"ada@example.org"};
   profile.upns = {"ada@corp.example.org"};
+  profile.uris = {"spiffe://example.org/web"};
+  profile.addresses = {"192.0.2.7", "2001:db8::7"};
   profile.extended_usages = {"1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"};
   profile.usages = {"digitalSignature", "keyEncipherment"};
   return profile;
@@ -90,6 +92,8 @@ TEST_F(CustomerCertificate, SaysWhatItsProfileSays) {
   EXPECT_THAT(reading->profile.dns_names, ElementsAre("www.example.org", "*.example.org"));
   EXPECT_THAT(reading->profile.emails, ElementsAre("ada@example.org"));
   EXPECT_THAT(reading->profile.upns, ElementsAre("ada@corp.example.org"));
+  EXPECT_THAT(reading->profile.uris, ElementsAre("spiffe://example.org/web"));
+  EXPECT_THAT(reading->profile.addresses, ElementsAre("192.0.2.7", "2001:db8::7"));
   EXPECT_THAT(reading->profile.extended_usages, ElementsAre("1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"));
   EXPECT_THAT(reading->profile.usages, ElementsAre("digitalSignature", "keyEncipherment"));
   EXPECT_EQ(reading->not_after, kTimes.not_after);
@@ -154,6 +158,11 @@ TEST_F(CustomerCertificate, WrongProfilesAreRefusedByName) {
     EXPECT_THAT(wrong([&](auto& profile) { profile.emails = {email}; }), HasSubstr("emails")) << email;
     EXPECT_THAT(wrong([&](auto& profile) { profile.upns = {email}; }), HasSubstr("upns")) << email;
   }
+  for (const char* uri : {"", "www.example.org", "http:", ":a", "1http://a", "http://a b", "http://\xc3\xa9"})
+    EXPECT_THAT(wrong([&](auto& profile) { profile.uris = {uri}; }), HasSubstr("uris")) << uri;
+  for (const char* address : {"", "1.2.3", "1.2.3.4/24", "::g", "www.example.org"})
+    EXPECT_THAT(wrong([&](auto& profile) { profile.addresses = {address}; }), HasSubstr("ipAddresses"))
+        << address;
   for (const char* oid : {"", "serverAuth", "1", "9.9.9", "1.2.3.", ".1.2", "1.2.3 "})
     EXPECT_THAT(wrong([&](auto& profile) { profile.extended_usages = {oid}; }), HasSubstr("ekus")) << oid;
   EXPECT_THAT(wrong([](auto& profile) { profile.usages = {"signing"}; }), HasSubstr("key_usage"));

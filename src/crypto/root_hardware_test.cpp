@@ -178,7 +178,7 @@ TEST_F(Tpm, AChangedRegisterKeepsItShut) {
   const auto sealed = tpm_seal(place({16}), secret_);
   ASSERT_TRUE(sealed) << sealed.error().message << sealed.error().cause;
   ASSERT_TRUE(run_quietly({"env", "TPM2TOOLS_TCTI=swtpm:path=" + socket_, "tpm2_pcrextend",
-                   "16:sha256=0000000000000000000000000000000000000000000000000000000000000001"}));
+                           "16:sha256=0000000000000000000000000000000000000000000000000000000000000001"}));
   const auto refused = tpm_unseal(place({16}), *sealed);
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().message, HasSubstr("has changed"));

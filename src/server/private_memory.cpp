@@ -18,9 +18,13 @@
 
 namespace {
 
+void* take_if_there(std::size_t size) noexcept {
+  // tidy: allow(banned-call) because this is the allocator
+  return std::malloc(size == 0 ? 1 : size);
+}
 void* take(std::size_t size) {
   for (;;) {
-    if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
+    if (void* memory = take_if_there(size)) return memory;
     const std::new_handler handler = std::get_new_handler();
     if (handler == nullptr) throw std::bad_alloc();
     handler();
@@ -45,12 +49,8 @@ void* operator new(std::size_t size) { return take(size); }
 void* operator new[](std::size_t size) { return take(size); }
 void* operator new(std::size_t size, std::align_val_t alignment) { return take_aligned(size, alignment); }
 void* operator new[](std::size_t size, std::align_val_t alignment) { return take_aligned(size, alignment); }
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  return std::malloc(size == 0 ? 1 : size);
-}
-void* operator new[](std::size_t size, const std::nothrow_t&) noexcept {
-  return std::malloc(size == 0 ? 1 : size);
-}
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return take_if_there(size); }
+void* operator new[](std::size_t size, const std::nothrow_t&) noexcept { return take_if_there(size); }
 void operator delete(void* memory) noexcept { give_back(memory); }
 void operator delete[](void* memory) noexcept { give_back(memory); }
 void operator delete(void* memory, std::size_t) noexcept { give_back(memory); }

@@ -44,9 +44,11 @@ python3 - "$(merlon key show --vault web -n rsa --output json)" >"$MERLON_TMP/pu
 import base64, json, subprocess, sys
 key = json.loads(sys.argv[1])["key"]
 number = lambda text: int.from_bytes(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), "big")
-asn1 = f"asn1=SEQUENCE:k\n[k]\na=SEQUENCE:id\nb=BITWRAP,SEQUENCE:n\n[id]\no=OID:rsaEncryption\np=NULL\n[n]\nn=INTEGER:{number(key['n'])}\ne=INTEGER:{number(key['e'])}\n"
-der = subprocess.run(["openssl", "asn1parse", "-genconf", "/dev/stdin", "-noout", "-out", "/dev/stdout"], input=asn1.encode(), capture_output=True, check=True).stdout
-sys.stdout.buffer.write(subprocess.run(["openssl", "pkey", "-pubin", "-inform", "DER"], input=der, capture_output=True, check=True).stdout)
+asn1 = ("asn1=SEQUENCE:k\n[k]\na=SEQUENCE:id\nb=BITWRAP,SEQUENCE:n\n[id]\no=OID:rsaEncryption\np=NULL\n"
+        f"[n]\nn=INTEGER:{number(key['n'])}\ne=INTEGER:{number(key['e'])}\n")
+openssl = lambda text, *words: subprocess.run(["openssl", *words], input=text, capture_output=True, check=True).stdout
+der = openssl(asn1.encode(), "asn1parse", "-genconf", "/dev/stdin", "-noout", "-out", "/dev/stdout")
+sys.stdout.buffer.write(openssl(der, "pkey", "-pubin", "-inform", "DER"))
 PY
 printf 'what was meant' >"$MERLON_TMP/data"
 openssl dgst -sha256 -verify "$MERLON_TMP/public.pem" -signature "$MERLON_TMP/signature" "$MERLON_TMP/data" >/dev/null ||

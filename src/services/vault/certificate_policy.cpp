@@ -127,12 +127,8 @@ Result<JsonObject> read_x509_props(const JsonObject& body, JsonObject x509) {
   if (member(given, "sans") != nullptr) {
     const JsonObject sans = TRY(part(given, "sans"));
     JsonObject names;
-    for (const std::string_view name : {"emails", "dns_names", "upns"}) TRY(take_texts(sans, name, names));
-    for (const std::string_view name : {"uris", "ip_addresses"})
-      if (const Json* value = member(sans, name);
-          value != nullptr && !(value->is_array() && value->get_array().empty()))
-        return bad_parameter("sans." + std::string(name) +
-                             " is not supported. Use dns_names, emails and upns.");
+    for (const std::string_view name : {"emails", "dns_names", "upns", "uris", "ipAddresses"})
+      TRY(take_texts(sans, name, names));
     x509["sans"] = std::move(names);
   }
   if (member(given, "basic_constraints") != nullptr) {
@@ -241,7 +237,8 @@ Result<JsonObject> read_certificate_policy(const JsonObject& body, const JsonObj
   const int64_t months = *int_at(policy, "x509_props.validity_months");
   policy["lifetime_actions"] = TRY(read_actions(body, before, months, issuer_of(policy)));
   const crypto::CertificateProfile profile = profile_of(policy);
-  if (profile.subject.empty() && profile.dns_names.empty() && profile.emails.empty() && profile.upns.empty())
+  if (profile.subject.empty() && profile.dns_names.empty() && profile.emails.empty() &&
+      profile.upns.empty() && profile.uris.empty() && profile.addresses.empty())
     return bad_parameter("The policy needs x509_props.subject or x509_props.sans.");
   TRY(crypto::check_profile(profile));
   return policy;
@@ -264,7 +261,9 @@ Result<JsonObject> policy_of_imported(const crypto::CertificateReading& reading,
                   {"sans",
                    {{"emails", array_of(reading.profile.emails)},
                     {"dns_names", array_of(reading.profile.dns_names)},
-                    {"upns", array_of(reading.profile.upns)}}},
+                    {"upns", array_of(reading.profile.upns)},
+                    {"uris", array_of(reading.profile.uris)},
+                    {"ipAddresses", array_of(reading.profile.addresses)}}},
                   {"validity_months", std::clamp<int64_t>((life.count() + 15) / 30, 1, kMonthsMax)}};
   const JsonObject own{{"key_props", own_key},
                        {"secret_props", {{"contentType", content_type}}},
@@ -295,6 +294,8 @@ crypto::CertificateProfile profile_of(const JsonObject& policy) {
           .dns_names = texts_at(policy, "x509_props.sans.dns_names"),
           .emails = texts_at(policy, "x509_props.sans.emails"),
           .upns = texts_at(policy, "x509_props.sans.upns"),
+          .uris = texts_at(policy, "x509_props.sans.uris"),
+          .addresses = texts_at(policy, "x509_props.sans.ipAddresses"),
           .extended_usages = texts_at(policy, "x509_props.ekus"),
           .usages = texts_at(policy, "x509_props.key_usage"),
           .authority = bool_at(policy, "x509_props.basic_constraints.ca").value_or(false)};
