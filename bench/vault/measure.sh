@@ -47,7 +47,7 @@ ask() { # ask CONNECTIONS URL TOKEN METHOD BODY [TYPE]: "rate errors p50 p99", t
 }
 rate() { ask "$connections" "$@" | cut -d' ' -f1; }
 openssl_rate() { # openssl_rate ALGORITHM: signatures a second, on every core
-  openssl speed -seconds "$seconds" -multi "$cores" -mr "$1" 2>/dev/null | awk -F: '/^\+F[24]/ { print 1 / $4 }' | tail -n 1
+  openssl speed -seconds "$seconds" -multi "$cores" -mr "$1" 2>/dev/null | awk -F: '/^\+F[24]/ { print $4 }' | tail -n 1
 }
 median() { sort -g | sed -n "$(((rounds + 1) / 2))p"; }
 
