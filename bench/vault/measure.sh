@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What run measures, inside a network namespace of its own. Each figure is the median of the rounds, in which all take turns,
 # so that whatever else the machine does falls on all of them.
-# shellcheck source=/dev/null disable=SC2154
+# shellcheck source=/dev/null disable=SC2154,SC2034
 source "${MERLON_ROOT:?}/tests/e2e/lib.sh"
 rounds=$1 seconds=$2 secrets=$3 connections=64
 cores=$(nproc)
@@ -53,7 +53,9 @@ median() { sort -g | sed -n "$(((rounds + 1) / 2))p"; }
 
 declare -A figures
 keep() { figures[$1]+="$2 "; }
-form="grant_type=client_credentials&client_id=$(first clientId)&client_secret=$(first clientSecret | jq -sRr 'rtrimstr("\n")|@uri')&scope=$(first audience | jq -sRr 'rtrimstr("\n")|@uri')%2F.default"
+encoded() { first "$1" | jq -sRr 'rtrimstr("\n")|@uri'; }
+form="grant_type=client_credentials&client_id=$(first clientId)&client_secret=$(encoded clientSecret)"
+form+="&scope=$(encoded audience)%2F.default"
 digest="{\"alg\":\"RS256\",\"value\":\"$random32\"}"
 for round in $(seq 1 "$rounds"); do
   echo "round $round of $rounds" >&2
