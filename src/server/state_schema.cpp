@@ -50,6 +50,12 @@ Result<void> index_grants(store::Transaction& tx) {
   });
 }
 
+Result<void> rewrite_groups(store::Transaction& tx) {
+  const auto tenant = TRY(known_tenant(tx));
+  if (!tenant) return {};
+  return network::rewrite_security_groups(tx, *tenant);
+}
+
 }  // namespace
 
 store::Schema state_schema() {
@@ -60,7 +66,9 @@ store::Schema state_schema() {
                             &compute::tables(), &managed_identity::tables(), &network::tables(),
                             &vault::tables(), &jit::tables(), &bastion::tables(), &recording::tables()})
     schema.tables.insert(schema.tables.end(), specs->begin(), specs->end());
-  schema.migrations = {{.number = 1, .name = "active grants by subject and group", .apply = index_grants}};
+  schema.migrations = {
+      {.number = 1, .name = "active grants by subject and group", .apply = index_grants},
+      {.number = 2, .name = "just-in-time rules once for all views", .apply = rewrite_groups}};
   return schema;
 }
 

@@ -283,9 +283,9 @@ Result<JsonObject> Service::cancel(WriteContext& context, const ResourceId& poli
   return request(context.tx, policy, id);
 }
 
-Result<void> Service::end_requests(WriteContext& context, std::string_view reason,
+Result<void> Service::end_requests(WriteContext& context, const ResourceId& policy, std::string_view reason,
                                    const std::function<bool(const WaitingRequest&)>& which) {
-  for (const Grant& grant : TRY(platform_.grants.active(context.tx, kRequestKind)))
+  for (const Grant& grant : TRY(platform_.grants.active_of_group(context.tx, kRequestKind, policy.key())))
     if (which(TRY(WaitingRequest::from_json(grant.data))))
       TRY(platform_.grants.end(context, grant.id, reason));
   return {};

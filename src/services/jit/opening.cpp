@@ -115,11 +115,12 @@ Result<Grant> Service::open_port(WriteContext& context, const Policy& policy, co
 Result<void> Service::open_ports(WriteContext& context, const Policy& policy, const AccessRequest& request,
                                  const Terms& terms) {
   std::set<std::string> vms;
+  std::vector<Grant> opened;
   for (const PortRequest& port : request.ports) {
-    TRY(open_port(context, policy, request, port, terms));
+    opened.push_back(TRY(open_port(context, policy, request, port, terms)));
     vms.insert(port.vm.text());
   }
-  TRY(sync_overlay(context, policy.id));
+  TRY(show_rules(context, policy.id, opened));
   for (const std::string& vm : vms) TRY(sync_openings(context, TRY(ResourceId::parse(vm))));
   return {};
 }
@@ -236,7 +237,7 @@ Result<JsonObject> Service::revoke(WriteContext& context, const ResourceId& poli
 Result<void> Service::opening_ended(WriteContext& context, const Grant& grant) {
   const PortGrant port = TRY(PortGrant::from_json(grant.data));
   const ResourceId policy_id = TRY(ResourceId::parse(port.policy_id));
-  TRY(sync_overlay(context, policy_id));
+  TRY(hide_rules(context, grant));
   TRY(sync_openings(context, TRY(ResourceId::parse(port.vm_id))));
   TRY(show_opening(context, grant));
   TRY(context.record("Merlon.Jit/openings/close/action", port.vm_id,
@@ -248,7 +249,7 @@ Result<void> Service::opening_ended(WriteContext& context, const Grant& grant) {
                       {"holder", grant.holder_name},
                       {"holderId", grant.holder},
                       {"request", port.request_id}}));
-  return end_requests(context, "OpeningEnded",
+  return end_requests(context, policy_id, "OpeningEnded",
                       [&](const WaitingRequest& waiting) { return waiting.extends == grant.id.text(); });
 }
 

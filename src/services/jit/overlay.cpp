@@ -1,6 +1,8 @@
 // From policies and live grants to overlay rules and kernel openings.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/bytes.h"
 #include "crypto/digest.h"
 #include "services/jit/service.h"
@@ -83,27 +85,61 @@ Result<void> Service::add_deny_rules(store::Reader& reader, const Policy& policy
   return {};
 }
 
-Result<void> Service::add_allow_rules(store::Reader& reader, const ResourceId& policy_id, GroupRules& rules) {
-  for (const Grant& grant : TRY(platform_.grants.active_of_group(reader, kOpeningKind, policy_id.key()))) {
-    const PortGrant port = TRY(PortGrant::from_json(grant.data));
-    const ResourceId vm = TRY(ResourceId::parse(port.vm_id));
-    for (const VmInterface& interface : TRY(interfaces_of(reader, vm)))
-      for (const ResourceId& group : interface.groups)
-        for (const IpAddress& address : interface.addresses) {
-          OverlayRule rule;
-          if (!has_family(port.sources, address.family(), rule.sources)) continue;
-          rule.id = fmt::format("{}/{}", grant.id.text(), address.text());
-          rule.access = Access::allow;
-          rule.name = rule_name(Access::allow, rule.id);
-          rule.description = fmt::format(
-              "ASC JIT Network Access rule created by an initiation request for policy '{}' of VM '{}'.",
-              policy_id.name(), vm.name());
-          rule.protocol = port.protocol;
-          rule.destination = address;
-          rule.port = port.number;
-          rules[group.key()].push_back(std::move(rule));
-        }
-  }
+// What an opening shows in each group that guards its machine.
+Result<void> Service::add_allow_rules(store::Reader& reader, const Grant& grant, GroupRules& rules) {
+  const PortGrant port = TRY(PortGrant::from_json(grant.data));
+  const ResourceId vm = TRY(ResourceId::parse(port.vm_id));
+  const ResourceId policy = TRY(ResourceId::parse(port.policy_id));
+  for (const VmInterface& interface : TRY(interfaces_of(reader, vm)))
+    for (const ResourceId& group : interface.groups)
+      for (const IpAddress& address : interface.addresses) {
+        OverlayRule rule;
+        if (!has_family(port.sources, address.family(), rule.sources)) continue;
+        rule.id = fmt::format("{}/{}", grant.id.text(), address.text());
+        rule.access = Access::allow;
+        rule.name = rule_name(Access::allow, rule.id);
+        rule.description = fmt::format(
+            "ASC JIT Network Access rule created by an initiation request for policy '{}' of VM '{}'.",
+            policy.name(), vm.name());
+        rule.protocol = port.protocol;
+        rule.destination = address;
+        rule.port = port.number;
+        rules[group.key()].push_back(std::move(rule));
+      }
+  return {};
+}
+
+// Of these openings alone: what others have stays as it is. Where sync_overlay() would put them: after the
+// denials, in the order of their grants.
+Result<void> Service::show_rules(WriteContext& context, const ResourceId& policy,
+                                 const std::vector<Grant>& grants) {
+  GroupRules added;
+  for (const Grant& grant : grants) TRY(add_allow_rules(context.tx, grant, added));
+  const auto place = [](const OverlayRule& rule) {
+    const bool allows = rule.access == Access::allow;
+    return std::pair(allows, allows ? rule.id.substr(0, rule.id.find('/')) : std::string());
+  };
+  for (auto& [group, of_group] : added)
+    TRY(network_.change_overlay(
+        context, TRY(ResourceId::parse(group)), overlay_owner(policy), [&](std::vector<OverlayRule>& rules) {
+          for (const OverlayRule& rule : of_group)
+            rules.insert(std::ranges::upper_bound(rules, place(rule), {}, place), rule);
+        }));
+  return {};
+}
+
+Result<void> Service::hide_rules(WriteContext& context, const Grant& grant) {
+  const PortGrant port = TRY(PortGrant::from_json(grant.data));
+  const std::string owner = overlay_owner(TRY(ResourceId::parse(port.policy_id)));
+  std::set<std::string> groups;
+  for (const VmInterface& interface : TRY(interfaces_of(context.tx, TRY(ResourceId::parse(port.vm_id)))))
+    for (const ResourceId& group : interface.groups) groups.insert(group.key());
+  for (const std::string& group : groups)
+    TRY(network_.change_overlay(
+        context, TRY(ResourceId::parse(group)), owner, [&](std::vector<OverlayRule>& rules) {
+          std::erase_if(rules,
+                        [&](const OverlayRule& rule) { return rule.id.starts_with(grant.id.text() + "/"); });
+        }));
   return {};
 }
 
@@ -113,7 +149,9 @@ Result<void> Service::sync_overlay(WriteContext& context, const ResourceId& poli
   for (const ResourceId& group : TRY(network_.groups_with_overlay(context.tx, owner))) rules[group.key()];
   if (const auto policy = TRY(platform_.resources.get(context.tx, policy_id))) {
     TRY(add_deny_rules(context.tx, TRY(read_policy(policy->id, policy->body)), rules));
-    TRY(add_allow_rules(context.tx, policy->id, rules));
+    for (const Grant& grant :
+         TRY(platform_.grants.active_of_group(context.tx, kOpeningKind, policy->id.key())))
+      TRY(add_allow_rules(context.tx, grant, rules));
   }
   for (auto& [group, group_rules] : rules)
     TRY(network_.set_overlay(context, TRY(ResourceId::parse(group)), owner, std::move(group_rules)));

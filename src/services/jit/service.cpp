@@ -16,11 +16,6 @@ using grant::Grant;
 using resource::ResourceId;
 using resource::WriteContext;
 
-bool same_policy(std::string_view text, const ResourceId& policy) {
-  const auto id = ResourceId::parse(text);
-  return id && *id == policy;
-}
-
 bool any_port(const JsonObject& body, const std::function<bool(std::string_view vm, int64_t number)>& which) {
   const JsonArray* machines = array_at(body, "virtualMachines");
   if (machines == nullptr) return false;
@@ -95,9 +90,8 @@ Result<JsonObject> Service::put_policy(WriteContext& context, const ResourceId& 
     };
     TRY(end_openings(context, id, "PolicyChanged",
                      [&](const PortGrant& port) { return is_left_out(port.vm_id, port.number); }));
-    TRY(end_requests(context, "PolicyChanged", [&](const WaitingRequest& waiting) {
-      return same_policy(waiting.policy_id, id) && any_port(waiting.body, is_left_out);
-    }));
+    TRY(end_requests(context, id, "PolicyChanged",
+                     [&](const WaitingRequest& waiting) { return any_port(waiting.body, is_left_out); }));
     if (const auto now_there = TRY(platform_.resources.get(context.tx, id)))
       if (const JsonArray* requests = array_at(now_there->body, "properties.requests"))
         properties["requests"] = *requests;
@@ -115,9 +109,7 @@ Result<void> Service::remove_policy(WriteContext& context, const resource::Resou
     TRY(context.require(kOptionsDeletePermission, existing.id.text()));
     TRY(store::erase<StoredOptions>(context.tx, platform_.core.tenant, existing.id.key()));
   }
-  TRY(end_requests(context, "PolicyDeleted", [&](const WaitingRequest& waiting) {
-    return same_policy(waiting.policy_id, existing.id);
-  }));
+  TRY(end_requests(context, existing.id, "PolicyDeleted", [](const WaitingRequest&) { return true; }));
   TRY(end_openings(context, existing.id, "PolicyDeleted", [](const PortGrant&) { return true; }));
   const std::string owner = overlay_owner(existing.id);
   for (const ResourceId& group : TRY(network_.groups_with_overlay(context.tx, owner)))
@@ -132,19 +124,21 @@ Result<void> Service::allow_removed(WriteContext& context, const network::Overla
 }
 
 Result<void> Service::layout_changed(WriteContext& context, const ResourceId& vm) {
+  std::vector<ResourceId> policies;
   for (const auto& resource :
        TRY(platform_.resources.list(context.tx, kPolicyType, "/subscriptions/" + vm.subscription())))
-    if (TRY(read_policy(resource.id, resource.body)).machine(vm) != nullptr)
-      TRY(sync_overlay(context, resource.id));
+    if (TRY(read_policy(resource.id, resource.body)).machine(vm) != nullptr) policies.push_back(resource.id);
+  for (const ResourceId& policy : policies) TRY(sync_overlay(context, policy));
   if (TRY(addresses_of(context.tx, vm)).empty()) {
     for (const Grant& grant : TRY(platform_.grants.of_subject(context.tx, vm.key())))
       TRY(platform_.grants.end(context, grant.id, "MachineRemoved"));
-    TRY(end_requests(context, "MachineRemoved", [&](const WaitingRequest& waiting) {
-      return any_port(waiting.body, [&](std::string_view vm_id, int64_t) {
-        const auto id = ResourceId::parse(vm_id);
-        return id && *id == vm;
-      });
-    }));
+    const auto is_of_it = [&](std::string_view vm_id, int64_t) {
+      const auto id = ResourceId::parse(vm_id);
+      return id && *id == vm;
+    };
+    for (const ResourceId& policy : policies)
+      TRY(end_requests(context, policy, "MachineRemoved",
+                       [&](const WaitingRequest& waiting) { return any_port(waiting.body, is_of_it); }));
   }
   return sync_openings(context, vm);
 }

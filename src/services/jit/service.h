@@ -134,8 +134,8 @@ class Service final : public Jit {
                            const identity::Principal& approver);
   Result<void> carry_out(resource::WriteContext& context, const Policy& policy, const Options& options,
                          const grant::Grant& grant, const WaitingRequest& waiting);
-  Result<void> end_requests(resource::WriteContext& context, std::string_view reason,
-                            const std::function<bool(const WaitingRequest&)>& which);
+  Result<void> end_requests(resource::WriteContext& context, const resource::ResourceId& policy,
+                            std::string_view reason, const std::function<bool(const WaitingRequest&)>& which);
   Result<JsonObject> request_view(store::Reader& reader, const grant::Grant& grant);
 
   // The requests that the policy shows (history.cpp).
@@ -149,8 +149,10 @@ class Service final : public Jit {
   // Brings overlays and openings in line with the policies and the live grants.
   Result<void> sync_overlay(resource::WriteContext& context, const resource::ResourceId& policy_id);
   Result<void> add_deny_rules(store::Reader& reader, const Policy& policy, GroupRules& rules);
-  Result<void> add_allow_rules(store::Reader& reader, const resource::ResourceId& policy_id,
-                               GroupRules& rules);
+  Result<void> add_allow_rules(store::Reader& reader, const grant::Grant& grant, GroupRules& rules);
+  Result<void> show_rules(resource::WriteContext& context, const resource::ResourceId& policy,
+                          const std::vector<grant::Grant>& grants);
+  Result<void> hide_rules(resource::WriteContext& context, const grant::Grant& grant);
   Result<void> sync_openings(resource::WriteContext& context, const resource::ResourceId& vm);
   Result<std::vector<IpAddress>> addresses_of(store::Reader& reader, const resource::ResourceId& vm);
   Result<std::vector<network::VmInterface>> interfaces_of(store::Reader& reader,

@@ -28,6 +28,7 @@ struct OverlayRule {
   std::vector<std::string> sources;  // prefixes, or "*"
   IpAddress destination;             // private address of the machine
   uint16_t port = 0;
+  bool operator==(const OverlayRule&) const = default;
   JsonObject to_json() const;
   static Result<OverlayRule> from_json(const JsonObject& json);
 };
@@ -60,10 +61,15 @@ class Network {
   virtual Result<std::vector<VmInterface>> interfaces_of(store::Reader& reader,
                                                          const resource::ResourceId& vm) = 0;
 
-  // Replaces the overlay rules of one owner ("jit:<policy id>") in one group; renders the view, recompiles
-  // the machines that the group protects. An absent group is ResourceNotFound.
+  // Replaces the overlay rules of one owner ("jit:<policy id>") in one group; renders the view, and
+  // recompiles the machines that the group protects when its deny rules changed. An absent group is
+  // ResourceNotFound.
   virtual Result<void> set_overlay(resource::WriteContext& context, const resource::ResourceId& group,
                                    std::string_view owner, std::vector<OverlayRule> rules) = 0;
+  // The same to the rules as `edit` leaves them.
+  virtual Result<void> change_overlay(resource::WriteContext& context, const resource::ResourceId& group,
+                                      std::string_view owner,
+                                      const std::function<void(std::vector<OverlayRule>&)>& edit) = 0;
   // Groups that hold overlay rules of this owner.
   virtual Result<std::vector<resource::ResourceId>> groups_with_overlay(store::Reader& reader,
                                                                         std::string_view owner) = 0;
@@ -92,5 +98,7 @@ class Network {
 std::unique_ptr<Network> install(Platform& platform, compute::Compute& compute,
                                  std::string flow_log_directory = {});
 const std::vector<store::TableSpec>& tables();
+// Of before a just-in-time rule was kept once for all views: writes every group anew, and where overlays are.
+Result<void> rewrite_security_groups(store::Transaction& tx, const TenantId& tenant);
 
 }  // namespace merlon::network

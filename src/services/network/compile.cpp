@@ -29,7 +29,7 @@ std::vector<CompiledRule> compile_rules(const Rendering& shown, const std::vecto
                         .filter = expand(rules[i], meanings),
                         .shown = shown.rules[i].as_object(),
                         .is_default = false,
-                        .is_opening = shown.view.allows.contains(rules[i].name)});
+                        .is_opening = shown.allows.contains(rules[i].name)});
   }
   std::sort(compiled.begin(), compiled.end(),
             [](const auto& a, const auto& b) { return a.rule.priority < b.rule.priority; });
@@ -102,10 +102,11 @@ InterfacePolicy policy_of(const CompiledInterface& compiled) {
 }
 
 Result<std::optional<CompiledLayer>> Service::layer(store::Reader& reader, const std::string& group_key,
-                                                    Meanings& meanings) {
+                                                    Meanings& meanings, Openings openings) {
   if (group_key.empty()) return std::optional<CompiledLayer>();
-  const auto group = TRY(store::get<SecurityGroup>(reader, platform_.core.tenant, group_key));
+  auto group = TRY(store::get<SecurityGroup>(reader, platform_.core.tenant, group_key));
   if (!group) return std::optional<CompiledLayer>();
+  if (openings == Openings::left_out) group->drop_allows();
   const ReadGroup read = TRY(read_group(*group));
   TRY(learn(reader, read.rules, meanings));
   CompiledLayer layer = compile_layer(read, meanings);
@@ -115,30 +116,31 @@ Result<std::optional<CompiledLayer>> Service::layer(store::Reader& reader, const
   return std::optional<CompiledLayer>(std::move(layer));
 }
 
-Result<CompiledInterface> Service::compile_interface(store::Reader& reader, const NicLink& link,
-                                                     bool primary) {
+Result<CompiledInterface> Service::compile_interface(store::Reader& reader, const NicLink& link, bool primary,
+                                                     Openings openings) {
   CompiledInterface compiled;
   compiled.link = link;
   compiled.primary = primary;
   compiled.meanings.virtual_network = TRY(network_space(reader, link.subnet));
   if (!link.subnet.empty())
     if (const auto subnet = TRY(store::get<SubnetLink>(reader, platform_.core.tenant, link.subnet)))
-      if (auto at_subnet = TRY(layer(reader, subnet->group, compiled.meanings))) {
+      if (auto at_subnet = TRY(layer(reader, subnet->group, compiled.meanings, openings))) {
         at_subnet->subnet_id = subnet->subnet_text;
         compiled.layers.push_back(*std::move(at_subnet));
       }
-  if (auto own = TRY(layer(reader, link.group, compiled.meanings))) {
+  if (auto own = TRY(layer(reader, link.group, compiled.meanings, openings))) {
     own->nic_id = link.nic_text;
     compiled.layers.push_back(*std::move(own));
   }
   return compiled;
 }
 
-Result<std::vector<CompiledInterface>> Service::compile(store::Reader& reader, const ResourceId& vm) {
+Result<std::vector<CompiledInterface>> Service::compile(store::Reader& reader, const ResourceId& vm,
+                                                        Openings openings) {
   std::vector<CompiledInterface> interfaces;
   for (const ResourceId& nic : TRY(compute_.interfaces_of(reader, vm)))
     if (const auto link = TRY(store::get<NicLink>(reader, platform_.core.tenant, nic.key())))
-      interfaces.push_back(TRY(compile_interface(reader, *link, interfaces.empty())));
+      interfaces.push_back(TRY(compile_interface(reader, *link, interfaces.empty(), openings)));
   return interfaces;
 }
 
@@ -147,7 +149,7 @@ Result<void> Service::recompile(WriteContext& context, const ResourceId& vm) {
   if (!machine) return {};
   std::vector<InterfacePolicy> policies;
   const auto logs = TRY(flow_logs(context.tx));
-  for (const CompiledInterface& compiled : TRY(compile(context.tx, vm))) {
+  for (const CompiledInterface& compiled : TRY(compile(context.tx, vm, Openings::left_out))) {
     policies.push_back(policy_of(compiled));
     policies.back().flow_log = !TRY(logs_over(context.tx, logs, compiled.link)).empty();
   }

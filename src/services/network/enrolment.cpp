@@ -162,8 +162,8 @@ Result<void> Service::enrol_group(WriteContext& context, const ResourceId& nsg) 
   group.id = nsg.key();
   TRY(store::put(context.tx, platform_.core.tenant, group));
   JsonObject document = {{"location", context.core.default_location}, {"properties", JsonObject()}};
-  TRY(platform_.resources.store_document(context, nsg,
-                                         TRY(shown_document(context.tx, nsg, group, std::move(document)))));
+  TRY(platform_.resources.store_document(
+      context, nsg, TRY(shown_document(context.tx, nsg, TRY(render(group)).rules, std::move(document)))));
   return {};
 }
 

@@ -1,6 +1,7 @@
 // Security groups: what a person's write, an overlay, or a new reference does to the record and to what is
 // shown.
 #include <algorithm>
+#include <ranges>
 
 #include "base/text.h"
 #include "services/network/service.h"
@@ -8,6 +9,7 @@
 namespace merlon::network {
 namespace {
 
+using machine::Access;
 using resource::ResourceId;
 using resource::WriteContext;
 
@@ -42,16 +44,15 @@ Result<SecurityGroup> Service::group_record(store::Reader& reader, const Resourc
   return *std::move(group);
 }
 
-Result<JsonObject> Service::shown_document(store::Reader& reader, const ResourceId& id, SecurityGroup& group,
+Result<JsonObject> Service::shown_document(store::Reader& reader, const ResourceId& id, JsonArray rules,
                                            JsonObject document) {
-  Rendering rendering = TRY(render(group));
   JsonObject& properties = properties_of(document);
   if (!properties.contains("resourceGuid"))
     properties["resourceGuid"] = Uuid::generate(platform_.core.random).text();
-  for (Json& rule : rendering.rules) properties_of(rule.as_object())["provisioningState"] = "Succeeded";
+  for (Json& rule : rules) properties_of(rule.as_object())["provisioningState"] = "Succeeded";
   properties["provisioningState"] = "Succeeded";
   if (!properties.contains("flushConnection")) properties["flushConnection"] = false;
-  properties["securityRules"] = std::move(rendering.rules);
+  properties["securityRules"] = std::move(rules);
   properties["defaultSecurityRules"] = default_rules_json(id.text());
   std::set<std::string> nics;
   std::set<std::string> subnets;
@@ -91,14 +92,14 @@ Result<JsonObject> Service::put_group(WriteContext& context, const ResourceId& i
   TRY(note_names(context.tx, id.key(), rules));
   group.base_rules = std::move(merged.base_rules);
   TRY(store::put(context.tx, platform_.core.tenant, group));
-  for (const OverlayRule* rule : group.overlay_rules(machine::Access::allow)) {
+  for (const OverlayRule* rule : group.overlay_rules(Access::allow)) {
     const auto& removed = merged.removed_allows;
     if (std::find(removed.begin(), removed.end(), rule->id) == removed.end()) continue;
     for (const auto& hook : allow_removed_) TRY(hook(context, id, *rule));
   }
   // The hooks may have changed the overlay.
   group = TRY(group_record(context.tx, id));
-  return shown_document(context.tx, id, group, std::move(wanted));
+  return shown_document(context.tx, id, TRY(render(group)).rules, std::move(wanted));
 }
 
 Result<void> Service::group_changed(WriteContext& context, const ResourceId& id) {
@@ -106,10 +107,7 @@ Result<void> Service::group_changed(WriteContext& context, const ResourceId& id)
   const auto resource = TRY(platform_.resources.get(context.tx, id));
   MERLON_CHECK(resource.has_value());
   if (group.views.empty() || group.views.back().etag != resource->etag) {
-    View view = TRY(render(group)).view;
-    view.etag = resource->etag;
-    group.views.push_back(std::move(view));
-    if (group.views.size() > kViewsMax) group.views.erase(group.views.begin());
+    group.note_view(TRY(render(group)), resource->etag);
     TRY(store::put(context.tx, platform_.core.tenant, group));
   }
   return recompile_all(context, TRY(machines_of_group(context.tx, id.key())));
@@ -127,6 +125,8 @@ Result<void> Service::remove_group(WriteContext& context, const resource::Resour
         existing.id.text());
   TRY(note_names(context.tx, existing.id.key(), {}));
   TRY(remove_flow_logs_of(context, existing.id));
+  for (const auto& [owner, rules] : TRY(group_record(context.tx, existing.id)).overlay)
+    TRY(note_place(context.tx, {owner, existing.id.key()}, false));
   return store::erase<SecurityGroup>(context.tx, platform_.core.tenant, existing.id.key());
 }
 
@@ -140,38 +140,81 @@ Result<void> Service::may_move_group(store::Reader& reader, const resource::Reso
               group.id.text());
 }
 
+// Stores the group, and what GET shows of it as a view.
 Result<void> Service::show_group(WriteContext& context, const ResourceId& id, SecurityGroup group) {
-  const auto resource = TRY(platform_.resources.get(context.tx, id));
-  if (!resource) return {};
-  JsonObject document = TRY(shown_document(context.tx, resource->id, group, resource->body));
-  TRY(platform_.resources.store_document(context, resource->id, std::move(document)));
-  return {};
+  if (const auto resource = TRY(platform_.resources.get(context.tx, id))) {
+    Rendering rendering = TRY(render(group));
+    TRY(read_rules(rendering.rules));  // no more than a group may have
+    JsonObject document =
+        TRY(shown_document(context.tx, resource->id, std::move(rendering.rules), resource->body));
+    const auto shown = TRY(platform_.resources.render(context.tx, resource->id, std::move(document)));
+    if (group.views.empty() || group.views.back().etag != shown.etag) group.note_view(rendering, shown.etag);
+  }
+  return store::put(context.tx, platform_.core.tenant, group);
+}
+
+Result<void> Service::note_place(store::Transaction& tx, const OverlayPlace& place, bool holds) {
+  if (holds) return store::put(tx, platform_.core.tenant, place);
+  return store::erase<OverlayPlace>(tx, platform_.core.tenant, place.key());
+}
+
+Result<void> Service::put_overlay(WriteContext& context, const ResourceId& id, SecurityGroup group,
+                                  std::string_view owner, std::vector<OverlayRule> rules) {
+  std::vector<OverlayRule>& now = group.overlay[std::string(owner)];
+  const auto is_deny = [](const OverlayRule& rule) { return rule.access == Access::deny; };
+  const bool same = now == rules;
+  const bool same_filter =
+      std::ranges::equal(now | std::views::filter(is_deny), rules | std::views::filter(is_deny));
+  if (now.empty() != rules.empty())
+    TRY(note_place(context.tx, {std::string(owner), id.key()}, !rules.empty()));
+  now = std::move(rules);
+  if (now.empty()) group.overlay.erase(std::string(owner));
+  if (same) return {};
+  TRY(show_group(context, id, std::move(group)));
+  // Allow rules are shown; what lets in is an opening, which is none of the filter's.
+  if (same_filter) return {};
+  return recompile_all(context, TRY(machines_of_group(context.tx, id.key())));
 }
 
 Result<void> Service::set_overlay(WriteContext& context, const ResourceId& id, std::string_view owner,
                                   std::vector<OverlayRule> rules) {
+  return put_overlay(context, id, TRY(group_record(context.tx, id)), owner, std::move(rules));
+}
+
+Result<void> Service::change_overlay(WriteContext& context, const ResourceId& id, std::string_view owner,
+                                     const std::function<void(std::vector<OverlayRule>&)>& edit) {
   SecurityGroup group = TRY(group_record(context.tx, id));
-  if (rules.empty()) {
-    group.overlay.erase(std::string(owner));
-  } else {
-    group.overlay[std::string(owner)] = std::move(rules);
-  }
-  TRY(store::put(context.tx, platform_.core.tenant, group));
-  return show_group(context, id, std::move(group));
+  std::vector<OverlayRule> rules;
+  if (const auto known = group.overlay.find(std::string(owner)); known != group.overlay.end())
+    rules = known->second;
+  edit(rules);
+  return put_overlay(context, id, std::move(group), owner, std::move(rules));
 }
 
 Result<std::vector<ResourceId>> Service::groups_with_overlay(store::Reader& reader, std::string_view owner) {
   std::vector<ResourceId> ids;
-  for (const SecurityGroup& group : TRY(store::scan_all<SecurityGroup>(reader, platform_.core.tenant)))
-    if (group.overlay.contains(std::string(owner))) ids.push_back(TRY(ResourceId::parse(group.id)));
+  for (const OverlayPlace& place :
+       TRY(store::scan_all<OverlayPlace>(reader, platform_.core.tenant, OverlayPlace::prefix(owner))))
+    ids.push_back(TRY(ResourceId::parse(place.group)));
   return ids;
+}
+
+Result<void> rewrite_security_groups(store::Transaction& tx, const TenantId& tenant) {
+  for (const SecurityGroup& group : TRY(store::scan_all<SecurityGroup>(tx, tenant))) {
+    TRY(store::put(tx, tenant, group));
+    for (const auto& [owner, rules] : group.overlay)
+      TRY(store::put(tx, tenant, OverlayPlace{owner, group.id}));
+  }
+  return {};
 }
 
 Result<void> Service::refresh_references(WriteContext& context, const std::string& group_key) {
   if (group_key.empty()) return {};
   auto group = TRY(store::get<SecurityGroup>(context.tx, platform_.core.tenant, group_key));
   if (!group) return {};
-  return show_group(context, TRY(ResourceId::parse(group_key)), *std::move(group));
+  const ResourceId id = TRY(ResourceId::parse(group_key));
+  TRY(show_group(context, id, *std::move(group)));
+  return recompile_all(context, TRY(machines_of_group(context.tx, group_key)));
 }
 
 Result<std::set<std::string>> Service::machines_of_group(store::Reader& reader,

@@ -34,12 +34,11 @@ const View* view_seen(const SecurityGroup& group, const std::set<std::string>& j
   if (const View* named = view_with_etag(group, etag)) return named;
   const View& newest = group.views.back();
   std::set<std::string> allows_sent;
-  for (const std::string& name : jit_names)
-    for (const View& view : group.views)
-      if (view.allows.contains(name)) allows_sent.insert(name);
-  if (allows_sent.empty() || allows_sent == names_of(newest.allows)) return &newest;
-  const auto seen = std::find_if(group.views.rbegin(), group.views.rend(),
-                                 [&](const View& view) { return names_of(view.allows) == allows_sent; });
+  for (const ShownRule& rule : group.shown)
+    if (rule.access == Access::allow && jit_names.contains(rule.name)) allows_sent.insert(rule.name);
+  const auto has_sent = [&](const View& view) { return names_of(group.allows_in(view)) == allows_sent; };
+  if (allows_sent.empty() || has_sent(newest)) return &newest;
+  const auto seen = std::find_if(group.views.rbegin(), group.views.rend(), has_sent);
   return seen == group.views.rend() ? &newest : &*seen;
 }
 
@@ -51,9 +50,7 @@ const OverlayRule* overlay_rule(const SecurityGroup& group, std::string_view nam
 }
 
 bool was_shown(const SecurityGroup& group, const std::string& name) {
-  return std::any_of(group.views.begin(), group.views.end(), [&](const View& view) {
-    return view.allows.contains(name) || view.denies.contains(name);
-  });
+  return std::ranges::any_of(group.shown, [&](const ShownRule& rule) { return rule.name == name; });
 }
 
 std::unexpected<Error> not_theirs(const std::string& name, std::string_view what) {
@@ -112,7 +109,7 @@ Result<Merge> merge(const SecurityGroup& group, const JsonArray& wanted, std::st
     // What remains was shown once and has ended since: a stale copy of it opens nothing.
   }
   if (view != nullptr)
-    for (const auto& [name, id] : view->allows)
+    for (const auto& [name, id] : group.allows_in(*view))
       if (!jit_names.contains(name) && overlay_rule(group, name) != nullptr)
         merged.removed_allows.push_back(id);
   return merged;

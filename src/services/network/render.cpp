@@ -63,7 +63,7 @@ std::vector<Shown> base_shown(const SecurityGroup& group) {
 }
 
 // Pushes people's inbound rules up, only as far as needed, so that nothing stands before `first_free`.
-Result<void> make_room(std::vector<Shown>& shown, int64_t first_free, View& view) {
+Result<void> make_room(std::vector<Shown>& shown, int64_t first_free, Rendering& rendering) {
   int64_t lowest = first_free;
   for (Shown& rule : shown) {
     if (rule.direction != Direction::inbound) continue;
@@ -72,7 +72,7 @@ Result<void> make_room(std::vector<Shown>& shown, int64_t first_free, View& view
       rule.priority = lowest;
       JsonObject& properties = rule.element["properties"].as_object();
       properties["priority"] = rule.priority;
-      view.shifted[string_at(rule.element, "name").value_or("")] = rule.priority;
+      rendering.shifted[string_at(rule.element, "name").value_or("")] = rule.priority;
     }
     lowest = rule.priority + 1;
   }
@@ -85,11 +85,11 @@ Result<Rendering> render(const SecurityGroup& group) {
   Rendering rendering;
   std::vector<Shown> shown = base_shown(group);
   const auto allows = group.overlay_rules(Access::allow);
-  TRY(make_room(shown, kPriorityMin + static_cast<int64_t>(allows.size()), rendering.view));
+  TRY(make_room(shown, kPriorityMin + static_cast<int64_t>(allows.size()), rendering));
   int64_t priority = kPriorityMin;
   for (const OverlayRule* rule : allows) {
     shown.push_back({Direction::inbound, priority, overlay_element(*rule, priority)});
-    rendering.view.allows[rule->name] = rule->id;
+    rendering.allows[rule->name] = rule->id;
     ++priority;
   }
   std::set<int64_t> taken;
@@ -100,7 +100,7 @@ Result<Rendering> render(const SecurityGroup& group) {
     while (taken.contains(lowest)) --lowest;
     if (lowest < kPriorityMin) return no_room();
     shown.push_back({Direction::inbound, lowest, overlay_element(*rule, lowest)});
-    rendering.view.denies[rule->name] = rule->id;
+    rendering.denies[rule->name] = rule->id;
     taken.insert(lowest);
   }
   std::sort(shown.begin(), shown.end(), [](const Shown& a, const Shown& b) {

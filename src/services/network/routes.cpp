@@ -8,9 +8,9 @@ using resource::WriteContext;
 
 const std::vector<store::TableSpec>& tables() {
   static const std::vector<store::TableSpec> specs = {
-      SecurityGroup::table(), NicLink::table(),       SubnetLink::table(),
-      Membership::table(),    RuleReference::table(), PeeringLink::table(),
-      ServiceTag::table(),    ServiceTagSet::table(), FlowMark::table()};
+      SecurityGroup::table(), NicLink::table(),     SubnetLink::table(), Membership::table(),
+      RuleReference::table(), PeeringLink::table(), ServiceTag::table(), ServiceTagSet::table(),
+      FlowMark::table(),      OverlayPlace::table()};
   return specs;
 }
 

@@ -4,10 +4,28 @@
 namespace merlon::network {
 namespace {
 
-JsonObject names_json(const std::map<std::string, std::string>& names) {
-  JsonObject json;
-  for (const auto& [name, id] : names) json[name] = id;
+JsonObject shown_json(const ShownRule& rule) {
+  JsonObject json = {{"name", rule.name},
+                     {"id", rule.id},
+                     {"access", machine::access_text(rule.access)},
+                     {"first", rule.first}};
+  if (rule.last) json["last"] = *rule.last;
   return json;
+}
+
+machine::Access read_access(std::string_view text) {
+  return text == machine::access_text(machine::Access::allow) ? machine::Access::allow
+                                                              : machine::Access::deny;
+}
+
+Result<ShownRule> read_shown(const JsonObject& json) {
+  ShownRule rule;
+  rule.name = TRY(require_string(json, "name"));
+  rule.id = TRY(require_string(json, "id"));
+  rule.access = read_access(TRY(require_string(json, "access")));
+  rule.first = TRY(require_int(json, "first"));
+  rule.last = int_at(json, "last");
+  return rule;
 }
 
 std::map<std::string, std::string> read_names(const JsonObject& json, std::string_view key) {
@@ -17,6 +35,22 @@ std::map<std::string, std::string> read_names(const JsonObject& json, std::strin
       if (member.value().is_string())
         names[std::string(member.key())] = std::string(member.value().get_string());
   return names;
+}
+
+std::map<std::string, int64_t> read_shifted(const JsonObject& json) {
+  std::map<std::string, int64_t> shifted;
+  if (const JsonObject* object = object_at(json, "shifted"))
+    for (const auto& member : *object) shifted[std::string(member.key())] = member.value().as_int64();
+  return shifted;
+}
+
+// Before migration 2 each view had the names of all its rules.
+Rendering read_whole_view(const JsonObject& json) {
+  Rendering rendering;
+  rendering.allows = read_names(json, "allows");
+  rendering.denies = read_names(json, "denies");
+  rendering.shifted = read_shifted(json);
+  return rendering;
 }
 
 Result<machine::Protocol> read_protocol(std::string_view text) {
@@ -43,9 +77,7 @@ JsonObject OverlayRule::to_json() const {
 Result<OverlayRule> OverlayRule::from_json(const JsonObject& json) {
   OverlayRule rule;
   rule.id = TRY(require_string(json, "id"));
-  rule.access = TRY(require_string(json, "access")) == machine::access_text(machine::Access::allow)
-                    ? machine::Access::allow
-                    : machine::Access::deny;
+  rule.access = read_access(TRY(require_string(json, "access")));
   rule.name = TRY(require_string(json, "name"));
   rule.description = TRY(require_string(json, "description"));
   rule.protocol = TRY(read_protocol(TRY(require_string(json, "protocol"))));
@@ -75,12 +107,16 @@ JsonObject SecurityGroup::to_json() const {
   for (const View& view : views) {
     JsonObject shifted;
     for (const auto& [name, priority] : view.shifted) shifted[name] = priority;
-    view_array.push_back(JsonObject{{"etag", view.etag},
-                                    {"allows", names_json(view.allows)},
-                                    {"denies", names_json(view.denies)},
-                                    {"shifted", std::move(shifted)}});
+    view_array.push_back(
+        JsonObject{{"etag", view.etag}, {"number", view.number}, {"shifted", std::move(shifted)}});
   }
-  return {{"id", id}, {"base", base_rules}, {"overlay", std::move(owners)}, {"views", std::move(view_array)}};
+  JsonArray shown_array;
+  for (const ShownRule& rule : shown) shown_array.push_back(shown_json(rule));
+  return {{"id", id},
+          {"base", base_rules},
+          {"overlay", std::move(owners)},
+          {"views", std::move(view_array)},
+          {"shown", std::move(shown_array)}};
 }
 
 Result<SecurityGroup> SecurityGroup::from_json(const JsonObject& json) {
@@ -94,15 +130,15 @@ Result<SecurityGroup> SecurityGroup::from_json(const JsonObject& json) {
   if (const JsonArray* view_array = array_at(json, "views"))
     for (const Json& element : *view_array) {
       const JsonObject& object = element.as_object();
-      View view;
-      view.etag = TRY(require_string(object, "etag"));
-      view.allows = read_names(object, "allows");
-      view.denies = read_names(object, "denies");
-      if (const JsonObject* shifted = object_at(object, "shifted"))
-        for (const auto& member : *shifted)
-          view.shifted[std::string(member.key())] = member.value().as_int64();
-      group.views.push_back(std::move(view));
+      std::string etag = TRY(require_string(object, "etag"));
+      if (object.contains("allows")) {
+        group.note_view(read_whole_view(object), std::move(etag));
+      } else {
+        group.views.push_back({std::move(etag), TRY(require_int(object, "number")), read_shifted(object)});
+      }
     }
+  if (const JsonArray* shown_array = array_at(json, "shown"))
+    for (const Json& element : *shown_array) group.shown.push_back(TRY(read_shown(element.as_object())));
   return group;
 }
 
@@ -112,6 +148,51 @@ std::vector<const OverlayRule*> SecurityGroup::overlay_rules(machine::Access acc
     for (const OverlayRule& rule : owned)
       if (rule.access == access) rules.push_back(&rule);
   return rules;
+}
+
+void SecurityGroup::drop_allows() {
+  for (auto& [owner, rules] : overlay)
+    std::erase_if(rules, [](const OverlayRule& rule) { return rule.access == machine::Access::allow; });
+}
+
+void SecurityGroup::note_view(const Rendering& rendering, std::string etag) {
+  const int64_t newest = views.empty() ? 0 : views.back().number;
+  views.push_back({std::move(etag), newest + 1, rendering.shifted});
+  if (views.size() > kViewsMax) views.erase(views.begin());
+  auto allows = rendering.allows;
+  auto denies = rendering.denies;
+  for (ShownRule& rule : shown) {
+    if (rule.last) continue;
+    auto& now = rule.access == machine::Access::allow ? allows : denies;
+    const auto still = now.find(rule.name);
+    if (still != now.end() && still->second == rule.id) {
+      now.erase(still);
+    } else {
+      rule.last = newest;
+    }
+  }
+  for (const auto& [access, fresh] :
+       {std::pair(machine::Access::allow, &allows), {machine::Access::deny, &denies}})
+    for (const auto& [name, rule_id] : *fresh)
+      shown.push_back({.name = name, .id = rule_id, .access = access, .first = newest + 1, .last = {}});
+  const int64_t oldest = views.front().number;
+  std::erase_if(shown, [&](const ShownRule& rule) { return rule.last && *rule.last < oldest; });
+}
+
+std::map<std::string, std::string> SecurityGroup::allows_in(const View& view) const {
+  std::map<std::string, std::string> allows;
+  for (const ShownRule& rule : shown)
+    if (rule.access == machine::Access::allow && rule.in(view)) allows[rule.name] = rule.id;
+  return allows;
+}
+
+const store::TableSpec& OverlayPlace::table() {
+  static const store::TableSpec spec{"overlay_places", {}};
+  return spec;
+}
+
+Result<OverlayPlace> OverlayPlace::from_json(const JsonObject& json) {
+  return OverlayPlace{TRY(require_string(json, "owner")), TRY(require_string(json, "group"))};
 }
 
 }  // namespace merlon::network

@@ -43,11 +43,7 @@ SecurityGroup group_with(JsonArray base) {
   return group;
 }
 
-void show(SecurityGroup& group, const std::string& etag) {
-  View view = render(group)->view;
-  view.etag = etag;
-  group.views.push_back(view);
-}
+void show(SecurityGroup& group, const std::string& etag) { group.note_view(*render(group), etag); }
 
 int64_t priority_of(const JsonArray& rules, std::string_view name) {
   for (const Json& element : rules)
@@ -70,7 +66,7 @@ TEST(Render, PutsAllowFirstAndDenyLastAndShiftsOnlyWhatIsInTheWay) {
   EXPECT_EQ(priority_of(shown->rules, "last"), 4096);
   EXPECT_EQ(priority_of(shown->rules, "SecurityCenter-JITRule_1_D1"), 4095);
   EXPECT_EQ(priority_of(shown->rules, "SecurityCenter-JITRule_1_D2"), 4094);
-  EXPECT_EQ(shown->view.shifted.size(), 2U);
+  EXPECT_EQ(shown->shifted.size(), 2U);
 }
 
 TEST(Render, WithoutOverlayShowsTheBaseAndNothingElse) {
@@ -267,6 +263,57 @@ TEST(SecurityGroupRecord, RoundTrips) {
   const auto again = SecurityGroup::from_json(group.to_json());
   ASSERT_TRUE(again.has_value());
   EXPECT_EQ(to_text(again->to_json()), to_text(group.to_json()));
+}
+
+// What a group keeps of its views grows with the rules and the views, not with their product.
+TEST(SecurityGroupRecord, KeepsARuleOnceHoweverManyViewsShowedIt) {
+  SecurityGroup group = group_with({rule("a", 100)});
+  const auto shows = [&](unsigned allows) {
+    group.overlay["jit:p"].clear();
+    for (unsigned i = 0; i < allows; ++i)
+      group.overlay["jit:p"].push_back(overlay(Access::allow, "A" + std::to_string(i), {"198.51.100.7"}));
+    show(group, "e" + std::to_string(group.views.empty() ? 1 : group.views.back().number + 1));
+  };
+  for (unsigned allows = 1; allows <= 200; ++allows) shows(allows);
+  EXPECT_EQ(group.views.size(), kViewsMax);
+  EXPECT_EQ(group.shown.size(), 200U);
+  EXPECT_EQ(group.allows_in(group.views.front()).size(), 200U - kViewsMax + 1);
+  EXPECT_EQ(group.allows_in(group.views.back()).size(), 200U);
+  shows(1);
+  EXPECT_EQ(group.allows_in(group.views.back()).size(), 1U);
+  EXPECT_EQ(group.shown.size(), 200U) << "older views still have them";
+  shows(2);
+  EXPECT_EQ(group.allows_in(group.views.back()).size(), 2U) << "one that comes back";
+  for (size_t i = 0; i < kViewsMax; ++i) shows(2);
+  EXPECT_EQ(group.shown.size(), 2U) << "no kept view showed the others";
+}
+
+// Written before migration 2.
+TEST(SecurityGroupRecord, ReadsViewsThatHadTheirRulesThemselves) {
+  SecurityGroup group = group_with({rule("a", 100)});
+  group.overlay["jit:p"] = {overlay(Access::allow, "A1", {"198.51.100.7"})};
+  const std::string a1 = group.overlay["jit:p"].front().name;
+  JsonObject old = group.to_json();
+  old.erase("shown");
+  old["views"] = JsonArray{JsonObject{{"etag", "e1"},
+                                      {"allows", JsonObject{{"gone", "A0"}}},
+                                      {"denies", JsonObject()},
+                                      {"shifted", JsonObject()}},
+                           JsonObject{{"etag", "e2"},
+                                      {"allows", JsonObject{{a1, "A1"}}},
+                                      {"denies", JsonObject{{"closed", "D1"}}},
+                                      {"shifted", JsonObject{{"a", 101}}}}};
+  const auto read = SecurityGroup::from_json(old);
+  ASSERT_TRUE(read.has_value());
+  const auto again = SecurityGroup::from_json(read->to_json());
+  ASSERT_TRUE(again.has_value());
+  ASSERT_EQ(again->views.size(), 2U);
+  EXPECT_EQ(again->allows_in(again->views[0]), (std::map<std::string, std::string>{{"gone", "A0"}}));
+  EXPECT_EQ(again->allows_in(again->views[1]), (std::map<std::string, std::string>{{a1, "A1"}}));
+  EXPECT_EQ(again->views[1].shifted, (std::map<std::string, int64_t>{{"a", 101}}));
+  const auto merged = merge(*again, {}, "e2");
+  ASSERT_TRUE(merged.has_value());
+  EXPECT_EQ(merged->removed_allows, std::vector<std::string>{"A1"});
 }
 
 }  // namespace

@@ -28,6 +28,9 @@ class Service final : public Network {
                                                  const resource::ResourceId& vm) override;
   Result<void> set_overlay(resource::WriteContext& context, const resource::ResourceId& group,
                            std::string_view owner, std::vector<OverlayRule> rules) override;
+  Result<void> change_overlay(resource::WriteContext& context, const resource::ResourceId& group,
+                              std::string_view owner,
+                              const std::function<void(std::vector<OverlayRule>&)>& edit) override;
   Result<std::vector<resource::ResourceId>> groups_with_overlay(store::Reader& reader,
                                                                 std::string_view owner) override;
   void on_allow_removed(
@@ -81,8 +84,12 @@ class Service final : public Network {
   Result<void> machine_removed(resource::WriteContext& context, const resource::ResourceId& vm);
 
   // What guards an interface or a machine now (compile.cpp).
-  Result<std::vector<CompiledInterface>> compile(store::Reader& reader, const resource::ResourceId& vm);
-  Result<CompiledInterface> compile_interface(store::Reader& reader, const NicLink& link, bool primary);
+  // With the openings as rules, for people; without them it is the same whatever is open, for machines.
+  enum class Openings : uint8_t { shown, left_out };
+  Result<std::vector<CompiledInterface>> compile(store::Reader& reader, const resource::ResourceId& vm,
+                                                 Openings openings = Openings::shown);
+  Result<CompiledInterface> compile_interface(store::Reader& reader, const NicLink& link, bool primary,
+                                              Openings openings = Openings::shown);
 
   // Where packets of an interface go, as Azure would route them (next_hop.cpp).
   Result<std::vector<EffectiveRoute>> effective_routes(store::Reader& reader, const NicLink& link);
@@ -142,7 +149,7 @@ class Service final : public Network {
   Result<void> recompile(resource::WriteContext& context, const resource::ResourceId& vm);
   Result<void> recompile_all(resource::WriteContext& context, const std::set<std::string>& vms);
   Result<std::optional<CompiledLayer>> layer(store::Reader& reader, const std::string& group_key,
-                                             Meanings& meanings);
+                                             Meanings& meanings, Openings openings);
   // rule_names.cpp
   Result<std::set<std::string>> networks_of(store::Reader& reader, const std::set<std::string>& groups,
                                             const std::string& except_nic);
@@ -177,8 +184,11 @@ class Service final : public Network {
   Result<SecurityGroup> group_record(store::Reader& reader, const resource::ResourceId& id);
   Result<void> show_group(resource::WriteContext& context, const resource::ResourceId& id,
                           SecurityGroup group);
-  Result<JsonObject> shown_document(store::Reader& reader, const resource::ResourceId& id,
-                                    SecurityGroup& group, JsonObject document);
+  Result<JsonObject> shown_document(store::Reader& reader, const resource::ResourceId& id, JsonArray rules,
+                                    JsonObject document);
+  Result<void> note_place(store::Transaction& tx, const OverlayPlace& place, bool holds);
+  Result<void> put_overlay(resource::WriteContext& context, const resource::ResourceId& id,
+                           SecurityGroup group, std::string_view owner, std::vector<OverlayRule> rules);
   Result<std::set<std::string>> machines_of_group(store::Reader& reader, const std::string& group_key);
   Result<void> refresh_references(resource::WriteContext& context, const std::string& group_key);
   Result<void> layout_changed(resource::WriteContext& context, const std::string& vm_key);
