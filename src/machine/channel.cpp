@@ -15,7 +15,7 @@ constexpr std::string_view kSyncPath = "/agent/v1/sync";
 constexpr std::string_view kRenewPath = "/agent/v1/renew";
 constexpr std::string_view kTokenPath = "/agent/v1/token";
 constexpr std::string_view kTokenAction = "Merlon.Machines/machines/token/action";
-constexpr auto kSeenEvery = std::chrono::seconds(60);
+constexpr Duration kWriteSeenEvery = std::chrono::seconds(1);
 constexpr size_t kAgentsKept = 16'384;
 constexpr Duration kLookEvery = std::chrono::milliseconds(150);
 
@@ -30,14 +30,14 @@ Error no_such_operation() {
 }
 
 // Whether a poll has anything to write down; most polls have not.
-bool has_news(const Machine& machine, const SyncRequest& said, Timestamp now) {
+bool has_news(const Machine& machine, const SyncRequest& said) {
   SyncRequest known;
   known.applied = machine.applied;
   SyncRequest told;
   told.applied = said.applied;
   return !said.observations.empty() || said.facts.has_value() || said.boot_id != machine.facts.boot_id ||
-         !machine.last_seen || now - *machine.last_seen >= kSeenEvery || !machine.previous_key_hash.empty() ||
-         Fleet::is_ahead(machine, said) || to_text(known.to_json()) != to_text(told.to_json());
+         !machine.previous_key_hash.empty() || Fleet::is_ahead(machine, said) ||
+         to_text(known.to_json()) != to_text(told.to_json());
 }
 
 }  // namespace
@@ -169,6 +169,7 @@ Result<Channel::Heard> Channel::hear(const Agent& agent, const SyncRequest& said
   if (heard.machine.removed) {
     if (said.gone)
       TRY(fleet_.core.store.write([&](store::Transaction& tx) { return fleet_.forget(tx, heard.machine); }));
+    seen_.forget(heard.machine.id);
     return heard;
   }
   // An expired certificate of a key that is still enrolled may only renew (trust.md, Keys).
@@ -179,18 +180,55 @@ Result<Channel::Heard> Channel::hear(const Agent& agent, const SyncRequest& said
     return fail(ErrorKind::conflict, "MachineNotRemoved",
                 "The machine '" + heard.machine.name +
                     "' has not been removed from Merlon: its agent may not leave by itself.");
-  if (has_news(heard.machine, said, fleet_.core.clock.now())) {
+  if (!has_news(heard.machine, said)) {
+    TRY(note_seen(heard.machine));
+  } else {
     auto written = store::write_value<Machine>(
         fleet_.core.store, [&](store::Transaction& tx) { return fleet_.hear(tx, agent.key_hash, said); });
     // A report can wait for room on the disk; what the machine must do can not.
     heard.unheard = !written && written.error().code == "StorageFull";
-    if (!heard.unheard) heard.machine = TRY(std::move(written));
+    if (!heard.unheard) {
+      heard.machine = TRY(std::move(written));
+      seen_.written({.machine = heard.machine.id, .at = fleet_.core.clock.now()});
+    }
   }
   if (heard.machine.quarantined)
     return fail(ErrorKind::forbidden, "MachineQuarantined",
                 "The machine '" + heard.machine.name +
                     "' is quarantined: its key was seen on two machines. Remove it and enrol it anew.");
   return heard;
+}
+
+// That it spoke is all that is new: kept in memory until tick() writes it, with that of others.
+Result<void> Channel::note_seen(const Machine& machine) {
+  const Seen seen{.machine = machine.id, .at = fleet_.core.clock.now()};
+  if (seen_.note(seen.machine, seen.at)) return {};
+  const auto written = fleet_.core.store.write(
+      [&](store::Transaction& tx) { return store::put(tx, fleet_.core.tenant, seen); });
+  if (written) seen_.written(seen);
+  // It can wait for room on the disk.
+  if (!written && written.error().code != "StorageFull") return std::unexpected(written.error());
+  return {};
+}
+
+void Channel::write_seen() {
+  const Duration now = fleet_.core.clock.boottime();
+  if (now - seen_written_ < kWriteSeenEvery) return;
+  seen_written_ = now;
+  const auto due = seen_.due(fleet_.core.clock.now());
+  if (due.empty()) return;
+  const auto written = fleet_.core.store.write([&](store::Transaction& tx) -> Result<void> {
+    for (const Seen& seen : due)
+      // One that was removed meanwhile leaves nothing behind.
+      if (TRY(tx.get(Machine::table(), fleet_.core.tenant, seen.key())))
+        TRY(store::put(tx, fleet_.core.tenant, seen));
+    return {};
+  });
+  if (!written) {
+    log_error("when machines were seen could not be written; it is tried again", written.error());
+    return;
+  }
+  for (const Seen& seen : due) seen_.written(seen);
 }
 
 void Channel::sync(const net::Request& request, const Agent& agent, net::Responder respond) {
@@ -300,6 +338,7 @@ void Channel::others_wrote() { others_wrote_ = true; }
 // Another server's commits do not say which machines they concern, so those that wait here are read again; at
 // most a few times a second, however much the others write.
 std::set<std::string> Channel::changed_elsewhere() {
+  const std::lock_guard looking(looking_);
   const Duration now = fleet_.core.clock.boottime();
   if (now - looked_ < kLookEvery || !others_wrote_.exchange(false)) return {};
   looked_ = now;
@@ -324,6 +363,11 @@ std::set<std::string> Channel::changed_elsewhere() {
 }
 
 void Channel::tick() {
+  answer_waits();
+  write_seen();
+}
+
+void Channel::answer_waits() {
   std::set<std::string> changed = fleet_.take_changed();
   changed.merge(changed_elsewhere());
   std::vector<Waiting> over;

@@ -19,6 +19,7 @@ class Channel {
   explicit Channel(Fleet& fleet) : fleet_(fleet) {}
   bool handles(const net::Request& request) const;
   void handle(net::Request request, net::Responder respond);
+  void answer_waits();
   void tick();
   void stop();
   void others_wrote();
@@ -52,6 +53,8 @@ class Channel {
   Result<std::pair<std::string, std::vector<std::string>>> newest_head(store::Reader& reader,
                                                                        const std::string& seen);
   std::set<std::string> changed_elsewhere();
+  Result<void> note_seen(const Machine& machine);
+  void write_seen();
   void park(const std::string& machine_id, Waiting waiting);
   void note_failure(const net::Request& request, std::string_view action, const Error& error);
 
@@ -61,7 +64,10 @@ class Channel {
   std::map<std::string, Agent> agents_;     // by certificate: reading one costs more than all else in a poll
   bool stopped_ = false;
   std::atomic<bool> others_wrote_ = false;
-  Duration looked_{};  // CLOCK_BOOTTIME: when tick() last read what other servers changed
+  std::mutex looking_;
+  Duration looked_{};  // CLOCK_BOOTTIME: when what other servers changed was last read; under looking_
+  SeenBook seen_;
+  Duration seen_written_{};  // CLOCK_BOOTTIME; tick()'s alone
 };
 
 }  // namespace merlon::machine

@@ -2,6 +2,7 @@
 #include "machine/fleet.h"
 
 #include <algorithm>
+#include <map>
 
 #include "base/log.h"
 #include "base/text.h"
@@ -96,7 +97,23 @@ Result<EnrolAnswer> Fleet::enrol(store::Transaction& tx, const EnrolRequest& req
 Result<std::optional<Machine>> Fleet::by_resource(store::Reader& reader, std::string_view resource_id) {
   auto found = TRY(store::find<Machine>(reader, core.tenant, "resource", ascii_lower(resource_id)));
   if (found.empty()) return std::optional<Machine>();
+  TRY(add_seen(reader, found.front()));
   return std::optional<Machine>(std::move(found.front()));
+}
+
+Result<std::vector<Machine>> Fleet::all(store::Reader& reader) {
+  std::map<Uuid, Timestamp> seen;
+  for (const Seen& row : TRY(store::scan_all<Seen>(reader, core.tenant))) seen[row.machine] = row.at;
+  auto machines = TRY(store::scan_all<Machine>(reader, core.tenant));
+  for (Machine& machine : machines)
+    if (const auto row = seen.find(machine.id); row != seen.end()) machine.last_seen = row->second;
+  return machines;
+}
+
+Result<void> Fleet::add_seen(store::Reader& reader, Machine& machine) {
+  if (const auto seen = TRY(store::get<Seen>(reader, core.tenant, machine.id.text())))
+    machine.last_seen = seen->at;
+  return {};
 }
 
 Result<std::optional<Machine>> Fleet::by_key(store::Reader& reader, const std::string& key_hash) {
@@ -223,7 +240,6 @@ Result<Machine> Fleet::hear(store::Transaction& tx, const std::string& key_hash,
   auto machine = TRY(by_key(tx, key_hash));
   if (!machine) return not_enrolled();
   TRY(note_boot(tx, *machine, said.boot_id));
-  machine->last_seen = core.clock.now();
   machine->applied = said.applied;
   if (key_hash == machine->key_hash) machine->previous_key_hash.clear();
   if (is_ahead(*machine, said)) TRY(go_beyond(tx, *machine, newest_of(said)));
@@ -233,6 +249,7 @@ Result<Machine> Fleet::hear(store::Transaction& tx, const std::string& key_hash,
     machine->facts.boot_id = boot_id;
   }
   TRY(store::put(tx, core.tenant, *machine));
+  TRY(store::put(tx, core.tenant, Seen{.machine = machine->id, .at = core.clock.now()}));
   for (const Observation& observation : said.observations) TRY(observe(tx, *machine, observation));
   return *std::move(machine);
 }
@@ -278,6 +295,7 @@ Result<void> Fleet::remove(resource::WriteContext& context, Machine machine) {
 Result<void> Fleet::forget(store::Transaction& tx, const Machine& machine) {
   TRY(store::erase<Machine>(tx, core.tenant, machine.key()));
   TRY(store::erase<Traffic>(tx, core.tenant, machine.key()));
+  TRY(store::erase<Seen>(tx, core.tenant, machine.key()));
   return core.ledger.append(tx, entry_of(machine, "Merlon.Machines/machines/released/action", {}));
 }
 

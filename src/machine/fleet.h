@@ -9,6 +9,7 @@
 
 #include "machine/agents_authority.h"
 #include "machine/machines.h"
+#include "machine/seen.h"
 #include "machine/tokens.h"
 #include "machine/traffic.h"
 
@@ -32,6 +33,9 @@ class Fleet {
   Result<EnrolAnswer> enrol(store::Transaction& tx, const EnrolRequest& request, const crypto::PublicKey& key,
                             const IpAddress& peer);
   Result<std::optional<Machine>> by_resource(store::Reader& reader, std::string_view resource_id);
+  Result<std::vector<Machine>> all(store::Reader& reader);
+  // With when it was last seen: a machine's record alone does not say.
+  Result<void> add_seen(store::Reader& reader, Machine& machine);
   Result<std::optional<Machine>> by_key(store::Reader& reader, const std::string& key_hash);
   // Changes a machine's desired state; the number grows only when something differs.
   Result<void> change(store::Transaction& tx, const Uuid& id, const std::function<void(Machine&)>& edit);

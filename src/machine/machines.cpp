@@ -28,11 +28,11 @@ class MachinesImpl final : public Machines {
     return fleet_.by_resource(reader, resource_id);
   }
   Result<std::optional<Machine>> get(store::Reader& reader, const Uuid& id) override {
-    return store::get<Machine>(reader, fleet_.core.tenant, id.text());
+    auto machine = TRY(store::get<Machine>(reader, fleet_.core.tenant, id.text()));
+    if (machine) TRY(fleet_.add_seen(reader, *machine));
+    return machine;
   }
-  Result<std::vector<Machine>> all(store::Reader& reader) override {
-    return store::scan_all<Machine>(reader, fleet_.core.tenant);
-  }
+  Result<std::vector<Machine>> all(store::Reader& reader) override { return fleet_.all(reader); }
   Result<void> set_interfaces(store::Transaction& tx, const Uuid& id,
                               std::vector<InterfacePolicy> interfaces) override {
     return fleet_.change(tx, id,
@@ -57,6 +57,7 @@ class MachinesImpl final : public Machines {
     channel_.handle(std::move(request), std::move(respond));
   }
   std::string agents_authority_pem() const override { return fleet_.authority.certificate_pem(); }
+  void answer_waits() override { channel_.answer_waits(); }
   void tick() override { channel_.tick(); }
   void stop() override { channel_.stop(); }
   void others_wrote() override { channel_.others_wrote(); }
@@ -70,8 +71,8 @@ class MachinesImpl final : public Machines {
 }  // namespace
 
 const std::vector<store::TableSpec>& tables() {
-  static const std::vector<store::TableSpec> specs = {Machine::table(), EnrolmentToken::table(),
-                                                      AgentsAuthority::table(), Traffic::table()};
+  static const std::vector<store::TableSpec> specs = {
+      Machine::table(), EnrolmentToken::table(), AgentsAuthority::table(), Traffic::table(), Seen::table()};
   return specs;
 }
 

@@ -28,7 +28,7 @@ struct Machine {
   std::vector<std::string> past_boot_ids;  // newest last, bounded; one that comes back is a clone
   DesiredState desired;
   Applied applied;
-  std::optional<Timestamp> last_seen;
+  std::optional<Timestamp> last_seen;  // within a minute or so (seen.h)
   Timestamp enrolled;
   Timestamp certificate_end;
   static const store::TableSpec& table();  // indexes: resource (lower-case id, unique), key_hash (unique)
@@ -64,7 +64,7 @@ class Machines {
                                                 grant::Grants& grants);
   virtual ~Machines() = default;
 
-  // Called when an agent's wait may be over, from the writer's thread after COMMIT: tick() soon.
+  // Called when an agent's wait may be over, from the writer's thread after COMMIT: answer_waits() soon.
   virtual void on_wake(std::function<void()> wake) = 0;
 
   virtual void on_enrol(EnrolHook hook) = 0;
@@ -89,7 +89,9 @@ class Machines {
   virtual bool handles(const net::Request& request) const = 0;
   virtual void handle(net::Request request, net::Responder respond) = 0;
   virtual std::string agents_authority_pem() const = 0;
-  virtual void tick() = 0;  // every second: answers waits that are over, marks silent machines
+  // Answers waits that are over. Reads alone, so that nobody who waits for an opening waits for a write too.
+  virtual void answer_waits() = 0;
+  virtual void tick() = 0;  // several times a second: the same, and writes down when machines were seen
   virtual void stop() = 0;  // answers all waits
   // Another server has committed something: at the next tick every machine that waits here is looked at
   // again. From any thread.

@@ -133,7 +133,7 @@ Result<net::Response> list_machines(Fleet& fleet, const Call& call, store::Reade
   const std::string group =
       call.parameters.contains("resourceGroupName") ? ascii_lower(group_of(call)) : std::string();
   JsonArray value;
-  for (const Machine& machine : TRY(store::scan_all<Machine>(reader, fleet.core.tenant))) {
+  for (const Machine& machine : TRY(fleet.all(reader))) {
     const std::string own_group = group_of(machine);
     if (machine.removed || (!group.empty() && ascii_lower(own_group) != group)) continue;
     value.push_back(view(machine, own_group, call.now));

@@ -178,8 +178,13 @@ Result<void> run(const Options& options) {
       certificate.renew_when_due(*server);
     });
     net::Periodic recorder("recordings", kTickMs, [&] { assembly->tick_recordings(); });
-    assembly->machines().on_wake([&ticker] { ticker.wake(); });
-    assembly->listen_to_others([&ticker] { ticker.wake(); });
+    // Beside it: what is due takes the writer's time, and somebody waits for the other end of an opening.
+    net::Periodic answerer("answer", kTickMs, [&] { assembly->machines().answer_waits(); });
+    assembly->machines().on_wake([&answerer] { answerer.wake(); });
+    assembly->listen_to_others([&ticker, &answerer] {
+      ticker.wake();
+      answerer.wake();
+    });
     ready.store(true, std::memory_order_release);
     for (const std::string& address : server->addresses())
       log(LogLevel::info, "serving",

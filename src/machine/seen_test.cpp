@@ -1,0 +1,77 @@
+// When what was heard is written: seldom enough to cost nothing, often enough that nobody counts as silent.
+#include "machine/seen.h"
+
+#include <gtest/gtest.h>
+
+namespace merlon::machine {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::seconds;
+
+const Timestamp kNoon(hours(24 * 365 * 56 + 12));
+
+Uuid machine(unsigned number) {
+  std::string text = "00000000-0000-4000-8000-000000000000";
+  for (size_t i = text.size(); number > 0; number /= 10) text[--i] = static_cast<char>('0' + number % 10);
+  return *Uuid::parse(text);
+}
+
+TEST(SeenBook, TheFirstContactAndOneAfterAMinuteAreWrittenAtOnce) {
+  SeenBook book;
+  EXPECT_FALSE(book.note(machine(1), kNoon)) << "what another server wrote is not known here";
+  book.written({machine(1), kNoon});
+  EXPECT_TRUE(book.note(machine(1), kNoon + seconds(59)));
+  EXPECT_FALSE(book.note(machine(1), kNoon + seconds(60)));
+  book.written({machine(1), kNoon + seconds(60)});
+  EXPECT_FALSE(book.note(machine(1), kNoon - hours(1))) << "a clock that was set back waits for nobody";
+}
+
+TEST(SeenBook, WhatWasHeardIsDueOnceAndOnlyWhenItIsOldEnough) {
+  SeenBook book;
+  book.written({machine(1), kNoon});
+  EXPECT_TRUE(book.note(machine(1), kNoon + seconds(25)));
+  EXPECT_TRUE(book.due(kNoon + seconds(39)).empty());
+  const auto due = book.due(kNoon + seconds(40));
+  ASSERT_EQ(due.size(), 1U);
+  EXPECT_EQ(due.front().at, kNoon + seconds(25)) << "when it spoke, not when it is written";
+  book.written(due.front());
+  EXPECT_TRUE(book.due(kNoon + hours(1)).empty()) << "it has not spoken since";
+  book.forget(machine(1));
+  EXPECT_FALSE(book.note(machine(1), kNoon + seconds(26)));
+}
+
+// What a server says of a machine is at most 65 s old while it polls every 25 s, and 90 s are silence.
+TEST(SeenBook, AMachineThatPollsNeverLooksSilent) {
+  SeenBook book;
+  Timestamp stored = kNoon;
+  book.written({machine(1), kNoon});
+  for (int second = 1; second < 3600; ++second) {
+    const Timestamp now = kNoon + seconds(second);
+    if (second % 25 == 0) EXPECT_TRUE(book.note(machine(1), now));
+    for (const Seen& seen : book.due(now)) {
+      stored = seen.at;
+      book.written(seen);
+    }
+    ASSERT_LE(now - stored, seconds(65)) << second;
+  }
+}
+
+TEST(SeenBook, OneWriteIsNeverLong) {
+  SeenBook book;
+  for (unsigned i = 1; i <= 1200; ++i) {
+    book.written({machine(i), kNoon});
+    EXPECT_TRUE(book.note(machine(i), kNoon + seconds(1)));
+  }
+  size_t written = 0;
+  for (int second = 0; second < 3; ++second) {
+    const auto due = book.due(kNoon + seconds(50 + second));
+    EXPECT_LE(due.size(), 500U);
+    for (const Seen& seen : due) book.written(seen);
+    written += due.size();
+  }
+  EXPECT_EQ(written, 1200U);
+}
+
+}  // namespace
+}  // namespace merlon::machine
