@@ -101,12 +101,14 @@ void OpeningsBook::set_one(const Version& version, const OpeningOrder& order, co
     return;
   }
   const bool was_open = known != entries_.end() && known->second.open;
-  Entry entry{.opening = wanted, .version = version, .opened = was_open ? known->second.opened : now};
+  Entry entry{.opening = wanted, .version = version};
+  // Also of one that has ended: what the cap has closed is not opened anew because something else changed.
+  entry.opened = known != entries_.end() ? known->second.opened.value_or(now) : now;
   entry.deadline = now + order.remaining;
   // More may remain by a server's clock that was set back; the end that was known stands.
   if (was_open && wanted.deadline <= known->second.opening.deadline)
     entry.deadline = std::min(entry.deadline, known->second.deadline);
-  const Duration capped = entry.opened + cap.longest_grant;
+  const Duration capped = *entry.opened + cap.longest_grant;
   const bool clipped = entry.deadline > capped;
   entry.deadline = std::min(entry.deadline, capped);
   entry.open = entry.deadline > now;
@@ -164,15 +166,22 @@ Result<std::vector<BookNews>> OpeningsBook::set(const Version& version,
   for (auto& [id, entry] : entries_) {
     if (named.contains(id)) continue;
     if (entry.open) news.push_back(closed(id, "revoked"));
+    if (entry.open || !entry.ended) entry.version = version;  // it must not bring this one back
     entry.open = false;
     entry.ended = true;
   }
   version_ = version;
-  forget_oldest();
+  forget_what_ended();
   return news;
 }
 
-void OpeningsBook::forget_oldest() {
+// Under an older version: no order of that one is taken any more. What cut connections is remembered for
+// them (has_cut), as long as there is room.
+void OpeningsBook::forget_what_ended() {
+  std::erase_if(entries_, [&](const auto& entry) {
+    const Entry& of = entry.second;
+    return of.ended && of.version < version_ && !of.opening.cut_established;
+  });
   std::vector<std::pair<Version, std::string>> ended;
   for (const auto& [id, entry] : entries_)
     if (entry.ended) ended.emplace_back(entry.version, id);
@@ -264,7 +273,7 @@ JsonObject OpeningsBook::to_json(const std::string& boot_id) const {
     entries.push_back(JsonObject{{"opening", opening_json(entry.opening)},
                                  {"epoch", entry.version.epoch},
                                  {"number", entry.version.number},
-                                 {"openedMs", entry.opened.count()},
+                                 {"openedMs", entry.opened.value_or(Duration(0)).count()},
                                  {"deadlineMs", entry.deadline.count()},
                                  {"open", entry.open},
                                  {"ended", entry.ended},
@@ -294,7 +303,8 @@ Result<OpeningsBook> OpeningsBook::from_json(const JsonObject& json, const std::
     entry.opening = TRY(read_opening(*TRY(machine::object_field(*object, "opening"))));
     entry.version = {TRY(machine::int_field(*object, "epoch", 0, INT64_MAX)),
                      TRY(machine::int_field(*object, "number", 0, INT64_MAX))};
-    entry.opened = Duration(TRY(machine::int_field(*object, "openedMs", 0, INT64_MAX)));
+    if (const Duration opened(TRY(machine::int_field(*object, "openedMs", 0, INT64_MAX))); same_boot)
+      entry.opened = opened;
     entry.deadline = Duration(TRY(machine::int_field(*object, "deadlineMs", 0, INT64_MAX)));
     entry.open = TRY(machine::bool_field(*object, "open"));
     entry.ended = TRY(machine::bool_field(*object, "ended"));

@@ -61,10 +61,10 @@ class OpeningsBook {
 
  private:
   struct Entry {
-    machine::Opening opening;  // with its deadline in server time
-    machine::Version version;  // that set it so
-    Duration opened{};
-    Duration deadline{};  // boot time
+    machine::Opening opening;          // with its deadline in server time
+    machine::Version version;          // that set it so
+    std::optional<Duration> opened{};  // first, in this boot: what the local cap counts from
+    Duration deadline{};               // boot time
     bool open = false;
     bool ended = false;      // as opposed to: not open since the boot
     bool suspended = false;  // open, but for a server that is silent
@@ -72,7 +72,7 @@ class OpeningsBook {
   };
   void set_one(const machine::Version& version, const OpeningOrder& order, const LocalCap& cap, Duration now,
                std::vector<BookNews>& news);
-  void forget_oldest();
+  void forget_what_ended();
   uint32_t new_mark(const LocalCap& cap);
   LiveOpening live_of(const std::string& id, const Entry& entry) const;
   std::map<std::string, Entry> entries_;

@@ -127,6 +127,34 @@ TEST_F(BookTest, TheCapCountsFromTheOpeningHoweverOftenItIsLengthened) {
   EXPECT_EQ(book.take_expired(hours(1)).size(), 1U);
 }
 
+TEST_F(BookTest, WhatTheCapHasClosedStaysClosedWhateverElseChanges) {
+  cap.longest_grant = hours(1);
+  set({1, 1}, {order("long", hours(3))}, seconds(0));
+  ASSERT_EQ(book.take_expired(hours(1)).size(), 1U);
+  EXPECT_THAT(set({1, 2}, {order("long", hours(2)), order("other", minutes(1))}, hours(1)),
+              ElementsAre("opened other"));
+  EXPECT_THAT(set({1, 3}, {order("long", hours(4), kNoon + hours(3))}, hours(1)),
+              ElementsAre("closed other"));
+  EXPECT_THAT(book.live_ids(), IsEmpty());
+  // Nor does the agent's own start open it again.
+  std::vector<BookNews> news;
+  auto kept = OpeningsBook::from_json(through_text(book.to_json("boot-1")), "boot-1", news);
+  ASSERT_TRUE(kept);
+  const auto after =
+      kept->set({1, 4}, {order("long", hours(4), kNoon + hours(3))}, cap, hours(1) + seconds(1));
+  ASSERT_TRUE(after);
+  EXPECT_THAT(kinds(*after), IsEmpty());
+}
+
+// Otherwise each opening would cost what all the earlier ones have left behind.
+TEST_F(BookTest, WhatEndedUnderAnOlderVersionIsForgotten) {
+  for (int64_t i = 1; i <= 500; ++i) set({1, i}, {order("o" + std::to_string(i), minutes(1))}, seconds(i));
+  EXPECT_EQ(book.live_ids().size(), 1U);
+  EXPECT_LE(book.to_json("boot-1").at("entries").as_array().size(), 2U);
+  // The one that the newest version took away is still known: that version must not bring it back.
+  EXPECT_THAT(set({1, 500}, {order("o500", minutes(1)), order("o499", minutes(1))}, seconds(501)), IsEmpty());
+}
+
 TEST_F(BookTest, NothingIsOpenAfterABootUntilTheServerSaysSo) {
   set({1, 7}, {order("a", minutes(10)), order("gone", seconds(1))}, seconds(500));
   ASSERT_EQ(book.take_expired(seconds(502)).size(), 1U);

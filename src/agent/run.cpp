@@ -18,6 +18,7 @@
 #include "agent/frames.h"
 #include "agent/http_exchange.h"
 #include "agent/local_cap.h"
+#include "agent/memory.h"
 #include "agent/metadata.h"
 #include "agent/privileges.h"
 #include "agent/warden.h"
@@ -240,6 +241,7 @@ Result<void> run(const RunOptions& options) {
   if (::geteuid() != 0)
     return fail(ErrorKind::forbidden, "NotRoot",
                 "The agent needs root for the firewall. Run it as a service, or with sudo.");
+  give_memory_back();
   StateFiles files = TRY(StateFiles::open(options.state_dir));
   if (!TRY(files.take_lock()))
     return fail(ErrorKind::conflict, "AgentRunning",

@@ -244,8 +244,9 @@ Result<void> Session::take_state(const machine::DesiredState& state) {
   have_ = state.version;
   if (!applied) apply_again_ = clock_.boottime() + kApplyAgain;
   openings_ = state;
-  TRY(serve(state.identity));
-  return order_openings();
+  // First: somebody waits for them.
+  TRY(order_openings());
+  return serve(state.identity);
 }
 
 // At each new state, whatever has changed in it: tokens that were kept end with it.
