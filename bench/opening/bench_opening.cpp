@@ -1,5 +1,6 @@
 // How soon an opening opens, and how exactly it closes when nobody is left to close it.
 // usage: bench_opening listen FIRST-PORT COUNT      a machine's services: accepts and hangs up
+//        bench_opening hold CONFIG COUNT            asks for COUNT openings of an hour, for others
 //        bench_opening latency CONFIG COUNT         from "initiate" to the first connection, COUNT times
 //        bench_opening closing CONFIG COUNT PID...  kills the processes, then watches COUNT openings close
 //
@@ -244,6 +245,21 @@ int measure_latency(const Config& config, size_t count) {
   return 0;
 }
 
+// Of sources that nobody knocks from: what the machine has open besides.
+int hold_open(const Config& config, size_t count) {
+  const SystemClock clock;
+  Requester requester(config);
+  const auto begin = SteadyClock::now();
+  constexpr size_t kPortsOfAHost = 10;
+  for (size_t i = 0; i < count; ++i)
+    requester.initiate("198.51.100." + std::to_string(i / kPortsOfAHost), config.port(i),
+                       clock.now() + std::chrono::minutes(55));
+  std::cout << to_text(JsonObject{{"count", static_cast<int64_t>(count)},
+                                  {"milliseconds", milliseconds_between(begin, SteadyClock::now())}})
+            << "\n";
+  return 0;
+}
+
 bool has_ended(pid_t process) {
   std::ifstream status("/proc/" + std::to_string(process) + "/stat");
   std::string line;
@@ -341,6 +357,8 @@ int main(int argc, char** argv) {
   if (what == "listen" && words.size() == 3)
     return merlon::bench::serve_ports(static_cast<uint16_t>(std::stoul(words[1])),
                                       static_cast<uint16_t>(std::stoul(words[2])));
+  if (what == "hold" && words.size() == 3)
+    return merlon::bench::hold_open(merlon::bench::Config(words[1]), std::stoul(words[2]));
   if (what == "latency" && words.size() == 3)
     return merlon::bench::measure_latency(merlon::bench::Config(words[1]), std::stoul(words[2]));
   if (what == "closing" && words.size() > 3) {
@@ -348,7 +366,8 @@ int main(int argc, char** argv) {
     for (size_t i = 3; i < words.size(); ++i) processes.push_back(std::stoi(words[i]));
     return merlon::bench::measure_closing(merlon::bench::Config(words[1]), std::stoul(words[2]), processes);
   }
-  std::cerr << "usage: bench_opening listen FIRST-PORT COUNT | latency CONFIG COUNT | closing CONFIG COUNT "
+  std::cerr << "usage: bench_opening listen FIRST-PORT COUNT | hold CONFIG COUNT | latency CONFIG COUNT | "
+               "closing CONFIG COUNT "
                "PID...\n";
   return 64;
 }
