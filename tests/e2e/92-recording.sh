@@ -3,7 +3,7 @@
 # and without the server; what is changed in one, removed, cut or swapped is found; kill -9 and a full disk in the
 # middle of one lose nothing that was answered for, and are told apart from tampering.
 # time limit: 400 s
-# shellcheck source=/dev/null disable=SC2154,SC2034
+# shellcheck source=/dev/null disable=SC2154,SC2034,SC2028,SC2016
 . "$(dirname "$0")/lib.sh"
 start_server
 api PUT "$group?api-version=2021-04-01" '{"location":"local"}'
