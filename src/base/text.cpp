@@ -1,6 +1,7 @@
 // ASCII text without locale.
 #include "base/text.h"
 
+#include <algorithm>
 #include <cstdint>
 
 namespace merlon {
@@ -24,6 +25,7 @@ bool ascii_istarts_with(std::string_view text, std::string_view prefix) {
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
   std::vector<std::string_view> parts;
+  parts.reserve(static_cast<size_t>(std::count(text.begin(), text.end(), separator)) + 1);
   for (;;) {
     const size_t end = text.find(separator);
     parts.push_back(text.substr(0, end));

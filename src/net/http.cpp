@@ -8,19 +8,28 @@
 #include "base/text.h"
 
 namespace merlon::net {
+namespace {
+
+constexpr size_t kUsualFields = 12;
+
+// Most names differ in length already.
+bool same_name(std::string_view a, std::string_view b) { return a.size() == b.size() && ascii_iequal(a, b); }
+
+}  // namespace
 
 void Headers::set(std::string_view name, std::string value) {
-  std::erase_if(fields_, [&](const auto& field) { return ascii_iequal(field.first, name); });
-  fields_.emplace_back(std::string(name), std::move(value));
+  std::erase_if(fields_, [&](const auto& field) { return same_name(field.first, name); });
+  add(name, std::move(value));
 }
 
 void Headers::add(std::string_view name, std::string value) {
+  if (fields_.capacity() == 0) fields_.reserve(kUsualFields);
   fields_.emplace_back(std::string(name), std::move(value));
 }
 
 const std::string* Headers::find(std::string_view name) const {
   const auto found =
-      std::ranges::find_if(fields_, [&](const auto& field) { return ascii_iequal(field.first, name); });
+      std::ranges::find_if(fields_, [&](const auto& field) { return same_name(field.first, name); });
   return found == fields_.end() ? nullptr : &found->second;
 }
 

@@ -108,9 +108,12 @@ Result<Target> parse_target(std::string_view target) {
   }
   const size_t question = target.find('?');
   Target out;
-  for (const std::string_view raw : split(target.substr(0, question), '/'))
-    TRY(append_segment(raw, out.segments));
-  out.path = "/" + join(out.segments, "/");
+  const auto parts = split(target.substr(0, question), '/');
+  out.segments.reserve(parts.size());
+  for (const std::string_view raw : parts) TRY(append_segment(raw, out.segments));
+  out.path.reserve(target.size());
+  for (const std::string& segment : out.segments) out.path.append("/").append(segment);
+  if (out.segments.empty()) out.path = "/";
   if (question != std::string_view::npos) out.query = TRY(parse_items(target.substr(question + 1)));
   return out;
 }

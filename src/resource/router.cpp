@@ -69,8 +69,9 @@ bool Router::matches(const Shape& shape, const std::vector<std::string>& segment
   // From the end, where paths differ: they all begin with a subscription and a group.
   for (size_t i = shape.segments.size(); i-- > 0;) {
     const Segment& segment = shape.segments[i];
-    if (segment.kind == Segment::Kind::literal && !ascii_iequal(segment.text, segments[offset + i]))
-      return false;
+    if (segment.kind != Segment::Kind::literal) continue;
+    const std::string& given = segments[offset + i];
+    if (segment.text.size() != given.size() || !ascii_iequal(segment.text, given)) return false;
   }
   return true;
 }
