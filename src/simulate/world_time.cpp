@@ -96,7 +96,8 @@ void World::begin() {
   fs::create_directories(directory_ + "/server");
   fs::permissions(directory_ + "/server", fs::perms::owner_all);
   for (const auto& entry : fs::directory_iterator(setting_.directory + "/server"))
-    fs::copy_file(entry.path(), directory_ + "/server/" + entry.path().filename().string());
+    fs::copy(entry.path(), directory_ + "/server/" + entry.path().filename().string(),
+             fs::copy_options::recursive);
   for (const std::string& name : names_) {
     fs::copy(setting_.directory + "/" + name, directory_ + "/" + name);
     fs::permissions(directory_ + "/" + name, fs::perms::owner_all);
