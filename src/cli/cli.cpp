@@ -13,6 +13,7 @@
 #include "cli/recording_lookup.h"
 #include "cli/server_error.h"
 #include "crypto/system_random.h"
+#include "ssh/session_process.h"
 
 namespace merlon::cli {
 namespace {
@@ -39,15 +40,15 @@ void tell(Context& context, const Command& command, const Error& error) {
 
 std::vector<Command> all_commands() {
   std::vector<Command> all;
-  for (auto* group : {login_commands,   status_commands,       machine_commands,    identity_commands,
-                      jit_commands,     jit_approval_commands, jit_policy_commands, jit_options_commands,
-                      nsg_commands,     network_commands,      flow_log_commands,   vault_commands,
-                      secret_commands,  key_commands,          cert_commands,       ca_commands,
-                      run_commands,     role_commands,         user_commands,       group_commands,
-                      app_commands,     federation_commands,   session_commands,    recording_commands,
-                      mfa_commands,     step_up_commands,      admin_commands,      ledger_commands,
-                      state_commands,   root_commands,         server_commands,     agent_commands,
-                      simulate_commands})
+  for (auto* group : {login_commands,  status_commands,       machine_commands,    identity_commands,
+                      jit_commands,    jit_approval_commands, jit_policy_commands, jit_options_commands,
+                      nsg_commands,    network_commands,      flow_log_commands,   vault_commands,
+                      secret_commands, key_commands,          cert_commands,       ca_commands,
+                      run_commands,    role_commands,         user_commands,       group_commands,
+                      app_commands,    federation_commands,   session_commands,    recording_commands,
+                      ssh_commands,    ssh_identity_commands, mfa_commands,        step_up_commands,
+                      admin_commands,  ledger_commands,       state_commands,      root_commands,
+                      server_commands, agent_commands,        simulate_commands})
     for (Command& command : group()) all.push_back(std::move(command));
   return all;
 }
@@ -80,6 +81,8 @@ int run(std::vector<std::string> arguments, Context& context) {
 }
 
 int main(int argc, char** argv) {
+  // Not for people: the server starts it for each SSH connection, and it must not do more than it needs to.
+  if (argc == 2 && std::string_view(argv[1]) == ssh::kSessionCommand) return ssh::run_session_process();
   const SystemClock clock;
   crypto::SystemRandom random;
   Context context{.environment = [](const char* name) -> std::optional<std::string> {

@@ -119,6 +119,8 @@ std::vector<Command> secret_commands();
 std::vector<Command> key_commands();
 std::vector<Command> cert_commands();
 std::vector<Command> ca_commands();
+std::vector<Command> ssh_commands();
+std::vector<Command> ssh_identity_commands();
 std::vector<Command> run_commands();
 std::vector<Command> machine_commands();
 std::vector<Command> identity_commands();

@@ -43,6 +43,7 @@ const std::map<std::string, std::string>& group_summaries() {
       {"root", "The root key of the server on this machine: where it is kept, and a new one"},
       {"role", "Who may do what, where, and why"},
       {"secret", "Values in a vault, which programs need and nobody should see"},
+      {"ssh key", "Keys of your own that the bastion lets in"},
       {"session", "Who is signed in where"},
       {"state", "Backups of a server's state, and a state made of one again"},
       {"step-up", "What people do only shortly after a sign-in with a second factor"},
@@ -120,10 +121,14 @@ void add_command(Tree& tree, const Command& command) {
   leaf->footer(footer);
 }
 
+// The deepest: "ssh" is a command, and "ssh cert" another one below it.
 const Command* chosen(const std::vector<Command>& commands, const Tree& tree) {
+  const Command* found = nullptr;
   for (const Command& command : commands)
-    if (tree.nodes.at(command.path)->parsed()) return &command;
-  return nullptr;
+    if (tree.nodes.at(command.path)->parsed() &&
+        (found == nullptr || found->path.size() < command.path.size()))
+      found = &command;
+  return found;
 }
 
 // What follows "--" belongs to the command that is run, whatever it looks like.

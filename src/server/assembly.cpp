@@ -78,6 +78,7 @@ Result<std::unique_ptr<Assembly>> Assembly::assemble(std::unique_ptr<store::Serv
   TRY(a->open_recordings());
   a->bastion_ = bastion::install(*a->platform_, *a->compute_, *a->network_, *a->jit_,
                                  {.source_for = net::source_address_for, .alone = !a->store_->is_shared()});
+  a->ssh_ = TRY(ssh_identity::install(*a->platform_));
   add_administrators_route(*a->core_, *a->manager_);
   a->timers_ = std::make_unique<store::Lease>(*a->store_, clock, "timers", Uuid::generate(random).text());
   return a;
@@ -120,6 +121,10 @@ void Assembly::handle(net::Request request, net::Responder respond) {
     return;
   }
   respond(manager_->handle(request, origin));
+}
+
+std::optional<net::Response> Assembly::sign_in(const net::Request& request, const std::string& origin) {
+  return endpoints_->handle(request, origin);
 }
 
 std::optional<net::Response> Assembly::answer_at_once(const net::Request& request) {

@@ -22,6 +22,7 @@
 #include "services/managed_identity/api.h"
 #include "services/network/api.h"
 #include "services/recordings/api.h"
+#include "services/ssh/api.h"
 #include "services/vault/api.h"
 #include "store/lease.h"
 #include "store/server_store.h"
@@ -52,6 +53,8 @@ class Assembly {
 
   // Any request of either plane that has passed the edge. Blocks on the store: runs on a worker.
   void handle(net::Request request, net::Responder respond);
+  // Of identity's endpoints alone; nothing when the request is for another part.
+  std::optional<net::Response> sign_in(const net::Request& request, const std::string& origin);
   // What the control plane can answer without waiting (net/server.h).
   std::optional<net::Response> answer_at_once(const net::Request& request);
   // What time makes due: expiry first. Called several times a second.
@@ -67,8 +70,10 @@ class Assembly {
   resource::Manager& manager() { return *manager_; }
   grant::Grants& grants() { return *grants_; }
   machine::Machines& machines() { return *machines_; }
+  recording::Recordings* recordings() { return recordings_.get(); }  // none without a state directory
   bastion::Bastion& bastion() { return *bastion_; }
   seal::Seal& seal() { return *seal_; }
+  ssh_identity::SshIdentities& ssh() { return *ssh_; }
 
   // From now on, what other servers on the same database commit is heard of: agents that wait here are looked
   // at again, after `wake`, at the next tick. An empty one ends that.
@@ -101,6 +106,7 @@ class Assembly {
   std::unique_ptr<recording::Recordings> recordings_;
   recordings::Handle recording_routes_;
   std::unique_ptr<bastion::Bastion> bastion_;
+  std::unique_ptr<ssh_identity::SshIdentities> ssh_;
   std::unique_ptr<store::Lease> timers_;  // on what one server does for all
   bool lease_failed_ = false;
   bool bastion_failed_ = false;

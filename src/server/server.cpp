@@ -24,6 +24,7 @@
 #include "server/private_memory.h"
 #include "server/root_operations.h"
 #include "server/sealed_start.h"
+#include "server/ssh_edge.h"
 #include "server/state_schema.h"
 
 namespace merlon::server {
@@ -172,6 +173,7 @@ Result<void> run(const Options& options) {
     log_error("the clock's mark could not be written at the start; it is tried again", ended.error());
   }
   assembly->store().start_finished();
+  const auto ssh_edge = TRY(SshEdge::open(options, *assembly, port, clock));
   {
     net::Periodic ticker("tick", kTickMs, [&] {
       assembly->tick();
@@ -199,6 +201,7 @@ Result<void> run(const Options& options) {
         [] { return false; });
     log(LogLevel::info, "stopping", {{"signal", signal_number}});
     assembly->machines().stop();
+    ssh_edge->stop();
     server->stop();
     assembly->listen_to_others({});
     assembly->machines().on_wake({});

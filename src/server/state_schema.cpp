@@ -17,6 +17,7 @@
 #include "services/jit/api.h"
 #include "services/managed_identity/api.h"
 #include "services/network/api.h"
+#include "services/ssh/api.h"
 #include "services/vault/api.h"
 #include "store/lease.h"
 
@@ -61,10 +62,11 @@ Result<void> rewrite_groups(store::Transaction& tx) {
 store::Schema state_schema() {
   store::Schema schema;
   schema.tables.push_back(store::leases_table());
-  for (const auto* specs : {&tables(), &seal::tables(), &ledger::tables(), &identity::tables(),
-                            &access::tables(), &resource::tables(), &grant::tables(), &machine::tables(),
-                            &compute::tables(), &managed_identity::tables(), &network::tables(),
-                            &vault::tables(), &jit::tables(), &bastion::tables(), &recording::tables()})
+  for (const auto* specs :
+       {&tables(), &seal::tables(), &ledger::tables(), &identity::tables(), &access::tables(),
+        &resource::tables(), &grant::tables(), &machine::tables(), &compute::tables(),
+        &managed_identity::tables(), &network::tables(), &vault::tables(), &jit::tables(), &bastion::tables(),
+        &recording::tables(), &ssh_identity::tables()})
     schema.tables.insert(schema.tables.end(), specs->begin(), specs->end());
   schema.migrations = {
       {.number = 1, .name = "active grants by subject and group", .apply = index_grants},

@@ -1,0 +1,43 @@
+// The desk and the listener, put together.
+#include "server/ssh_edge.h"
+
+#include "base/log.h"
+#include "services/ssh_edge/desk.h"
+#include "services/ssh_edge/tape.h"
+#include "ssh/session_process.h"
+
+namespace merlon::server {
+
+Result<std::unique_ptr<SshEdge>> SshEdge::open(const Options& options, Assembly& assembly,
+                                               const std::string& port, const Clock& clock) {
+  std::unique_ptr<SshEdge> made(new SshEdge());
+  if (options.bastion_ssh.empty()) return made;
+  made->desk_ = ssh_edge::make_desk(
+      {.core = assembly.core(),
+       .bastion = assembly.bastion(),
+       .identities = assembly.ssh(),
+       .sign_in = [&assembly](const net::Request& request,
+                              const std::string& origin) { return assembly.sign_in(request, origin); },
+       .record = [&assembly](const identity::Principal& person,
+                             const bastion::Admission& admission) -> Result<std::unique_ptr<ssh_edge::Tape>> {
+         if (assembly.recordings() == nullptr)
+           return fail(ErrorKind::unavailable, "RecordingNotAvailable", "This server keeps no recordings.");
+         return ssh_edge::begin_tape(*assembly.recordings(), person, admission);
+       },
+       .origin = "https://" + assembly.settings().domain + ":" + port});
+  ssh::EdgeParameters parameters;
+  parameters.listen = options.bastion_ssh;
+  parameters.command = {"/proc/self/exe", ssh::kSessionCommand};
+  made->edge_ = TRY(ssh::Edge::start(std::move(parameters), *made->desk_, clock));
+  for (const std::string& address : made->edge_->addresses()) {
+    log(LogLevel::info, "the bastion takes SSH", {{"address", address}});
+    assembly.ssh().serves_at(address.substr(address.rfind(':') + 1));
+  }
+  return made;
+}
+
+void SshEdge::stop() {
+  if (edge_) edge_->stop();
+}
+
+}  // namespace merlon::server

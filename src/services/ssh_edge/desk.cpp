@@ -1,0 +1,170 @@
+// People at the desk, and where they may go.
+#include "services/ssh_edge/desk.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "identity/bootstrap.h"
+#include "services/ssh_edge/session.h"
+
+namespace merlon::ssh_edge {
+namespace {
+
+constexpr std::string_view kSignInAction = "Merlon.Bastion/ssh/signIn";
+constexpr std::string_view kPending = "authorization_pending";
+
+class SignedIn final : public ssh::Person {
+ public:
+  explicit SignedIn(identity::Principal principal) : principal_(std::move(principal)) {}
+  std::string name() const override { return principal_.name; }
+  const identity::Principal& principal() const { return principal_; }
+
+ private:
+  const identity::Principal principal_;
+};
+
+// Azure's two rights to log in (docs/bastion.md, Logins): a user's is for the name that is their own, an
+// administrator's for any.
+Result<void> check_login(const identity::Principal& caller, const bastion::Admission& admission) {
+  if (admission.may_log_in_as_admin) return {};
+  const std::string own = caller.name.substr(0, caller.name.find('@'));
+  if (admission.may_log_in && ascii_iequal(own, admission.login)) return {};
+  return fail(ErrorKind::forbidden, "LoginNotAllowed",
+              admission.may_log_in
+                  ? "You may log in to this machine as '" + own + "' only. For '" + admission.login +
+                        "' ask for the role Virtual Machine Administrator Login on it."
+                  : "You may not log in to this machine. Ask for the role Virtual Machine User Login (for '" +
+                        own + "') or Virtual Machine Administrator Login on it.");
+}
+
+class DeskImpl final : public ssh::Desk {
+ public:
+  explicit DeskImpl(DeskParts parts)
+      : parts_(std::move(parts)), host_key_(parts_.identities.host_private_key()) {}
+
+  Result<std::unique_ptr<ssh::Person>> by_key(ByteView key, const ssh::Source& source) override {
+    auto found = store::read_value<identity::Principal>(parts_.core.store, [&](store::Reader& reader) {
+      return parts_.identities.person(reader, key, source.address);
+    });
+    if (found) return std::make_unique<SignedIn>(*std::move(found));
+    note_refusal(source, found.error());
+    return std::unexpected(found.error());
+  }
+
+  Result<ssh::DeviceCode> start_device(const ssh::Source& source) override {
+    const net::Response response =
+        TRY(post("devicecode", "scope=" + net::percent_encode(parts_.origin + "/.default"), source));
+    const JsonObject answer = TRY(parse_json_object(response.body));
+    ssh::DeviceCode code{.page = string_at(answer, "verification_uri").value_or(""),
+                         .code = string_at(answer, "user_code").value_or(""),
+                         .secret = Secret(std::string_view(string_at(answer, "device_code").value_or("")))};
+    if (response.status == 200 && !code.secret.empty()) return code;
+    return fail(ErrorKind::unavailable, "NoDeviceCode",
+                "No code can be had to sign in with. Try again later.");
+  }
+
+  Result<std::unique_ptr<ssh::Person>> poll_device(const ssh::DeviceCode& code,
+                                                   const ssh::Source& source) override {
+    const net::Response response =
+        TRY(post("token",
+                 "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Adevice_code&device_code=" +
+                     net::percent_encode(code.secret.expose_text()),
+                 source));
+    const JsonObject answer = TRY(parse_json_object(response.body));
+    if (response.status != 200) {
+      if (string_at(answer, "error") == kPending) return std::unique_ptr<ssh::Person>();
+      return fail(ErrorKind::unauthenticated, "DeviceCodeRefused",
+                  "The code was refused or has expired. Connect again for a new one.");
+    }
+    const std::string bearer = "Bearer " + string_at(answer, "access_token").value_or("");
+    auto principal =
+        TRY(store::read_value<identity::Principal>(parts_.core.store, [&](store::Reader& reader) {
+          return parts_.core.issuer.authenticate(reader, bearer, source.address);
+        }));
+    return std::make_unique<SignedIn>(std::move(principal));
+  }
+
+  Result<std::unique_ptr<ssh::Passage>> admit(const ssh::Person& person, const ssh::Destination& to,
+                                              const ssh::Source& source) override {
+    const identity::Principal& caller = static_cast<const SignedIn&>(person).principal();
+    bastion::WayIn way;
+    way.caller = caller;
+    way.caller.address = source.address;
+    way.client_port = source.port;
+    way.user_agent = "ssh";
+    way.transport = bastion::Transport::plain_ssh;
+    way.ends_protocol = true;
+    way.target = to.machine;
+    way.bastion = to.bastion;
+    way.port = to.port;
+    way.protocol = bastion::Protocol::ssh;
+    way.login = to.login;
+    const bastion::Admission admission = TRY(parts_.bastion.admit(way));
+    auto passage = begin(way.caller, admission);
+    if (passage) return *std::move(passage);
+    if (const auto ended = parts_.bastion.ended(
+            admission.session, {.reason = passage.error().code, .message = passage.error().message});
+        !ended)
+      return std::unexpected(ended.error());
+    return std::unexpected(passage.error());
+  }
+
+  Secret host_key() override { return host_key_; }
+
+ private:
+  Result<std::unique_ptr<ssh::Passage>> begin(const identity::Principal& caller,
+                                              const bastion::Admission& admission) {
+    TRY(check_login(caller, admission));
+    std::unique_ptr<Tape> tape;
+    if (admission.recording != bastion::Recording::off) {
+      auto started = parts_.record
+                         ? parts_.record(caller, admission)
+                         : Result<std::unique_ptr<Tape>>(fail(ErrorKind::unavailable, "RecordingNotAvailable",
+                                                              "This server keeps no recordings."));
+      if (started)
+        tape = *std::move(started);
+      else if (admission.recording == bastion::Recording::require)
+        return fail(
+            ErrorKind::unavailable, "RecordingNotPossible",
+            "This session must be recorded, and a recording cannot be begun: " + started.error().message);
+    }
+    return make_session({.core = parts_.core, .bastion = parts_.bastion, .identities = parts_.identities},
+                        caller, admission, std::move(tape));
+  }
+
+  Result<net::Response> post(const std::string& name, const std::string& form, const ssh::Source& source) {
+    net::Request request;
+    request.method = "POST";
+    request.path = "/" + parts_.core.tenant.text() + "/oauth2/v2.0/" + name;
+    request.target = request.path;
+    request.segments = {parts_.core.tenant.text(), "oauth2", "v2.0", name};
+    request.headers.set("Content-Type", "application/x-www-form-urlencoded");
+    request.body = "client_id=" + std::string(identity::kAzureCliAppId) + "&" + form;
+    request.peer = source.address;
+    request.host = parts_.origin.substr(std::string_view("https://").size());
+    request.request_id = Uuid::generate(parts_.core.random).text();
+    auto response = parts_.sign_in(request, parts_.origin);
+    if (!response) return internal_error("nobody answers for " + name);
+    return *std::move(response);
+  }
+
+  void note_refusal(const ssh::Source& source, const Error& error) {
+    ledger::Entry entry;
+    entry.time = parts_.core.clock.now();
+    entry.actor = {.kind = "Anonymous", .object_id = {}, .name = {}, .address = source.address.text()};
+    entry.action = kSignInAction;
+    entry.resource = "/";
+    entry.decision = ledger::Decision::denied;
+    entry.reason = error.code;
+    parts_.core.ledger.note_denial(entry);
+  }
+
+  const DeskParts parts_;
+  const Secret host_key_;
+};
+
+}  // namespace
+
+std::unique_ptr<ssh::Desk> make_desk(DeskParts parts) { return std::make_unique<DeskImpl>(std::move(parts)); }
+
+}  // namespace merlon::ssh_edge

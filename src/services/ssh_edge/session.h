@@ -1,0 +1,19 @@
+// One admitted session, between the edge's process and the bastion's register.
+#pragma once
+
+#include <memory>
+
+#include "services/ssh_edge/desk.h"
+
+namespace merlon::ssh_edge {
+
+struct SessionParts {
+  const resource::Core& core;
+  bastion::Bastion& bastion;
+  ssh_identity::SshIdentities& identities;
+};
+
+std::unique_ptr<ssh::Passage> make_session(const SessionParts& parts, const identity::Principal& caller,
+                                           const bastion::Admission& admission, std::unique_ptr<Tape> tape);
+
+}  // namespace merlon::ssh_edge

@@ -1,0 +1,42 @@
+// One recorder for each session.
+#include "services/ssh_edge/tape.h"
+
+#include "base/log.h"
+
+namespace merlon::ssh_edge {
+namespace {
+
+class RecorderTape final : public Tape {
+ public:
+  explicit RecorderTape(std::unique_ptr<recording::Recorder> recorder) : recorder_(std::move(recorder)) {}
+  Result<void> output(std::string_view bytes) override { return recorder_->output(bytes); }
+  Result<void> resize(int64_t columns, int64_t rows) override { return recorder_->resize(columns, rows); }
+  Result<void> fact(std::string_view kind, JsonObject facts) override {
+    return recorder_->fact(kind, std::move(facts));
+  }
+  void close(std::string_view reason, std::optional<int> exit_status) override {
+    if (const auto closed = recorder_->close(reason, exit_status); !closed)
+      log_error("the end of a recording could not be written", closed.error());
+  }
+
+ private:
+  const std::unique_ptr<recording::Recorder> recorder_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Tape>> begin_tape(recording::Recordings& recordings, const identity::Principal& person,
+                                         const bastion::Admission& admission) {
+  recording::Opening opening;
+  opening.session = admission.session.text();
+  opening.scope = admission.bastion_id;
+  opening.machine = admission.target_id;
+  opening.kind = "shell";
+  opening.login = admission.login;
+  opening.title = person.name + " as " + admission.login + " on " +
+                  admission.target_id.substr(admission.target_id.rfind('/') + 1);
+  opening.person = person.actor();
+  return std::make_unique<RecorderTape>(TRY(recordings.start(opening)));
+}
+
+}  // namespace merlon::ssh_edge

@@ -1,0 +1,363 @@
+// One thread that accepts, starts processes and passes frames on; workers for what waits.
+#include "ssh/edge.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <charconv>
+#include <csignal>
+#include <cstring>
+#include <map>
+
+#include "base/log.h"
+#include "net/worker_pool.h"
+#include "ssh/edge_connection.h"
+#include "ssh/session_process.h"
+
+namespace merlon::ssh {
+namespace {
+
+constexpr size_t kWorkMax = 4096;
+constexpr int kTickMs = 1000;
+constexpr Duration kStopWithin = std::chrono::seconds(3);
+constexpr Duration kGraceMargin = std::chrono::seconds(15);
+
+std::unexpected<Error> not_listening(const std::string& address, const std::string& why) {
+  return fail(ErrorKind::unavailable, "AddressNotUsable",
+              "The bastion cannot listen for SSH on " + address + ": " + why +
+                  ". Give another --bastion-ssh ADDR:PORT.");
+}
+
+struct SocketAddress {
+  sockaddr_storage storage{};
+  socklen_t size = 0;
+  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
+};
+
+std::optional<SocketAddress> socket_address(const std::string& text) {
+  const size_t colon = text.rfind(':');
+  if (colon == std::string::npos) return std::nullopt;
+  std::string host = text.substr(0, colon);
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  const auto address = IpAddress::parse(host);
+  uint16_t port = 0;
+  const char* end = text.data() + text.size();
+  const auto [rest, fault] = std::from_chars(text.data() + colon + 1, end, port);
+  if (!address || fault != std::errc() || rest != end) return std::nullopt;
+  SocketAddress made;
+  if (address->is_v4()) {
+    auto& in = *reinterpret_cast<sockaddr_in*>(&made.storage);
+    in.sin_family = AF_INET;
+    in.sin_port = htons(port);
+    std::memcpy(&in.sin_addr, address->bytes().data(), 4);
+    made.size = sizeof in;
+  } else {
+    auto& in = *reinterpret_cast<sockaddr_in6*>(&made.storage);
+    in.sin6_family = AF_INET6;
+    in.sin6_port = htons(port);
+    std::memcpy(&in.sin6_addr, address->bytes().data(), 16);
+    made.size = sizeof in;
+  }
+  return made;
+}
+
+Source source_of(const sockaddr_storage& storage) {
+  if (storage.ss_family == AF_INET) {
+    const auto& in = reinterpret_cast<const sockaddr_in&>(storage);
+    return {IpAddress::from_v4(ntohl(in.sin_addr.s_addr)), ntohs(in.sin_port)};
+  }
+  const auto& in = reinterpret_cast<const sockaddr_in6&>(storage);
+  std::array<uint8_t, 16> bytes{};
+  std::memcpy(bytes.data(), &in.sin6_addr, bytes.size());
+  return {IpAddress::from_v6(bytes), ntohs(in.sin6_port)};
+}
+
+std::string text_of(const Source& source) {
+  const std::string address = source.address.text();
+  return (source.address.is_v4() ? address : "[" + address + "]") + ":" + std::to_string(source.port);
+}
+
+Result<Descriptor> listen_on(const std::string& text, std::string& bound) {
+  const auto address = socket_address(text);
+  if (!address) return not_listening(text, "it is no address and port, such as 192.0.2.10:2222");
+  Descriptor socket(::socket(address->storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  const int yes = 1;
+  ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+  if (address->storage.ss_family == AF_INET6)
+    ::setsockopt(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof yes);
+  if (!socket.is_open() || ::bind(socket.get(), address->get(), address->size) != 0 ||
+      ::listen(socket.get(), SOMAXCONN) != 0)
+    return not_listening(text, std::strerror(errno));
+  sockaddr_storage name{};
+  socklen_t size = sizeof name;
+  ::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&name), &size);
+  bound = text_of(source_of(name));
+  return socket;
+}
+
+// The connection as descriptor 3, the conversation as 4, and nothing else of the server's.
+pid_t spawn(const std::vector<std::string>& command, int client, int conversation) {
+  std::vector<char*> arguments;
+  for (const std::string& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
+  arguments.push_back(nullptr);
+  std::array<char*, 1> environment{nullptr};
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawnattr_init(&attributes);
+  ::posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDWR, 0);
+  ::posix_spawn_file_actions_adddup2(&actions, 0, 1);
+  ::posix_spawn_file_actions_adddup2(&actions, client, kClientDescriptor);
+  ::posix_spawn_file_actions_adddup2(&actions, conversation, kServerDescriptor);
+  ::posix_spawn_file_actions_addclosefrom_np(&actions, kServerDescriptor + 1);
+  sigset_t none, all;
+  sigemptyset(&none);
+  sigfillset(&all);
+  ::posix_spawnattr_setsigmask(&attributes, &none);
+  ::posix_spawnattr_setsigdefault(&attributes, &all);
+  ::posix_spawnattr_setpgroup(&attributes, 0);
+  ::posix_spawnattr_setflags(&attributes, static_cast<short>(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+                                                             POSIX_SPAWN_SETPGROUP));
+  pid_t process = -1;
+  if (::posix_spawn(&process, command.front().c_str(), &actions, &attributes, arguments.data(),
+                    environment.data()) != 0)
+    process = -1;
+  ::posix_spawn_file_actions_destroy(&actions);
+  ::posix_spawnattr_destroy(&attributes);
+  return process;
+}
+
+// Who counts as one: an address, or the /64 that one customer has of IPv6.
+IpPrefix counted_as(const IpAddress& address) { return *IpPrefix::make(address, address.is_v4() ? 32 : 64); }
+
+struct Failures {
+  size_t count = 0;
+  Duration since{};
+};
+
+class EdgeImpl final : public Edge {
+ public:
+  EdgeImpl(EdgeParameters parameters, Desk& desk, const Clock& clock)
+      : parameters_(std::move(parameters)),
+        clock_(clock),
+        wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+        context_{.desk = desk,
+                 .limits = parameters_.limits,
+                 .work = [this](std::function<void()> work) { return workers_->submit(std::move(work)); },
+                 .post = [this](std::function<void()> what) { post(std::move(what)); },
+                 .failed = [this](const Source& source) { note_failure(source); }} {}
+  ~EdgeImpl() override { stop(); }
+
+  Result<void> start() {
+    for (const std::string& address : parameters_.listen) {
+      std::string bound;
+      listeners_.push_back(TRY(listen_on(address, bound)));
+      addresses_.push_back(std::move(bound));
+    }
+    workers_ = std::make_unique<net::WorkerPool>("ssh desk", parameters_.limits.workers, kWorkMax);
+    thread_ = std::make_unique<net::WorkerPool>("ssh edge", 1, 1);
+    thread_->submit([this] { run(); });
+    return {};
+  }
+  std::vector<std::string> addresses() const override { return addresses_; }
+  size_t connections() const override { return count_.load(); }
+
+  void stop() override {
+    if (!thread_) return;
+    stopping_.store(true);
+    wake();
+    thread_->stop();
+    workers_->stop();
+    thread_.reset();
+  }
+
+ private:
+  struct Entry {
+    std::shared_ptr<EdgeConnection> connection;
+    Duration began{};
+  };
+
+  void wake() const {
+    const uint64_t one = 1;
+    static_cast<void>(::write(wake_.get(), &one, sizeof one));
+  }
+  void post(std::function<void()> what) {
+    {
+      const std::lock_guard lock(mutex_);
+      posted_.push_back(std::move(what));
+    }
+    wake();
+  }
+
+  void run() {
+    std::optional<Duration> stop_at;
+    while (!stopping_.load() || (!entries_.empty() && clock_.boottime() < *stop_at)) {
+      poll_once();
+      if (!stopping_.load() || stop_at) continue;
+      stop_at = clock_.boottime() + kStopWithin;
+      listeners_.clear();
+      for (auto& [socket, entry] : entries_)
+        entry.connection->notify(
+            0, {true, "ServerStopping", "the bastion's server stops. Connect again later."});
+    }
+    while (!entries_.empty()) drop(entries_.begin()->first, "ServerStopping");
+    run_posted();
+  }
+
+  void poll_once() {
+    std::vector<pollfd> polls{{wake_.get(), POLLIN, 0}};
+    for (const Descriptor& listener : listeners_) polls.push_back({listener.get(), POLLIN, 0});
+    const size_t first = polls.size();
+    for (const auto& [socket, entry] : entries_) {
+      const short more = entry.connection->wants_to_write() ? POLLOUT : 0;
+      polls.push_back({socket, static_cast<short>(POLLIN | more), 0});
+    }
+    ::poll(polls.data(), polls.size(), kTickMs);
+    uint64_t woken = 0;
+    static_cast<void>(::read(wake_.get(), &woken, sizeof woken));
+    run_posted();
+    for (size_t i = 1; i < first; ++i)
+      if (polls[i].revents != 0) accept(polls[i].fd);
+    for (size_t i = first; i < polls.size(); ++i) serve(polls[i]);
+    check_time();
+  }
+
+  void run_posted() {
+    std::vector<std::function<void()>> posted;
+    {
+      const std::lock_guard lock(mutex_);
+      posted.swap(posted_);
+    }
+    for (const auto& what : posted) what();
+  }
+
+  void serve(const pollfd& poll) {
+    const auto found = entries_.find(poll.fd);
+    if (found == entries_.end()) return;
+    EdgeConnection& connection = *found->second.connection;
+    if ((poll.revents & (POLLIN | POLLHUP | POLLERR)) != 0 && !connection.read())
+      return drop(poll.fd, "ClientClosed");
+    if (connection.wants_to_write() && !connection.write()) drop(poll.fd, "ClientClosed");
+  }
+
+  void check_time() {
+    const Duration now = clock_.boottime();
+    if (now - checked_ < std::chrono::seconds(1)) return;
+    checked_ = now;
+    std::vector<int> late;
+    for (const auto& [socket, entry] : entries_)
+      if (!entry.connection->is_known() && now - entry.began > parameters_.limits.grace + kGraceMargin)
+        late.push_back(socket);
+    for (const int socket : late) drop(socket, "NotSignedIn");
+    std::erase_if(failures_, [&](const auto& each) {
+      return now - each.second.since > parameters_.limits.failures_for;
+    });
+    std::erase_if(dying_, [](pid_t process) { return ::waitpid(process, nullptr, WNOHANG) != 0; });
+  }
+
+  // What its process had written already has been read: an end of file comes after it.
+  void drop(int socket, std::string_view why) {
+    const auto found = entries_.find(socket);
+    const auto connection = found->second.connection;
+    ::kill(connection->process(), SIGKILL);
+    if (::waitpid(connection->process(), nullptr, WNOHANG) == 0) dying_.push_back(connection->process());
+    connection->close(why);
+    entries_.erase(found);
+    count_.store(entries_.size());
+  }
+
+  void note_failure(const Source& source) {
+    Failures& failures = failures_[counted_as(source.address)];
+    if (failures.count++ == 0) failures.since = clock_.boottime();
+  }
+
+  bool has_room(const Source& source) const {
+    const IpPrefix from = counted_as(source.address);
+    const auto failures = failures_.find(from);
+    if (failures != failures_.end() && failures->second.count >= parameters_.limits.failures_max)
+      return false;
+    size_t all = 0, unknown = 0;
+    for (const auto& [socket, entry] : entries_) {
+      if (!from.contains(entry.connection->source().address)) continue;
+      ++all;
+      if (!entry.connection->is_known()) ++unknown;
+    }
+    return entries_.size() < parameters_.limits.connections_max && all < parameters_.limits.per_source_max &&
+           unknown < parameters_.limits.unknown_per_source_max;
+  }
+
+  void accept(int listener) {
+    for (int count = 0; count < 64; ++count) {
+      sockaddr_storage name{};
+      socklen_t size = sizeof name;
+      const Descriptor client(::accept4(listener, reinterpret_cast<sockaddr*>(&name), &size, SOCK_CLOEXEC));
+      if (!client.is_open()) return;
+      const Source source = source_of(name);
+      if (!has_room(source)) {
+        log(LogLevel::warning,
+            "an SSH connection is refused: too many from there, or too many failed sign-ins",
+            {{"address", source.address.text()}});
+        continue;
+      }
+      begin(client, source);
+    }
+  }
+
+  void begin(const Descriptor& client, const Source& source) {
+    std::array<int, 2> pair{-1, -1};
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair.data()) != 0) return;
+    Descriptor ours(pair[0]);
+    const Descriptor theirs(pair[1]);
+    const int yes = 1;
+    ::setsockopt(client.get(), IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+    ::setsockopt(client.get(), SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof yes);
+    // Away from 3 and 4, onto which they are put one after the other.
+    const Descriptor high_client(::fcntl(client.get(), F_DUPFD_CLOEXEC, 10));
+    const Descriptor high_theirs(::fcntl(theirs.get(), F_DUPFD_CLOEXEC, 10));
+    const pid_t process = spawn(parameters_.command, high_client.get(), high_theirs.get());
+    if (process < 0) {
+      log(LogLevel::error, "the process of an SSH connection could not be started");
+      return;
+    }
+    const int socket = ours.get();
+    entries_[socket] = {std::make_shared<EdgeConnection>(context_, std::move(ours), source, process),
+                        clock_.boottime()};
+    count_.store(entries_.size());
+  }
+
+  const EdgeParameters parameters_;
+  const Clock& clock_;
+  const Descriptor wake_;
+  EdgeContext context_;
+  std::vector<Descriptor> listeners_;
+  std::vector<std::string> addresses_;
+  std::map<int, Entry> entries_;
+  std::map<IpPrefix, Failures> failures_;
+  std::vector<pid_t> dying_;
+  Duration checked_{};
+  std::mutex mutex_;
+  std::vector<std::function<void()>> posted_;
+  std::atomic<bool> stopping_ = false;
+  std::atomic<size_t> count_ = 0;
+  std::unique_ptr<net::WorkerPool> workers_;
+  std::unique_ptr<net::WorkerPool> thread_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Edge>> Edge::start(EdgeParameters parameters, Desk& desk, const Clock& clock) {
+  auto edge = std::make_unique<EdgeImpl>(std::move(parameters), desk, clock);
+  TRY(edge->start());
+  return edge;
+}
+
+}  // namespace merlon::ssh

@@ -1,0 +1,43 @@
+// The listener of the bastion for plain SSH clients. It reads nothing of what they send: each connection gets
+// a process of its own, which can do nothing but talk, and which asks here for the little that it needs
+// (desk.h).
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "ssh/desk.h"
+
+namespace merlon::ssh {
+
+struct EdgeLimits {
+  size_t connections_max = 4000;
+  size_t per_source_max = 100;         // connections at once of one address (IPv6: of one /64)
+  size_t unknown_per_source_max = 10;  // of them, nobody has signed in yet
+  size_t failures_max = 30;  // refused keys and codes of one address within `failures_for`: then it waits
+  Duration failures_for = std::chrono::minutes(5);
+  Duration grace = std::chrono::minutes(2);  // to sign in
+  size_t sessions_max = 16;                  // of one connection
+  unsigned workers = 16;
+};
+
+struct EdgeParameters {
+  std::vector<std::string> listen;   // "192.0.2.1:22", "[::]:2222"; port 0: any
+  std::vector<std::string> command;  // starts the process of a connection: run_session_process()
+  EdgeLimits limits{};
+};
+
+class Edge {
+ public:
+  // `desk` and `clock` must outlive it. An error: an address cannot be listened on.
+  static Result<std::unique_ptr<Edge>> start(EdgeParameters parameters, Desk& desk, const Clock& clock);
+  virtual ~Edge() = default;
+  virtual std::vector<std::string> addresses() const = 0;
+  virtual size_t connections() const = 0;
+  // Ends every session, saying so to the people; then everything. Idempotent.
+  virtual void stop() = 0;
+};
+
+}  // namespace merlon::ssh

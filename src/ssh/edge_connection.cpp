@@ -1,0 +1,327 @@
+// The request table. A process that asks out of order, twice at once, or for what it was not granted is
+// ended.
+#include "ssh/edge_connection.h"
+
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "base/time_text.h"
+
+namespace merlon::ssh {
+namespace {
+
+constexpr size_t kOutMax = 1024 * 1024;
+constexpr unsigned kQuestionsMax = 200;  // of one connection: keys, codes, sessions
+constexpr unsigned kDevicesMax = 5;
+constexpr size_t kFactBytesMax = 16 * 1024;
+constexpr int64_t kCellsMax = 10'000;
+
+JsonObject allowed_json(const Allowed& allowed) {
+  JsonObject json{{"shell", allowed.shell},
+                  {"commands", allowed.commands},
+                  {"forwarding", allowed.forwarding},
+                  {"upload", allowed.upload},
+                  {"download", allowed.download}};
+  if (allowed.idle_max) json["idleMs"] = allowed.idle_max->count();
+  return json;
+}
+
+}  // namespace
+
+bool EdgeConnection::read() {
+  std::array<char, 64 * 1024>
+      bytes;  // NOLINT(cppcoreguidelines-pro-type-member-init): written before it is read
+  // Without room for control data the kernel closes what descriptors the process may send along.
+  const ssize_t count = ::recv(socket_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
+  if (count < 0) return errno == EAGAIN || errno == EINTR;
+  return count > 0 && take({bytes.data(), static_cast<size_t>(count)});
+}
+
+bool EdgeConnection::take(std::string_view bytes) {
+  in_.add(bytes);
+  for (;;) {
+    auto frame = in_.next();
+    if (!frame) {
+      log_error("an SSH session's process has broken the rules and is ended", frame.error());
+      return false;
+    }
+    if (!*frame) return true;
+    if (!handle(**std::move(frame))) {
+      log(LogLevel::warning, "an SSH session's process has asked out of order and is ended",
+          {{"address", source_.address.text()}});
+      return false;
+    }
+  }
+}
+
+bool EdgeConnection::write() {
+  while (!out_.empty()) {
+    size_t size = out_.size();
+    iovec part{out_.data(), size};
+    msghdr message{};
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+    const bool with_descriptor = !descriptors_.empty() && descriptors_.front().first == 0;
+    if (with_descriptor) {
+      message.msg_control = control.data();
+      message.msg_controllen = control.size();
+      cmsghdr* head = CMSG_FIRSTHDR(&message);
+      head->cmsg_level = SOL_SOCKET;
+      head->cmsg_type = SCM_RIGHTS;
+      head->cmsg_len = CMSG_LEN(sizeof(int));
+      const int descriptor = descriptors_.front().second.get();
+      std::memcpy(CMSG_DATA(head), &descriptor, sizeof descriptor);
+    }
+    const size_t next = with_descriptor ? 1 : 0;
+    if (descriptors_.size() > next) size = descriptors_[next].first;
+    part.iov_len = size;
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    const ssize_t count = ::sendmsg(socket_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (count < 0) return errno == EAGAIN || errno == EINTR;
+    if (with_descriptor) descriptors_.erase(descriptors_.begin());
+    for (auto& [place, descriptor] : descriptors_) place -= static_cast<size_t>(count);
+    out_.erase(0, static_cast<size_t>(count));
+  }
+  return true;
+}
+
+bool EdgeConnection::handle(Frame frame) {
+  switch (frame.kind) {
+    case FrameKind::ask:
+      return frame.session == 0 && ask(frame.payload);
+    case FrameKind::output:
+    case FrameKind::resize:
+    case FrameKind::fact:
+      return record(frame);
+    case FrameKind::ended:
+      return finish(frame);
+    case FrameKind::answer:
+    case FrameKind::notice:
+      break;
+  }
+  return false;
+}
+
+bool EdgeConnection::ask(const std::string& payload) {
+  if (asking_ || ++questions_ > kQuestionsMax) return false;
+  auto question = read_question(payload);
+  if (!question) return false;
+  using Kind = Question::Kind;
+  const bool signs_in = question->kind == Kind::key || question->kind == Kind::device_start ||
+                        question->kind == Kind::device_poll;
+  if (signs_in && person_) return false;
+  if (question->kind == Kind::begin && questions_ != 1) return false;
+  if (question->kind == Kind::device_start && ++devices_ > kDevicesMax) return false;
+  if (question->kind == Kind::device_poll && !device_) return false;
+  if (question->kind == Kind::admit && (!person_ || last_session_ >= context_.limits.sessions_max))
+    return false;
+  asking_ = true;
+  carry_out(*std::move(question));
+  return true;
+}
+
+void EdgeConnection::carry_out(Question question) {
+  auto work = [self = shared_from_this(), question = std::move(question)] {
+    Then then;
+    switch (question.kind) {
+      case Question::Kind::begin:
+        then = [self, key = self->context_.desk.host_key()] {
+          self->answer({{"hostKey", key.expose_text()}, {"graceMs", self->context_.limits.grace.count()}});
+        };
+        break;
+      case Question::Kind::key:
+        then = self->by_key(question);
+        break;
+      case Question::Kind::device_start:
+        then = self->start_device();
+        break;
+      case Question::Kind::device_poll:
+        then = self->poll_device();
+        break;
+      case Question::Kind::admit:
+        then = self->admit(question);
+        break;
+    }
+    self->context_.post([self, then = std::move(then)] {
+      self->asking_ = false;
+      then();
+    });
+  };
+  if (context_.work(std::move(work))) return;
+  asking_ = false;
+  refuse({.kind = ErrorKind::unavailable,
+          .code = "TooBusy",
+          .message = "The bastion has too much to do. Try again in a moment.",
+          .target = {},
+          .cause = {},
+          .details = {}});
+}
+
+EdgeConnection::Then EdgeConnection::by_key(const Question& question) {
+  auto found = context_.desk.by_key(question.key, source_);
+  auto shared = std::make_shared<Result<std::unique_ptr<Person>>>(std::move(found));
+  return [self = shared_from_this(), shared, is_signed = question.is_signed] {
+    if (!*shared) {
+      self->context_.failed(self->source_);
+      return self->refuse(shared->error());
+    }
+    const std::string name = (**shared)->name();
+    if (is_signed) self->person_ = *std::move(*shared);
+    self->answer({{"name", name}});
+  };
+}
+
+EdgeConnection::Then EdgeConnection::start_device() {
+  auto code = context_.desk.start_device(source_);
+  return [self = shared_from_this(), code = std::move(code)] {
+    if (!code) return self->refuse(code.error());
+    self->device_ = std::make_shared<DeviceCode>(*code);
+    self->answer({{"page", code->page}, {"code", code->code}});
+  };
+}
+
+EdgeConnection::Then EdgeConnection::poll_device() {
+  auto found = context_.desk.poll_device(*device_, source_);
+  auto shared = std::make_shared<Result<std::unique_ptr<Person>>>(std::move(found));
+  return [self = shared_from_this(), shared] {
+    if (!*shared) {
+      self->device_.reset();
+      self->context_.failed(self->source_);
+      return self->refuse(shared->error());
+    }
+    const bool done = **shared != nullptr;
+    if (done) self->person_ = *std::move(*shared);
+    self->answer({{"done", done}});
+  };
+}
+
+EdgeConnection::Then EdgeConnection::admit(const Question& question) {
+  const Destination to{.machine = question.machine,
+                       .login = question.login,
+                       .bastion = question.bastion,
+                       .port = question.port,
+                       .client = {}};
+  auto admitted_to = context_.desk.admit(*person_, to, source_);
+  if (!admitted_to) return [self = shared_from_this(), error = admitted_to.error()] { self->refuse(error); };
+  const std::shared_ptr<Passage> passage = *std::move(admitted_to);
+  auto connected = passage->connect();
+  if (!connected) {
+    passage->end("ConnectFailed", connected.error().message, {});
+    return [self = shared_from_this(), error = connected.error()] { self->refuse(error); };
+  }
+  return admitted(question, passage, std::move(connected));
+}
+
+EdgeConnection::Then EdgeConnection::admitted(const Question& question,
+                                              const std::shared_ptr<Passage>& passage,
+                                              Result<Connected> connected) {
+  auto shared = std::make_shared<Connected>(*std::move(connected));
+  return [self = shared_from_this(), shared, passage, machine = question.machine] {
+    if (self->closed_) return self->end_passage(passage, "ClientClosed", "", {});
+    const uint32_t number = ++self->last_session_;
+    self->passages_[number] = passage;
+    passage->watch([weak = self->weak_from_this(), number, post = self->context_.post](const Notice& notice) {
+      post([weak, number, notice] {
+        if (const auto there = weak.lock()) there->notify(number, notice);
+      });
+    });
+    JsonArray keys;
+    for (const std::string& line : shared->host_keys) keys.emplace_back(line);
+    self->answer({{"session", number},
+                  {"machine", machine},
+                  {"hostKeys", std::move(keys)},
+                  {"privateKey", shared->private_key.expose_text()},
+                  {"certificate", shared->certificate},
+                  {"allowed", allowed_json(passage->allowed())}},
+                 std::move(shared->socket));
+  };
+}
+
+bool EdgeConnection::record(const Frame& frame) {
+  const auto found = passages_.find(frame.session);
+  // One that was ended from here may still be told of: what was on its way.
+  if (found == passages_.end()) return frame.session != 0 && frame.session <= last_session_;
+  Passage& passage = *found->second;
+  Result<void> done;
+  if (frame.kind == FrameKind::output) {
+    done = passage.output(frame.payload);
+  } else if (frame.kind == FrameKind::resize) {
+    const auto words = split(frame.payload, ' ');
+    int64_t columns = 0, rows = 0;
+    if (words.size() != 2) return false;
+    std::from_chars(words[0].data(), words[0].data() + words[0].size(), columns);
+    std::from_chars(words[1].data(), words[1].data() + words[1].size(), rows);
+    if (columns < 1 || rows < 1 || columns > kCellsMax || rows > kCellsMax)
+      return true;  // as the client says it
+    done = passage.resize(columns, rows);
+  } else {
+    auto facts = parse_json_object(frame.payload, {.bytes_max = kFactBytesMax, .depth_max = 4});
+    const auto kind = facts ? string_at(*facts, "kind") : std::nullopt;
+    if (!kind || kind->size() > 64) return false;
+    facts->erase("kind");
+    done = passage.fact(*kind, *std::move(facts));
+  }
+  if (done) return true;
+  notify(frame.session,
+         {true, "RecordingFailed",
+          "this session must be recorded, and its recording cannot be written: " + done.error().message});
+  end_passage(found->second, "RecordingFailed", done.error().message, {});
+  passages_.erase(found);
+  return true;
+}
+
+bool EdgeConnection::finish(const Frame& frame) {
+  const auto found = passages_.find(frame.session);
+  if (found == passages_.end()) return frame.session != 0 && frame.session <= last_session_;
+  const auto json = parse_json_object(frame.payload, {.bytes_max = kFactBytesMax, .depth_max = 4});
+  if (!json) return false;
+  JsonObject facts;
+  for (const char* name : {"bytesToMachine", "bytesToClient", "exitStatus"})
+    if (const auto number = int_at(*json, name)) facts[name] = *number;
+  const std::string reason = string_at(*json, "reason").value_or("ClientClosed");
+  const std::string message = string_at(*json, "message").value_or("");
+  end_passage(found->second, reason.substr(0, 64), message.substr(0, 1024), std::move(facts));
+  passages_.erase(found);
+  return true;
+}
+
+void EdgeConnection::end_passage(const std::shared_ptr<Passage>& passage, std::string reason,
+                                 std::string message, JsonObject facts) {
+  auto work = [passage, reason = std::move(reason), message = std::move(message), facts = std::move(facts)] {
+    passage->end(reason, message, facts);
+  };
+  // Full of work or stopping, it is done here: nothing may end unsaid.
+  if (!context_.work(work)) work();
+}
+
+void EdgeConnection::answer(const JsonObject& json, Descriptor descriptor) {
+  if (descriptor.is_open()) descriptors_.emplace_back(out_.size(), std::move(descriptor));
+  out_ += encode({FrameKind::answer, 0, to_text(json)});
+}
+
+void EdgeConnection::refuse(const Error& error) {
+  if (error.kind == ErrorKind::internal)
+    log_error("a question of an SSH session could not be answered", error);
+  answer({{"error", {{"code", error.code}, {"message", error.message}}}});
+}
+
+void EdgeConnection::notify(uint32_t session, const Notice& notice) {
+  if (closed_ || out_.size() > kOutMax) return;
+  out_ += encode(
+      {FrameKind::notice, session,
+       to_text(JsonObject{{"ends", notice.ends}, {"reason", notice.reason}, {"message", notice.message}})});
+}
+
+void EdgeConnection::close(std::string_view why) {
+  closed_ = true;
+  for (const auto& [number, passage] : passages_) end_passage(passage, std::string(why), "", {});
+  passages_.clear();
+}
+
+}  // namespace merlon::ssh

@@ -1,0 +1,86 @@
+// The server's side of one connection: what its process may still ask, judged by what it was granted before.
+// Everything here runs on the edge's own thread; what waits goes to a worker and comes back by post().
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "ssh/desk.h"
+#include "ssh/edge.h"
+#include "ssh/frames.h"
+
+namespace merlon::ssh {
+
+// What connections are given by the edge.
+struct EdgeContext {
+  Desk& desk;
+  const EdgeLimits& limits;
+  // Runs on a worker; false when there are too many already.
+  std::function<bool(std::function<void()>)> work;
+  // Runs on the edge's thread, soon. From any thread.
+  std::function<void(std::function<void()>)> post;
+  std::function<void(const Source&)> failed;  // a sign-in from there
+};
+
+class EdgeConnection : public std::enable_shared_from_this<EdgeConnection> {
+ public:
+  EdgeConnection(EdgeContext& context, Descriptor socket, Source source, pid_t process)
+      : context_(context), socket_(std::move(socket)), source_(source), process_(process) {}
+
+  int socket() const { return socket_.get(); }
+  pid_t process() const { return process_; }
+  const Source& source() const { return source_; }
+  bool is_known() const { return person_ != nullptr; }
+  bool wants_to_write() const { return !out_.empty(); }
+  // False: it is over, and the process is to be killed.
+  bool read();
+  bool write();
+  // Of bytes as they come from the process. False as above.
+  bool take(std::string_view bytes);
+  void notify(uint32_t session, const Notice& notice);
+  // Ends what was admitted and not ended yet. `why` for the record.
+  void close(std::string_view why);
+
+ private:
+  bool handle(Frame frame);
+  bool ask(const std::string& payload);
+  void carry_out(Question question);
+  bool record(const Frame& frame);
+  bool finish(const Frame& frame);
+  void answer(const JsonObject& json, Descriptor descriptor = {});
+  void refuse(const Error& error);
+
+  // On a worker; their results come back as what to do on the edge's thread.
+  using Then = std::function<void()>;
+  Then by_key(const Question& question);
+  Then start_device();
+  Then poll_device();
+  Then admit(const Question& question);
+  Then admitted(const Question& question, const std::shared_ptr<Passage>& passage,
+                Result<Connected> connected);
+  void end_passage(const std::shared_ptr<Passage>& passage, std::string reason, std::string message,
+                   JsonObject facts);
+
+  EdgeContext& context_;
+  Descriptor socket_;
+  const Source source_;
+  const pid_t process_;
+  FrameBuffer in_;
+  std::string out_;
+  std::vector<std::pair<size_t, Descriptor>> descriptors_;  // to be sent with the byte at that place of out_
+  bool asking_ = false;
+  bool closed_ = false;
+  unsigned questions_ = 0;
+  std::shared_ptr<Person> person_;
+  std::shared_ptr<DeviceCode> device_;
+  unsigned devices_ = 0;
+  uint32_t last_session_ = 0;
+  std::map<uint32_t, std::shared_ptr<Passage>> passages_;
+};
+
+}  // namespace merlon::ssh

@@ -1,0 +1,164 @@
+// Plain OpenSSH through the edge to OpenSSH's own server: both sides are ended, so that everything is seen.
+#include <thread>
+
+#include "ssh/edge_fixture.h"
+#include "ssh/session_process.h"
+
+namespace merlon::ssh {
+namespace {
+
+using test::Ran;
+using testing::HasSubstr;
+using testing::Not;
+
+// What the edge starts for each connection, in the tests' own program.
+TEST(SessionProcess, DISABLED_OfTheTests) {
+  if (::fcntl(kServerDescriptor, F_GETFD) >= 0) ::_exit(run_session_process());
+}
+
+class EdgeTest : public test::EdgeFixture {};
+
+TEST_F(EdgeTest, ACommandRunsAndItsStatusComesBack) {
+  const Ran ran = ssh({}, {"echo out; echo err >&2; exit 7"});
+  EXPECT_EQ(ran.status, 7) << ran.out << read("sshd.log");
+  EXPECT_THAT(ran.out, HasSubstr("out\n"));
+  EXPECT_THAT(ran.out, HasSubstr("err\n"));
+  wait_until_ended();
+  EXPECT_TRUE(recorded_.has("command", "exit 7")) << recorded_.all();
+  EXPECT_THAT(recorded_.all(), HasSubstr("out\n"));
+  EXPECT_THAT(recorded_.all(), HasSubstr("ended ClientClosed"));
+  EXPECT_EQ(int_at(recorded_.end_facts, "exitStatus"), 7);
+}
+
+TEST_F(EdgeTest, ATerminalIsRecordedWithItsSize) {
+  const Ran ran = ssh({"-tt"}, {"stty size; tty -s && echo terminal"});
+  EXPECT_EQ(ran.status, 0) << ran.out;
+  EXPECT_THAT(ran.out, HasSubstr("terminal"));
+  wait_until_ended();
+  EXPECT_TRUE(recorded_.has("command", "\"terminal\":true")) << recorded_.all();
+  EXPECT_THAT(recorded_.all(), HasSubstr("terminal\r\n"));
+}
+
+TEST_F(EdgeTest, AJumpIsEndedToo) {
+  std::vector<std::string> words{"ssh"};
+  const auto options = ssh_options();
+  words.insert(words.end(), options.begin(), options.end());
+  write("config",
+        "Host *\n  UserKnownHostsFile " + directory_ + "/known_hosts\n  IdentityFile " + directory_ +
+            "/id\n  IdentitiesOnly yes\n  BatchMode yes\n  StrictHostKeyChecking yes\n  LogLevel ERROR\n");
+  const Ran ran = test::run({"ssh", "-F", directory_ + "/config", "-J", "ada@127.0.0.1:" + port_,
+                             std::string(user_) + "@web-1", "echo through the jump"});
+  EXPECT_EQ(ran.status, 0) << ran.out;
+  EXPECT_THAT(ran.out, HasSubstr("through the jump"));
+  wait_until_ended();
+  EXPECT_TRUE(recorded_.has("command", "through the jump")) << recorded_.all();
+}
+
+TEST_F(EdgeTest, AnotherMachineIsRefusedInWords) {
+  const Ran ran = ssh({}, {"id"}, "web-2");
+  EXPECT_EQ(ran.status, 255);
+  EXPECT_THAT(ran.out, HasSubstr("You may not reach 'web-2'"));
+}
+
+TEST_F(EdgeTest, AChangedHostKeyIsRefused) {
+  wishes_.machine_host_key =
+      PublicKey::of(crypto::PrivateKey::generate(crypto::KeyKind::ed25519)->public_key()).line();
+  const Ran ran = ssh({}, {"id"});
+  EXPECT_EQ(ran.status, 255);
+  EXPECT_THAT(ran.out, HasSubstr("is not the one that its agent has reported"));
+  EXPECT_THAT(ran.out, Not(HasSubstr("uid=")));
+}
+
+TEST_F(EdgeTest, AnUnknownKeyIsNobodys) {
+  desk_.known_key = {1};
+  const Ran ran = ssh({}, {"id"});
+  EXPECT_EQ(ran.status, 255);
+  EXPECT_THAT(ran.out, HasSubstr("Permission denied"));
+}
+
+TEST_F(EdgeTest, ManyBytesGoBothWaysUnchanged) {
+  write("big", std::string(3'000'000, 'x') + "end");
+  const Ran up = test::run({"scp", "-O", "-P", port_, "-F", "none", "-o",
+                            "UserKnownHostsFile=" + directory_ + "/known_hosts", "-o", "BatchMode=yes", "-i",
+                            directory_ + "/id", directory_ + "/big",
+                            std::string(user_) + "+web-1@127.0.0.1:" + directory_ + "/there"});
+  EXPECT_EQ(up.status, 0) << up.out;
+  const Ran down =
+      test::run({"scp", "-P", port_, "-F", "none", "-o", "UserKnownHostsFile=" + directory_ + "/known_hosts",
+                 "-o", "BatchMode=yes", "-i", directory_ + "/id",
+                 std::string(user_) + "+web-1@127.0.0.1:" + directory_ + "/there", directory_ + "/back"});
+  EXPECT_EQ(down.status, 0) << down.out;
+  EXPECT_EQ(read("back"), read("big"));
+  wait_until_ended();
+  EXPECT_TRUE(recorded_.has("transfer", "\"bytes\":3000003,\"complete\":true")) << recorded_.all();
+}
+
+TEST_F(EdgeTest, FilesGoOnlyWherePolicyLetsThem) {
+  wishes_.allowed.upload = false;
+  write("here", "secret");
+  const std::string there = std::string(user_) + "+web-1@127.0.0.1:" + directory_;
+  const std::vector<std::string> options{"-P", port_,
+                                         "-F", "none",
+                                         "-o", "UserKnownHostsFile=" + directory_ + "/known_hosts",
+                                         "-o", "BatchMode=yes",
+                                         "-i", directory_ + "/id"};
+  for (const bool old : {false, true}) {
+    std::vector<std::string> words{"scp"};
+    if (old) words.push_back("-O");
+    words.insert(words.end(), options.begin(), options.end());
+    std::vector<std::string> up = words, down = words;
+    up.insert(up.end(), {directory_ + "/here", there + "/sent"});
+    down.insert(down.end(), {there + "/here", directory_ + "/fetched"});
+    EXPECT_NE(test::run(up).status, 0);
+    EXPECT_FALSE(std::filesystem::exists(directory_ + "/sent"));
+    const Ran fetched = test::run(down);
+    EXPECT_EQ(fetched.status, 0) << fetched.out;
+    EXPECT_EQ(read("fetched"), "secret");
+    std::filesystem::remove(directory_ + "/fetched");
+  }
+}
+
+TEST_F(EdgeTest, ANoticeIsShownAndAnEndEnds) {
+  std::thread later([this] {
+    for (int i = 0; i < 300; ++i) {
+      ::usleep(50'000);
+      const std::lock_guard lock(recorded_.mutex);
+      if (!test::FakePassage::tells().empty() && !recorded_.facts.empty()) break;
+    }
+    ::usleep(500'000);
+    test::FakePassage::tells().back()({false, "Warning", "this session ends in a minute."});
+    test::FakePassage::tells().back()({true, "DeadlinePassed", "the time is over."});
+  });
+  test::FakePassage::tells().clear();
+  const Ran ran = ssh({"-tt"}, {"sleep 60"});
+  later.join();
+  EXPECT_EQ(ran.status, 254) << ran.out;
+  EXPECT_THAT(ran.out, HasSubstr("this session ends in a minute."));
+  EXPECT_THAT(ran.out, HasSubstr("the time is over."));
+  wait_until_ended();
+  EXPECT_THAT(recorded_.all(), HasSubstr("ended DeadlinePassed"));
+}
+
+TEST_F(EdgeTest, WhatCannotBeRecordedEnds) {
+  wishes_.recording_fails = true;
+  const Ran ran = ssh({"-tt"}, {"echo x; sleep 30"});
+  EXPECT_EQ(ran.status, 254) << ran.out;
+  EXPECT_THAT(ran.out, HasSubstr("cannot be written: The disk is full."));
+}
+
+TEST_F(EdgeTest, ForwardingFollowsPolicy) {
+  const std::string inside = "127.0.0.1:" + std::to_string(wishes_.sshd_port);
+  const Ran through = ssh({"-W", inside}, {});
+  EXPECT_THAT(through.out, HasSubstr("SSH-2.0-OpenSSH")) << recorded_.all();
+  wishes_.allowed.forwarding = false;
+  const Ran refused = ssh({"-W", inside}, {});
+  EXPECT_EQ(refused.status, 255);
+  EXPECT_THAT(refused.out, HasSubstr("forwarding failed"));
+  const Ran remote = ssh({"-R", "0:127.0.0.1:22", "-o", "ExitOnForwardFailure=yes"}, {"true"});
+  EXPECT_EQ(remote.status, 255);
+  wait_until_ended();
+  EXPECT_TRUE(recorded_.has("forward", "\"refused\":true")) << recorded_.all();
+}
+
+}  // namespace
+}  // namespace merlon::ssh

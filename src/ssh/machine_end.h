@@ -1,0 +1,46 @@
+// The session towards the machine: an SSH client on a connection that the server has made, with a certificate
+// of minutes, to a host whose key is known.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "ssh/descriptor.h"
+#include "ssh/libssh_handles.h"
+
+namespace merlon::ssh {
+
+class MachineEnd {
+ public:
+  // `admitted` is the server's answer: "hostKeys", "privateKey", "certificate", "machine". Errors are for the
+  // person.
+  static Result<MachineEnd> open(Descriptor socket, const JsonObject& admitted, const std::string& login);
+  MachineEnd(MachineEnd&&) = default;
+  MachineEnd& operator=(MachineEnd&&) = default;
+  ~MachineEnd();
+
+  ssh_session session() const { return session_.get(); }
+  bool is_alive() const { return session_ && ssh_is_connected(session_.get()) != 0; }
+  // Waits for the machine, within its time. Nothing when it says no.
+  ssh_channel open_session();
+  ssh_channel open_forward(const std::string& host, uint16_t port);
+  // While it lives, requests wait for their answer.
+  class Waiting {
+   public:
+    explicit Waiting(const MachineEnd& end) : session_(end.session()) { ssh_set_blocking(session_, 1); }
+    ~Waiting() { ssh_set_blocking(session_, 0); }
+    Waiting(const Waiting&) = delete;
+    Waiting& operator=(const Waiting&) = delete;
+
+   private:
+    ssh_session session_;
+  };
+
+ private:
+  explicit MachineEnd(SessionHandle session) : session_(std::move(session)) {}
+  SessionHandle session_;
+};
+
+}  // namespace merlon::ssh

@@ -1,0 +1,88 @@
+// Give everything up, then read.
+#include "ssh/session_process.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <csignal>
+
+#include "base/log.h"
+#include "ssh/algorithms.h"
+#include "ssh/person_end.h"
+#include "ssh/sandbox.h"
+
+namespace merlon::ssh {
+namespace {
+
+constexpr int kTickMs = 250;
+
+bool set(ssh_bind bind, ssh_bind_options_e option, const char* value) {
+  return ssh_bind_options_set(bind, option, value) == SSH_OK;
+}
+
+Result<BindHandle> prepare_bind(const std::string& host_key) {
+  BindHandle bind(ssh_bind_new());
+  ssh_key key = nullptr;
+  const bool no = false;
+  const bool good =
+      bind && ssh_bind_options_set(bind.get(), SSH_BIND_OPTIONS_PROCESS_CONFIG, &no) == SSH_OK &&
+      set(bind.get(), SSH_BIND_OPTIONS_KEY_EXCHANGE, algorithms::kKeyExchange) &&
+      set(bind.get(), SSH_BIND_OPTIONS_CIPHERS_C_S, algorithms::kCiphers) &&
+      set(bind.get(), SSH_BIND_OPTIONS_CIPHERS_S_C, algorithms::kCiphers) &&
+      set(bind.get(), SSH_BIND_OPTIONS_HMAC_C_S, algorithms::kMacs) &&
+      set(bind.get(), SSH_BIND_OPTIONS_HMAC_S_C, algorithms::kMacs) &&
+      set(bind.get(), SSH_BIND_OPTIONS_HOSTKEY_ALGORITHMS, algorithms::kHostKey) &&
+      set(bind.get(), SSH_BIND_OPTIONS_PUBKEY_ACCEPTED_KEY_TYPES, algorithms::kSignatures) &&
+      set(bind.get(), SSH_BIND_OPTIONS_BANNER, "Merlon") &&
+      ssh_pki_import_privkey_base64(host_key.c_str(), nullptr, nullptr, nullptr, &key) == SSH_OK &&
+      ssh_bind_options_set(bind.get(), SSH_BIND_OPTIONS_IMPORT_KEY, key) == SSH_OK;
+  if (!good) return internal_error("the SSH server's end could not be set up");
+  return bind;
+}
+
+void serve(Site& site, PersonEnd& person) {
+  std::vector<pollfd> polls;
+  while (!person.is_over()) {
+    bool moved = person.step();
+    // What is in libssh's buffers wakes no poll.
+    for (int again = 0; moved && again < 64 && !person.is_over(); ++again) moved = person.step();
+    if (person.is_over()) return;
+    polls.assign(1, {site.link.socket(), POLLIN, 0});
+    person.add_polls(polls);
+    ::poll(polls.data(), polls.size(), moved ? 0 : kTickMs);
+    if (polls[0].revents != 0 && !site.link.receive())
+      return person.heed(0, {{"reason", "ServerGone"},
+                             {"message",
+                              "the bastion's server has gone away, so nothing more can be recorded. The "
+                              "session is ended; connect again in a moment."}});
+    while (const auto notice = site.link.next_notice()) person.heed(notice->first, notice->second);
+  }
+}
+
+Result<void> run() {
+  ParentLink link(kServerDescriptor);
+  ssh_set_log_level(SSH_LOG_NOLOG);
+  if (ssh_init() != SSH_OK) return internal_error("libssh could not be initialised");
+  for (const std::string& what : TRY(enter_sandbox()))
+    log(LogLevel::debug, "an SSH session does without", {{"what", what}});
+  const JsonObject begun = TRY(link.ask({{"ask", "begin"}}));
+  const BindHandle bind = TRY(prepare_bind(TRY(require_string(begun, "hostKey"))));
+  const SystemClock clock;
+  Site site{.link = link, .bind = bind.get(), .clock = clock};
+  site.grace = Duration(int_at(begun, "graceMs").value_or(site.grace.count()));
+  const auto person = TRY(PersonEnd::accept(site, kClientDescriptor, PersonEnd::Place::outer));
+  serve(site, *person);
+  person->shut();
+  return {};
+}
+
+}  // namespace
+
+int run_session_process() {
+  ::signal(SIGPIPE, SIG_IGN);
+  const auto done = run();
+  if (!done) log_error("an SSH session could not be served", done.error());
+  return done ? 0 : 1;
+}
+
+}  // namespace merlon::ssh

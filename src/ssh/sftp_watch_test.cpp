@@ -1,0 +1,152 @@
+// SFTP as it passes: what policy refuses is answered here, in whole packets, and what goes on is what came.
+#include "ssh/sftp_watch.h"
+
+#include <gtest/gtest.h>
+
+#include "ssh/data_command.h"
+#include "ssh/frames.h"
+#include "ssh/wire.h"
+
+namespace merlon::ssh {
+namespace {
+
+std::string packet(const WireWriter& body) {
+  return std::string(as_text(WireWriter().string(body.bytes()).bytes()));
+}
+std::string open(uint32_t id, std::string_view path, uint32_t flags) {
+  WireWriter body;
+  body.byte(3).number32(id).string(path).number32(flags).number32(0);
+  return packet(body);
+}
+std::string handle(uint32_t id, std::string_view name) {
+  WireWriter body;
+  body.byte(102).number32(id).string(name);
+  return packet(body);
+}
+
+struct Watched {
+  explicit Watched(SftpWatch::Policy policy)
+      : watch(policy, [this](JsonObject facts) { told += to_text(facts) + "\n"; }) {}
+  std::string told, answer;
+  SftpWatch watch;
+};
+
+TEST(SftpWatch, CountsWhatIsWrittenUntilTheFileIsClosed) {
+  Watched watched({true, true});
+  const std::string asked = open(1, "/tmp/a", 0x1a);
+  EXPECT_EQ(watched.watch.from_person(asked, watched.answer), asked);
+  EXPECT_EQ(watched.watch.from_machine(handle(1, "h")), handle(1, "h"));
+  WireWriter write;
+  write.byte(6).number32(2).string("h").number64(0).string("hello");
+  watched.watch.from_person(packet(write), watched.answer);
+  WireWriter close;
+  close.byte(4).number32(3).string("h");
+  watched.watch.from_person(packet(close), watched.answer);
+  WireWriter status;
+  status.byte(101).number32(3).number32(0).string("").string("");
+  watched.watch.from_machine(packet(status));
+  EXPECT_EQ(watched.told, "{\"path\":\"/tmp/a\",\"direction\":\"upload\",\"bytes\":5,\"complete\":true}\n");
+  EXPECT_TRUE(watched.answer.empty());
+}
+
+TEST(SftpWatch, RefusesByDirection) {
+  Watched no_upload({false, true});
+  EXPECT_EQ(no_upload.watch.from_person(open(7, "/tmp/a", 0x1a), no_upload.answer), "");
+  EXPECT_NE(no_upload.answer.find("policy"), std::string::npos);
+  const std::string reads = open(8, "/tmp/a", 1);
+  EXPECT_EQ(no_upload.watch.from_person(reads, no_upload.answer), reads);
+  for (const int type : {6, 9, 10, 13, 14, 15, 18, 20}) {
+    WireWriter body;
+    body.byte(static_cast<uint8_t>(type)).number32(9).string("x").string("y").number64(0);
+    EXPECT_EQ(no_upload.watch.from_person(packet(body), no_upload.answer), "") << type;
+  }
+  Watched no_download({true, false});
+  EXPECT_EQ(no_download.watch.from_person(open(1, "/tmp/a", 1), no_download.answer), "");
+  EXPECT_EQ(no_download.watch.from_person(open(1, "/tmp/a", 3), no_download.answer), "")
+      << "to read and write";
+  WireWriter read;
+  read.byte(5).number32(2).string("h").number64(0).number32(10);
+  EXPECT_EQ(no_download.watch.from_person(packet(read), no_download.answer), "")
+      << "whatever it was opened for";
+}
+
+TEST(SftpWatch, AnExtensionThatCopiesOrLinksIsUnknown) {
+  Watched watched({true, true});
+  for (const char* name : {"copy-data", "hardlink@openssh.com", "made-up"}) {
+    WireWriter body;
+    body.byte(200).number32(1).string(name).string("a").string("b");
+    EXPECT_EQ(watched.watch.from_person(packet(body), watched.answer), "") << name;
+  }
+  WireWriter limits;
+  limits.byte(200).number32(1).string("limits@openssh.com");
+  EXPECT_EQ(watched.watch.from_person(packet(limits), watched.answer), packet(limits));
+}
+
+TEST(SftpWatch, ItsAnswerWaitsForTheMachinesPacketToBeWhole) {
+  Watched watched({false, true});
+  const std::string shown = handle(1, "a handle");
+  EXPECT_EQ(watched.watch.from_machine(shown.substr(0, 6)), "");
+  watched.watch.from_person(open(7, "/tmp/a", 0x1a), watched.answer);
+  EXPECT_EQ(watched.answer, "");
+  const std::string rest = watched.watch.from_machine(shown.substr(6));
+  EXPECT_TRUE(rest.starts_with(shown));
+  EXPECT_NE(rest.find("policy"), std::string::npos);
+}
+
+TEST(SftpWatch, WhatIsNoSftpGoesNoFurther) {
+  Watched watched({true, true});
+  EXPECT_EQ(watched.watch.from_person("GET / HTTP/1.1\r\n\r\n", watched.answer), "");
+  EXPECT_EQ(watched.watch.from_person(open(1, "a", 1), watched.answer), "");
+}
+
+TEST(DataCommand, KnowsWhichWayFilesGo) {
+  EXPECT_TRUE(data_command("scp -t /tmp").sends);
+  EXPECT_TRUE(data_command("/usr/bin/scp -v -r -f -- /tmp").fetches);
+  EXPECT_TRUE(data_command("rsync --server -vlogDtpre.iLsfxC . x").sends);
+  EXPECT_TRUE(data_command("rsync --server --sender -vlogDtpre.iLsfxC . x").fetches);
+  EXPECT_TRUE(data_command("git-receive-pack 'repo'").sends);
+  EXPECT_TRUE(data_command("git-upload-pack 'repo'").fetches);
+  for (const char* other : {"uptime", "scp", "rsync --help", "", "echo -t"})
+    EXPECT_FALSE(data_command(other).is_protocol) << other;
+}
+
+TEST(Frames, AreCutFromAnyStream) {
+  const std::string stream = encode({FrameKind::output, 3, "hello"}) + encode({FrameKind::ask, 0, ""});
+  FrameBuffer buffer;
+  std::vector<Frame> got;
+  for (const char c : stream) {
+    buffer.add({&c, 1});
+    const auto next = buffer.next();
+    ASSERT_TRUE(next);
+    if (*next) got.push_back(**next);
+  }
+  ASSERT_EQ(got.size(), 2U);
+  EXPECT_EQ(got[0].session, 3U);
+  EXPECT_EQ(got[0].payload, "hello");
+}
+
+TEST(Frames, WithoutBoundsOrOfNoKindAreTheEnd) {
+  for (const std::string& bytes :
+       {std::string("\xff\xff\xff\xff"
+                    "o\0\0\0\1",
+                    9),
+        std::string("\0\0\0\5z\0\0\0\1", 9), std::string("\0\0\0\1o\0\0\0\1", 9)}) {
+    FrameBuffer buffer;
+    buffer.add(bytes);
+    EXPECT_FALSE(buffer.next());
+  }
+}
+
+TEST(Questions, AreReadStrictly) {
+  EXPECT_TRUE(read_question(R"({"ask":"begin"})"));
+  EXPECT_FALSE(read_question(R"({"ask":"other"})"));
+  EXPECT_FALSE(read_question(R"({"ask":"key","blob":"%%"})"));
+  EXPECT_TRUE(read_question(R"({"ask":"admit","machine":"web-1","login":"admin","bastion":"","port":22})"));
+  EXPECT_FALSE(read_question(R"({"ask":"admit","machine":"web 1","login":"admin","bastion":"","port":22})"));
+  EXPECT_FALSE(read_question(R"({"ask":"admit","machine":"web-1","login":"","bastion":"","port":22})"));
+  EXPECT_FALSE(
+      read_question(R"({"ask":"admit","machine":"web-1","login":"admin","bastion":"","port":70000})"));
+}
+
+}  // namespace
+}  // namespace merlon::ssh
