@@ -34,8 +34,22 @@ void* change(void* memory, size_t size, const char* file, int line) {
   return moved;
 }
 
+// libssh uses OpenSSL in a constructor of its own, before main: then it is too late. What stands in
+// .preinit_array runs before every library's constructors (System V gABI, "Initialization and Termination
+// Functions"), and therefore before sanitizers are ready for it.
+bool set_before_others = false;
+
+[[gnu::no_sanitize_address]] void set_before_constructors() {
+  set_before_others = CRYPTO_set_mem_functions(take, change, give_back) == 1;
+}
+
+[[gnu::section(".preinit_array"),
+  gnu::used]] void (*const run_before_constructors)() = set_before_constructors;
+
 }  // namespace
 
-bool wipe_what_openssl_frees() { return CRYPTO_set_mem_functions(take, change, give_back) == 1; }
+bool wipe_what_openssl_frees() {
+  return set_before_others || CRYPTO_set_mem_functions(take, change, give_back) == 1;
+}
 
 }  // namespace merlon::crypto
