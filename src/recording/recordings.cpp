@@ -272,6 +272,7 @@ Result<void> Recordings::close(const std::shared_ptr<Live>& live, std::string_vi
   }
   if (!failure)
     if (const auto synced = make_durable({live}); !synced) failure = synced.error();
+  if (failure) fail_live(live, *failure);  // found by the session's own call: nobody has been told yet
   Record record;
   {
     const std::lock_guard lock(live->mutex);

@@ -242,7 +242,7 @@ importer_ended() { not kill -0 "$importer" 2>/dev/null; }
 wait_for 30 "the import ends" importer_ended
 wait "$importer" && fail "a recording that could not be written says that it is kept"
 grep -q 'StorageFull' "$MERLON_TMP/import.log" || fail "it does not say why: $(<"$MERLON_TMP/import.log")"
-grep -q 'CAN BE RECORDED NO FURTHER' "$MERLON_TMP/server.log" || fail "the operator's log does not say so"
+wait_for 10 "the operator's log says so" grep -q 'CAN BE RECORDED NO FURTHER' "$MERLON_TMP/server.log"
 ok "with the reserve used up, who records is told at once"
 rm -f "$state/filler" "$state/filler2"
 works() { merlon recording import "$cast" --scope "$group" >/dev/null 2>&1; }
