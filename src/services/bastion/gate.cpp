@@ -31,6 +31,23 @@ std::unexpected<Error> lacks(const Host& host, std::string_view what, std::strin
               host.id.text());
 }
 
+// What the ledger says of a session that begins.
+JsonObject start_details(const Session& session, const IpAddress& source) {
+  JsonObject details = {{"session", session.id.text()},
+                        {"bastion", session.bastion_text},
+                        {"protocol", protocol_text(session.protocol)},
+                        {"transport", transport_text(session.transport)},
+                        {"address", session.address.text()},
+                        {"port", session.port},
+                        {"source", source.text()},
+                        {"recording", recording_text(session.recording)}};
+  if (!session.login.empty()) details["login"] = session.login;
+  if (session.deadline) details["until"] = to_rfc3339(*session.deadline);
+  if (!session.grant.empty()) details["opening"] = session.grant;
+  if (!session.link.empty()) details["link"] = session.link;
+  return details;
+}
+
 // What the SKU has, and what of it is switched on (docs/bastion.md, SKUs).
 Result<void> check_features(const Host& host, const WayIn& way, const Target& target) {
   const bool standard = host.sku >= Sku::standard;
@@ -221,6 +238,11 @@ Result<void> Service::open_way(WriteContext& context, const WayIn& way, Judged& 
                 fmt::format("The server has no route to {} ('{}').", judged.place.address.text(),
                             judged.target.id.name()));
   judged.source = *source;
+  // Nobody reaches the server itself by describing a machine that has its address.
+  const IpAddress& to = judged.place.address;
+  if (to.is_loopback() || to.is_link_local() || to.is_multicast() || to.is_unspecified() || to == *source)
+    return fail(ErrorKind::forbidden, "InvalidTarget",
+                fmt::format("{} is the bastion's own address, or none that a machine can have.", to.text()));
   if (!judged.target.is_machine) return {};
   const jit::PortAccessRequest request{.vm = judged.target.id,
                                        .port = way.port,
@@ -291,19 +313,7 @@ Result<Admission> Service::register_session(WriteContext& context, const WayIn& 
   }
   TRY(store::put(context.tx, platform_.core.tenant, session));
   TRY(store::put(context.tx, platform_.core.tenant, CarryingServer{.id = server_, .seen = now}));
-  JsonObject details = {{"session", session.id.text()},
-                        {"bastion", session.bastion_text},
-                        {"protocol", protocol_text(session.protocol)},
-                        {"transport", transport_text(session.transport)},
-                        {"address", session.address.text()},
-                        {"port", session.port},
-                        {"source", judged.source.text()},
-                        {"recording", recording_text(session.recording)}};
-  if (!session.login.empty()) details["login"] = session.login;
-  if (session.deadline) details["until"] = to_rfc3339(*session.deadline);
-  if (!session.grant.empty()) details["opening"] = session.grant;
-  if (!session.link.empty()) details["link"] = session.link;
-  TRY(context.record(kStartAction, session.target_text, std::move(details)));
+  TRY(context.record(kStartAction, session.target_text, start_details(session, judged.source)));
   const auto machine = TRY(platform_.machines.by_resource(context.tx, session.target_text));
   Admission admission{.session = session.id,
                       .bastion_id = session.bastion_text,

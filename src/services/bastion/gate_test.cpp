@@ -303,6 +303,8 @@ TEST_F(GateTest, BadInputIsRefusedAndLeavesNothing) {
   for (const char* target : {"", "/", "/subscriptions/x", "..", "\n", "/providers/x"})
     EXPECT_NE(code(bastion_->admit(way(ada_, target))), "admitted") << target;
   EXPECT_EQ(code(bastion_->admit(way(ada_, kNet + "networkInterfaces/web-1-nic"))), "InvalidTarget");
+  source_ = "10.1.0.4";  // the machine claims the server's own address
+  EXPECT_EQ(code(bastion_->admit(way(ada_))), "InvalidTarget");
   source_ = "no route";
   EXPECT_EQ(code(bastion_->admit(way(ada_))), "NoRouteToMachine");
   EXPECT_TRUE(active().empty());
