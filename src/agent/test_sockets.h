@@ -97,7 +97,8 @@ inline Socket connected(int type, const IpAddress& address, uint16_t port, uint1
 struct Talk {
   Socket client, server;
   explicit operator bool() const { return client && server; }
-  bool flows() const { return client.reaches(server) && server.reaches(client); }
+  // Longer than packets take on a busy machine: it is mostly asked of what should flow.
+  bool flows() const { return client.reaches(server, 1500) && server.reaches(client, 1500); }
 };
 
 // From the peer to what listens behind `address`, which is `listener` (perhaps by way of a translation).
@@ -106,7 +107,7 @@ inline Talk talk(const Peer& peer, const Socket& listener, const IpAddress& addr
   peer.there([&] { made.client = connected(SOCK_STREAM, address, port); });
   if (!made.client) return made;
   pollfd wait{.fd = listener.fd(), .events = POLLIN, .revents = 0};
-  if (::poll(&wait, 1, 400) == 1)
+  if (::poll(&wait, 1, 1500) == 1)
     made.server = Socket(::accept4(listener.fd(), nullptr, nullptr, SOCK_CLOEXEC));
   return made;
 }
