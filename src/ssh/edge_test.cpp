@@ -30,6 +30,19 @@ TEST_F(EdgeTest, ACommandRunsAndItsStatusComesBack) {
   EXPECT_EQ(int_at(recorded_.end_facts, "exitStatus"), 7);
 }
 
+// The machine's end of output, and much later its exit status and its close: they were never read once.
+TEST_F(EdgeTest, AStatusThatComesLongAfterTheLastByteComesBack) {
+  std::vector<std::string> words{"timeout", "30", "ssh", "-p", port_};
+  const auto options = ssh_options();
+  words.insert(words.end(), options.begin(), options.end());
+  words.insert(words.end(), {std::string(user_) + "+web-1@127.0.0.1",
+                             "echo out; echo err >&2; exec >&- 2>&-; sleep 1; exit 9"});
+  const Ran ran = test::run(words);
+  EXPECT_EQ(ran.status, 9) << ran.out << recorded_.all();
+  EXPECT_THAT(ran.out, HasSubstr("out\n"));
+  EXPECT_THAT(ran.out, HasSubstr("err\n"));
+}
+
 TEST_F(EdgeTest, ATerminalIsRecordedWithItsSize) {
   const Ran ran = ssh({"-tt"}, {"stty size; tty -s && echo terminal"});
   EXPECT_EQ(ran.status, 0) << ran.out;

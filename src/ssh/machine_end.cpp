@@ -11,6 +11,7 @@ namespace merlon::ssh {
 namespace {
 
 constexpr long kTimeoutS = 15;
+constexpr size_t kMessagesAtOnce = 64;
 
 std::unexpected<Error> refused(std::string code, std::string message) {
   return fail(ErrorKind::unavailable, std::move(code), std::move(message));
@@ -147,6 +148,16 @@ Result<MachineEnd> MachineEnd::open(Descriptor socket, const JsonObject& admitte
             machine + "' says what its agent has set up.");
   ssh_set_blocking(session, 0);
   return end;
+}
+
+void MachineEnd::step() {
+  // A machine asks for nothing that the bastion grants: forwards towards the person, or another kind of
+  // session.
+  for (size_t count = 0; count < kMessagesAtOnce; ++count) {
+    const MessageHandle message(ssh_message_get(session()));
+    if (!message) return;
+    ssh_message_reply_default(message.get());
+  }
 }
 
 ssh_channel MachineEnd::open_session() {

@@ -23,6 +23,9 @@ class MachineEnd {
 
   ssh_session session() const { return session_.get(); }
   bool is_alive() const { return session_ && ssh_is_connected(session_.get()) != 0; }
+  // Reads what has come, whether or not a channel is read from: after a channel's last byte there are still
+  // its exit status, its close and room for what goes there. Never waits.
+  void step();
   // Waits for the machine, within its time. Nothing when it says no.
   ssh_channel open_session();
   ssh_channel open_forward(const std::string& host, uint16_t port);

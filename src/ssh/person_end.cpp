@@ -73,6 +73,7 @@ bool PersonEnd::step() {
   if (over_) return false;
   if (state_ == State::key_exchange && !exchange_keys()) return false;
   bool moved = take_messages();
+  if (machine_) machine_->step();
   for (const auto& relay : relays_) moved |= relay->pump();
   for (const auto& way : ways_) moved |= way->step();
   for (const auto& relay : relays_)

@@ -114,7 +114,8 @@ bool Relay::pump() {
 
 void Relay::finish() {
   const bool person_gone = ssh_channel_is_closed(person_) != 0;
-  const bool all_shown = down_.at_end && down_.waiting.empty() && down_error_.waiting.empty();
+  const bool all_shown =
+      down_.at_end && down_.waiting.empty() && down_error_.at_end && down_error_.waiting.empty();
   if (person_gone) {
     ssh_channel_close(machine_);
     over_ = true;

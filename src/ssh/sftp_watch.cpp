@@ -71,9 +71,13 @@ std::string_view change_name(uint8_t type) {
 }
 
 bool is_harmless_extension(std::string_view name) {
-  static constexpr std::array<std::string_view, 6> kNames = {
-      "statvfs@openssh.com", "fstatvfs@openssh.com",    "fsync@openssh.com",
-      "limits@openssh.com",  "expand-path@openssh.com", "home-directory"};
+  static constexpr std::array<std::string_view, 7> kNames = {"statvfs@openssh.com",
+                                                             "fstatvfs@openssh.com",
+                                                             "fsync@openssh.com",
+                                                             "limits@openssh.com",
+                                                             "expand-path@openssh.com",
+                                                             "home-directory",
+                                                             "users-groups-by-id@openssh.com"};
   return std::ranges::find(kNames, name) != kNames.end();
 }
 

@@ -77,9 +77,11 @@ TEST(SftpWatch, AnExtensionThatCopiesOrLinksIsUnknown) {
     body.byte(200).number32(1).string(name).string("a").string("b");
     EXPECT_EQ(watched.watch.from_person(packet(body), watched.answer), "") << name;
   }
-  WireWriter limits;
-  limits.byte(200).number32(1).string("limits@openssh.com");
-  EXPECT_EQ(watched.watch.from_person(packet(limits), watched.answer), packet(limits));
+  for (const char* name : {"limits@openssh.com", "users-groups-by-id@openssh.com"}) {
+    WireWriter body;
+    body.byte(200).number32(1).string(name).string("").string("");
+    EXPECT_EQ(watched.watch.from_person(packet(body), watched.answer), packet(body)) << name;
+  }
 }
 
 TEST(SftpWatch, ItsAnswerWaitsForTheMachinesPacketToBeWhole) {
