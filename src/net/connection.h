@@ -75,19 +75,26 @@ class Admission {
 
 // What all connections of a server share; constant after start but for the parts that lock.
 struct ServerCore {
-  ServerCore(const ServerLimits& given, QuickHandler quick_handler, Handler given_handler)
-      : limits(given),
-        answer_at_once(std::move(quick_handler)),
-        handler(std::move(given_handler)),
-        admission(given),
-        workers("net-worker", given.workers, given.queue_max) {}
+  explicit ServerCore(const ServerParameters& given)
+      : limits(given.limits),
+        answer_at_once(given.answer_at_once),
+        upgrade(given.upgrade),
+        handler(given.handler),
+        admission(given.limits),
+        workers("net-worker", given.limits.workers, given.limits.queue_max),
+        endings("net-ending", kEndingThreads, given.limits.connections_max) {}
+  static constexpr unsigned kEndingThreads = 4;
   const ServerLimits limits;
   const QuickHandler answer_at_once;  // may be none
+  const UpgradeHandler upgrade;       // may be none
   const Handler handler;
   ServedNames served;
   Admission admission;
   WorkerPool workers;
+  WorkerPool endings;  // what is said of tunnels that have ended: room for each that there may be
 };
+
+class TunnelRelay;
 
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
@@ -103,6 +110,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void close_now();
   void close_if_late(Steady::time_point now);
   void deliver(uint64_t sequence, Response response);
+  void deliver_plan(uint64_t sequence, TunnelPlan plan);
 
  private:
   enum class Step { ready, rejected, gone };
@@ -123,6 +131,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Step check_request(Head head, Framing framing);
   bool answered_at_once();
   void dispatch();
+  bool asks_for_tunnel() const;
+  void dispatch_upgrade();
+  Awaitable<bool> run_tunnel();  // false: there is a response to write instead
 
   const std::shared_ptr<ServerCore> core_;
   const std::shared_ptr<Loop> loop_;
@@ -141,6 +152,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   Request request_;
   std::optional<Response> response_;
+  std::optional<TunnelPlan> plan_;
+  std::shared_ptr<TunnelRelay> tunnel_;
   uint64_t sequence_ = 0;
   bool expects_continue_ = false;
   bool head_only_ = false;

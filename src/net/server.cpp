@@ -91,8 +91,7 @@ class ServerImpl final : public Server {
   explicit ServerImpl(ServerParameters parameters)
       : agents_name_(ascii_lower(parameters.agents_name)),
         agents_authority_pem_(std::move(parameters.agents_authority_pem)),
-        core_(std::make_shared<ServerCore>(parameters.limits, std::move(parameters.answer_at_once),
-                                           std::move(parameters.handler))) {
+        core_(std::make_shared<ServerCore>(parameters)) {
     for (const std::string& name : parameters.names) core_->served.names.push_back(ascii_lower(name));
     core_->served.agents_name = agents_name_;
   }
@@ -229,6 +228,7 @@ void ServerImpl::stop() {
     io_->stop();
   }
   core_->workers.stop();
+  core_->endings.stop();
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 
 #include "base/secret.h"
 #include "net/http.h"
+#include "net/tunnel.h"
 
 namespace merlon::net {
 
@@ -45,6 +46,8 @@ struct ServerParameters {
   // Asked first, on the thread that reads from all connections: an answer that waits for nothing, or nothing,
   // and then the handler is asked on a worker. Optional.
   QuickHandler answer_at_once;
+  // Asked instead of the handler when the control plane is asked for a WebSocket. Optional.
+  UpgradeHandler upgrade{};
   Handler handler;
 };
 

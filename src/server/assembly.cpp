@@ -111,6 +111,10 @@ void Assembly::handle(net::Request request, net::Responder respond) {
     respond(vaults_->handle(request));
     return;
   }
+  if (bastion_->handles(request)) {
+    respond(bastion_->handle(request));
+    return;
+  }
   if (request.path == "/healthz") {
     respond(resource::json_response(200, {{"status", "ok"}}));
     return;
@@ -128,8 +132,18 @@ std::optional<net::Response> Assembly::sign_in(const net::Request& request, cons
 }
 
 std::optional<net::Response> Assembly::answer_at_once(const net::Request& request) {
-  if (request.plane != net::Plane::control || vaults_->handles(request)) return std::nullopt;
+  if (request.plane != net::Plane::control || vaults_->handles(request) || bastion_->handles(request))
+    return std::nullopt;
   return manager_->answer_at_once(request, origin_of(request));
+}
+
+std::expected<net::TunnelPlan, net::Response> Assembly::upgrade(const net::Request& request) {
+  if (bastion_->handles(request)) return bastion_->upgrade(request);
+  Error error;
+  error.kind = ErrorKind::not_found;
+  error.code = "NotFound";
+  error.message = "There is no WebSocket at this address.";
+  return std::unexpected(resource::error_response(error));
 }
 
 void Assembly::listen_to_others(std::function<void()> wake) {

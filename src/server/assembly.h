@@ -57,6 +57,8 @@ class Assembly {
   std::optional<net::Response> sign_in(const net::Request& request, const std::string& origin);
   // What the control plane can answer without waiting (net/server.h).
   std::optional<net::Response> answer_at_once(const net::Request& request);
+  // A request for a WebSocket that has passed the edge. Blocks on the store: runs on a worker.
+  std::expected<net::TunnelPlan, net::Response> upgrade(const net::Request& request);
   // What time makes due: expiry first. Called several times a second.
   void tick();
   // Writes to the disk what recordings have gathered: several times a second, on a thread that may wait for

@@ -136,6 +136,11 @@ net::ServerParameters server_parameters(const Options& options, Assembly& assemb
     if (!ready.load(std::memory_order_acquire)) return std::nullopt;
     return assembly.answer_at_once(request);
   };
+  parameters.upgrade = [&assembly,
+                        &ready](net::Request request) -> std::expected<net::TunnelPlan, net::Response> {
+    if (!ready.load(std::memory_order_acquire)) return std::unexpected(not_ready());
+    return assembly.upgrade(request);
+  };
   parameters.handler = [&assembly, &ready](net::Request request, net::Responder respond) {
     if (!ready.load(std::memory_order_acquire)) {
       respond(not_ready());

@@ -2,6 +2,7 @@
 // (docs/bastion.md). Microsoft.Network/bastionHosts, the sessions through them, and the policies for those.
 #pragma once
 
+#include <expected>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "machine/platform.h"
+#include "net/tunnel.h"
 #include "services/bastion/model.h"
 #include "services/compute/api.h"
 #include "services/jit/api.h"
@@ -40,6 +42,11 @@ class Bastion {
   // opaque. Set before the first request.
   using SshEnd = std::function<Result<int>(const Admission&)>;
   virtual void end_ssh_with(SshEnd end) = 0;
+
+  // The data plane, https://bst-<guid>.bastion.<domain>: requests, and those for a WebSocket.
+  virtual bool handles(const net::Request& request) const = 0;
+  virtual net::Response handle(const net::Request& request) = 0;
+  virtual std::expected<net::TunnelPlan, net::Response> upgrade(const net::Request& request) = 0;
 
   // A session as it is stored, for recordings and lists; nothing when there is none.
   virtual Result<std::optional<JsonObject>> session(store::Reader& reader, const Uuid& id) = 0;

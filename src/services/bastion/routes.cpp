@@ -2,6 +2,7 @@
 #include "services/bastion/routes.h"
 
 #include "services/bastion/shapes.h"
+#include "services/bastion/tokens.h"
 
 namespace merlon::bastion {
 namespace {
@@ -48,7 +49,7 @@ void add_host_routes(resource::Manager& resources, Service& service) { resources
 
 const std::vector<store::TableSpec>& tables() {
   static const std::vector<store::TableSpec> specs = {Session::table(), CarryingServer::table(),
-                                                      StoredPolicy::table()};
+                                                      StoredPolicy::table(), TunnelToken::table()};
   return specs;
 }
 

@@ -57,6 +57,9 @@ class Service final : public Bastion {
   void end_ssh_with(SshEnd end) override { ssh_end_ = std::move(end); }
   Result<void> ended(const Uuid& session, const Ended& how) override;
   void watch(const Uuid& session, std::function<void(const Notice&)> tell) override;
+  bool handles(const net::Request& request) const override;
+  net::Response handle(const net::Request& request) override;
+  std::expected<net::TunnelPlan, net::Response> upgrade(const net::Request& request) override;
   Result<std::optional<JsonObject>> session(store::Reader& reader, const Uuid& id) override;
   Result<bool> disconnect(resource::WriteContext& context, const Uuid& session,
                           std::string_view reason) override;
@@ -107,6 +110,18 @@ class Service final : public Bastion {
   Result<void> enter_refusal(const WayIn& way, const Error& error);
   Result<bool> has_data_right(store::Reader& reader, const identity::Principal& caller,
                               std::string_view action, std::string_view scope);
+
+  // plane.cpp
+  Result<std::string> plane_host(const net::Request& request);
+  Result<JsonObject> give_tokens(const net::Request& request);
+  Result<void> forget_token(const net::Request& request, const std::string& token);
+  Result<std::string> connection_host(const net::Request& request);
+  Result<void> check_rdp_file(const net::Request& request);
+  Result<WayIn> asked_way(store::Reader& reader, const net::Request& request, const std::string& access_token,
+                          const std::string& target, const std::string& port);
+  bool ends_ssh(store::Reader& reader, const WayIn& way);
+  Result<net::TunnelPlan> redeem(const net::Request& request, const std::string& token);
+  net::TunnelPlan plan_for(const Admission& admission, bool opened_now);
 
   // sessions.cpp
   struct Live {

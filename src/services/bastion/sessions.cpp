@@ -12,6 +12,7 @@
 #include "base/time_text.h"
 #include "identity/sessions.h"
 #include "services/bastion/service.h"
+#include "services/bastion/tokens.h"
 
 namespace merlon::bastion {
 namespace {
@@ -352,6 +353,7 @@ Result<void> Service::reap(const grant::Grants::Guard& guard, Timestamp now) {
 Result<void> Service::forget_old(const grant::Grants::Guard& guard, Timestamp now) {
   if (now - trimmed_ < kTrimEvery && now >= trimmed_) return {};
   trimmed_ = now;
+  TRY(forget_old_tokens(platform_.core, now));
   const std::string limit = sortable(now - kKept);
   const store::Range oldest{.prefix = {}, .after = {}, .after_key = {}, .limit = kTrimmedAtOnce};
   std::vector<std::string> old;
