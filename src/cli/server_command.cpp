@@ -54,8 +54,9 @@ std::vector<Command> server_commands() {
                 "--private-issuer", given.options.private_issuers,
                 "The exact URL of a token issuer for federated credentials that may be at a private address, "
                 "as often as needed; others are asked for their keys on the internet alone")
-            .texts("--bastion-ssh", given.options.bastion_ssh,
-                   "ADDR:PORT where ssh, scp and sftp reach machines through their bastion, as often as needed")
+            .texts(
+                "--bastion-ssh", given.options.bastion_ssh,
+                "ADDR:PORT where ssh, scp and sftp reach machines through their bastion, as often as needed")
             .flag("--keep-bootstrap", given.options.keep_bootstrap,
                   "The first credential does not expire: for tests");
       })};

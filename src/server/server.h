@@ -19,8 +19,9 @@ struct Options {
   std::string hsm;                           // where vaults' -HSM keys lie: crypto/hsm.h; empty: none
   std::string throttle = "off";              // resource::parse_rate_limits
   std::vector<std::string> private_issuers;  // foreign token issuers inside the network, by their exact URL
-  std::vector<std::string> bastion_ssh;      // where plain SSH clients reach the bastion: ADDR:PORT; none: nowhere
-  bool keep_bootstrap = false;               // the first credential does not expire: for tests
+  std::vector<std::string>
+      bastion_ssh;              // where plain SSH clients reach the bastion: ADDR:PORT; none: nowhere
+  bool keep_bootstrap = false;  // the first credential does not expire: for tests
 };
 
 // Blocks until SIGTERM or SIGINT, then stops cleanly. Must be called before any other thread exists (signals
