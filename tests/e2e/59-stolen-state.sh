@@ -173,7 +173,7 @@ rm "$planted/root-key"
 mkdir "$MERLON_TMP/kept"
 mv "$planted/symmetric-key" "$planted/ec-private-key" "$MERLON_TMP/kept/"
 gone() { [[ -z $(search "$server_pid") ]]; }
-wait_for 10 "connections end" gone || true
+wait_for 10 "connections end" gone
 nothing "no value that passed through is in its memory" "$server_pid"
 
 healthy || fail "the server lives on"
