@@ -30,6 +30,8 @@ WAIT_SECONDS = 20
 # A body for what an example refers to and does not show.
 MINIMAL = {
     "microsoft.network/virtualnetworks": {"properties": {"addressSpace": {"addressPrefixes": ["10.0.0.0/8"]}}},
+    "microsoft.network/publicipaddresses": {"sku": {"name": "Standard"},
+                                            "properties": {"publicIPAllocationMethod": "Static"}},
     "microsoft.security/locations/jitnetworkaccesspolicies": {"kind": "Basic", "properties": {"virtualMachines": []}},
 }
 
@@ -138,6 +140,12 @@ class Server:
             return {"location": "eastus", "properties": {
                 "hardwareProfile": {"vmSize": "Standard_D1_v2"},
                 "networkProfile": {"networkInterfaces": [{"id": f"{network}/networkInterfaces/{name}-nic"}]}}}
+        if resource_type == "microsoft.network/bastionhosts":
+            return {"location": "eastus", "sku": {"name": "Standard"}, "properties": {
+                "enableTunneling": True, "enableShareableLink": True,
+                "ipConfigurations": [{"name": "ipconfig1", "properties": {
+                    "subnet": {"id": f"{network}/virtualNetworks/{name}-network/subnets/AzureBastionSubnet"},
+                    "publicIPAddress": {"id": f"{network}/publicIPAddresses/{name}-address"}}}]}}
         body = copy.deepcopy(MINIMAL.get(resource_type, {"properties": {}}))
         return {"location": "eastus", **body}
 
@@ -200,7 +208,9 @@ class Run:
         text = json.dumps({key: example[key] for key in ("url", "body", "responses")})
         for placeholder, real in placeholders(self.server, number).items():
             text = text.replace(placeholder, real)
-        return {**example, **examples_of_azure.rewrite(json.loads(text), self.server.subscription, f"e{number}-")}
+        text = json.loads(text)
+        examples_of_azure.complete(example["operationId"], text)
+        return {**example, **examples_of_azure.rewrite(text, self.server.subscription, f"e{number}-")}
 
     def prepare(self, example):
         """Makes what the request needs to find."""

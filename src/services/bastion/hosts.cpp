@@ -6,6 +6,8 @@
 #include <array>
 
 #include "base/text.h"
+#include "resource/documents.h"
+#include "resource/preconditions.h"
 #include "services/bastion/service.h"
 
 namespace merlon::bastion {
@@ -185,6 +187,8 @@ void show_defaults(const ResourceId& id, JsonObject& wanted, Sku sku) {
       JsonObject& own = configuration["properties"].as_object();
       own["privateIPAllocationMethod"] = "Dynamic";
       own["provisioningState"] = "Succeeded";
+      configuration.erase("etag");
+      configuration["etag"] = resource::entity_tag(resource::hash_of(to_text(configuration)));
     }
   properties["provisioningState"] = "Succeeded";
 }
