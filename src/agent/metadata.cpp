@@ -131,6 +131,15 @@ Response token_response(const TokenCache::Found& found, const BoundIdentity& ide
   return response;
 }
 
+// Azure's clients try again after a 503.
+Response changing() {
+  Response response = refusal(503, "changing",
+                              "Who may ask for this machine's identities is being changed at this moment. "
+                              "Try again.");
+  response.headers.set("Retry-After", "1");
+  return response;
+}
+
 // Python's azure-identity takes exactly 400 for "this identity is not here".
 Response of_error(const Error& error) {
   if (error.code == "IdentityNotFound") return refusal(400, "invalid_request", "Identity not found");
@@ -170,8 +179,9 @@ Metadata::Metadata(TokenSource& source, const Clock& clock, Random& random, std:
       boot_id_(std::move(boot_id)),
       challenges_(std::move(challenge_directory), clock, random) {}
 
-void Metadata::follow(const IdentityEndpoint& endpoint, std::map<uint16_t, std::string> callers) {
-  auto changed = std::make_shared<const State>(State{endpoint, std::move(callers)});
+void Metadata::follow(const IdentityEndpoint& endpoint, std::map<uint16_t, std::string> callers,
+                      std::set<uint16_t> leaving) {
+  auto changed = std::make_shared<const State>(State{endpoint, std::move(callers), std::move(leaving)});
   {
     const std::lock_guard lock(mutex_);
     state_ = std::move(changed);
@@ -202,6 +212,7 @@ std::optional<Metadata::Asker> Metadata::asker_at(const State& state, const net:
 
 Response Metadata::answer(const Request& request, const net::Door& door) {
   const auto state = this->state();
+  if (state->leaving.contains(door.port)) return changing();
   const auto asker = asker_at(*state, door);
   if (!asker)
     return refusal(403, "access_denied", "This port is not for you to call. Ask at 127.0.0.1:40342.");

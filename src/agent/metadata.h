@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -46,13 +47,15 @@ class Metadata {
   net::Response answer(const net::Request& request, const net::Door& door);
 
   // `callers`: the rule whose callers come in at each port; whoever comes in at another one is nobody in
-  // particular.
-  void follow(const machine::IdentityEndpoint& endpoint, std::map<uint16_t, std::string> callers);
+  // particular. `leaving`: ports to which the kernel may bring callers still, until it knows of the others.
+  void follow(const machine::IdentityEndpoint& endpoint, std::map<uint16_t, std::string> callers,
+              std::set<uint16_t> leaving = {});
 
  private:
   struct State {
     machine::IdentityEndpoint endpoint;
     std::map<uint16_t, std::string> callers;  // by port
+    std::set<uint16_t> leaving;
   };
   struct Asker {
     bool link_local = false;
@@ -80,6 +83,9 @@ class MetadataServer {
   // Opens and closes doors; those of rules that stay as they are stay open. An error when the endpoint cannot
   // be served: nothing is then.
   Result<IdentityDoors> follow(const machine::IdentityEndpoint& endpoint);
+  // The kernel brings callers to the doors of the last follow() alone. Until then those from before stay
+  // open: who is brought there is told to try again, and is not turned away as if no agent were there.
+  void settle();
 
  private:
   void close_all();
@@ -91,6 +97,7 @@ class MetadataServer {
   bool is_open_ = false;
   std::vector<machine::CallerRule> rules_;  // whose doors are open
   std::vector<uint16_t> rule_ports_;
+  std::set<uint16_t> leaving_;
   std::optional<bool> is_cloud_;
   Duration look_again_{};
 };

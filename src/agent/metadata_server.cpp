@@ -52,6 +52,7 @@ MetadataServer::MetadataServer(Metadata& metadata, const Clock& clock)
 
 void MetadataServer::close_all() {
   for (const uint16_t port : rule_ports_) server_->close(port);
+  settle();
   rule_ports_.clear();
   rules_.clear();
   if (is_open_) server_->close(kArcPort);
@@ -93,6 +94,11 @@ Result<std::vector<uint16_t>> MetadataServer::open_doors(const machine::Identity
   return ports;
 }
 
+void MetadataServer::settle() {
+  for (const uint16_t port : leaving_) server_->close(port);
+  leaving_.clear();
+}
+
 Result<IdentityDoors> MetadataServer::follow(const machine::IdentityEndpoint& endpoint) {
   const auto ports = endpoint.empty() ? Result<std::vector<uint16_t>>() : open_doors(endpoint);
   if (endpoint.empty() || !ports) {
@@ -108,11 +114,12 @@ Result<IdentityDoors> MetadataServer::follow(const machine::IdentityEndpoint& en
     callers.emplace((*ports)[i], rule.name);
     doors.doors.push_back({.port = (*ports)[i], .users = rule.users, .units = rule.units});
   }
-  metadata_.follow(endpoint, std::move(callers));
-  const std::vector<uint16_t> before = std::exchange(rule_ports_, *ports);
+  settle();  // of earlier ones that the kernel was never told of, no more than the last stay
+  for (const uint16_t port : rule_ports_)
+    if (std::ranges::find(*ports, port) == ports->end()) leaving_.insert(port);
+  metadata_.follow(endpoint, std::move(callers), leaving_);
+  rule_ports_ = *ports;
   rules_ = endpoint.rules;
-  for (const uint16_t port : before)
-    if (std::ranges::find(*ports, port) == ports->end()) server_->close(port);
   doors.link_local = endpoint.link_local && may_serve_link_local();
   return doors;
 }

@@ -4,13 +4,17 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 #include "crypto/system_random.h"
+#include "store/state_directory.h"
 
 namespace merlon::agent {
 namespace {
@@ -254,6 +258,57 @@ TEST_F(MetadataTest, WhoGoesToADoorByItselfGetsNothing) {
   }
   EXPECT_EQ(files(), 0U);
   EXPECT_THAT(source_.asked, IsEmpty());
+}
+
+TEST_F(MetadataTest, AtADoorThatIsLeavingOneIsToldToTryAgain) {
+  use_rules();
+  metadata_->follow(endpoint_, {{kJobPort, "job"}}, {kWebPort});
+  const auto told = metadata_->answer(at_link_local(), link_local(kWebPort));
+  EXPECT_EQ(told.status, 503);
+  EXPECT_EQ(told.headers.value_or("Retry-After", ""), "1");
+  EXPECT_THAT(source_.asked, IsEmpty());
+  EXPECT_EQ(metadata_->answer(at_link_local(), link_local(kJobPort)).status, 200);
+}
+
+// On real ports: does a port of this machine take connections?
+bool is_open(uint16_t port) {
+  const store::FileDescriptor fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+}
+
+bool closes(uint16_t port) {  // its acceptor is another thread's
+  for (int i = 0; i < 500 && is_open(port); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  return !is_open(port);
+}
+
+TEST_F(MetadataTest, ADoorStaysOpenUntilTheKernelKnowsOfTheOthers) {
+  if (is_open(kArcPort)) GTEST_SKIP() << "an agent runs on this machine";
+  MetadataServer server(*metadata_, clock_);
+  endpoint_.has_rules = true;
+  endpoint_.rules = {{.name = "web", .users = {"www-data"}, .units = {}, .client_ids = {"app-client"}}};
+  const auto first = server.follow(endpoint_);
+  ASSERT_TRUE(first) << first.error().message;
+  server.settle();
+  const uint16_t old = first->doors.front().port;
+  EXPECT_TRUE(is_open(old));
+  endpoint_.rules[0].users = {"root"};
+  const auto second = server.follow(endpoint_);
+  ASSERT_TRUE(second) << second.error().message;
+  const uint16_t fresh = second->doors.front().port;
+  EXPECT_NE(fresh, old);
+  EXPECT_TRUE(is_open(old)) << "the kernel still brings callers there";
+  EXPECT_TRUE(is_open(fresh));
+  server.settle();
+  EXPECT_TRUE(closes(old));
+  endpoint_.rules[0].users = {"daemon"};
+  ASSERT_TRUE(server.follow(endpoint_));
+  endpoint_.rules[0].users = {"nobody"};
+  ASSERT_TRUE(server.follow(endpoint_)) << "although the kernel was not told of the one before";
+  EXPECT_TRUE(closes(fresh)) << "no more than the last ones stay";
 }
 
 TEST_F(MetadataTest, TheLinkLocalAddressNeedsARuleAndNoFile) {

@@ -85,6 +85,7 @@ class Identities final : public IdentityPort {
   Result<JsonObject> follow(const machine::IdentityEndpoint& endpoint) override {
     return TRY(server_.follow(endpoint)).to_json();
   }
+  void settle() override { server_.settle(); }
 
  private:
   Metadata metadata_;

@@ -262,7 +262,7 @@ Result<void> Session::serve(const machine::IdentityEndpoint& endpoint) {
     return {};
   }
   identities_failed_.clear();
-  TRY(tell("identity", *doors));
+  if (TRY(tell("identity", *doors))) identities_->settle();
   return {};
 }
 

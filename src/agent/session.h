@@ -36,6 +36,8 @@ class IdentityPort {
   virtual ~IdentityPort() = default;
   // Serves these from now on; what the privileged half must be asked for it ("identity").
   virtual Result<JsonObject> follow(const machine::IdentityEndpoint& endpoint) = 0;
+  // The privileged half has done so: nobody is brought to where they were brought before.
+  virtual void settle() = 0;
 };
 
 class Session {

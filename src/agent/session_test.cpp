@@ -230,7 +230,8 @@ class TakenPort final : public IdentityPort {
     if (taken) return fail(ErrorKind::conflict, "AddressInUse", "taken");
     return JsonObject{};
   }
-  int asked = 0;
+  void settle() override { ++settled; }
+  int asked = 0, settled = 0;
   bool taken = true;
 };
 
@@ -257,6 +258,23 @@ TEST_F(SessionTest, AnIdentityEndpointWhosePortIsTakenIsTriedAgainAndToldOnce) {
   EXPECT_EQ(std::ranges::count(told(), "identity"), 1);
   tries();
   EXPECT_EQ(port.asked, 3) << "what works is left alone";
+}
+
+TEST_F(SessionTest, TheIdentityEndpointIsSettledOnceTheKernelFollows) {
+  TakenPort port;
+  port.taken = false;
+  session->serve_identities(port);
+  warden.refuse = "identity";
+  server.state = state(3);
+  step();
+  step();
+  EXPECT_EQ(port.asked, 1);
+  EXPECT_EQ(port.settled, 0) << "callers may still be brought to where they were";
+  warden.refuse.clear();
+  server.state = state(4);
+  step();
+  EXPECT_EQ(port.asked, 2);
+  EXPECT_EQ(port.settled, 1);
 }
 
 TEST_F(SessionTest, AfterALocalReleaseEndsTheWholeStateIsAskedFor) {

@@ -23,7 +23,7 @@ if (!inside) {
     const ran = spawnSync('unshare', ['--net', '--mount', '--propagation', 'private', 'bash', '-c', setup, 'setup',
       process.execPath, '--test', '--test-reporter=spec', script], { env: environment, encoding: 'utf8' });
     assert.equal(ran.status, 0, `${ran.stdout}\n${ran.stderr}`);
-    assert.match(ran.stdout, /pass 5\b/, ran.stdout);
+    assert.match(ran.stdout, /pass 6\b/, ran.stdout);
   });
 } else {
   const { ComputeManagementClient } = await import('@azure/arm-compute');
@@ -148,6 +148,20 @@ if (!inside) {
     const token = await until('root may ask for one of them', () => tokenOf({ clientId: app.clientId }));
     assert.equal(claims(token).oid, app.principalId);
     assert.equal(tokenOf({ objectId: vm.identity.principalId }), undefined, 'but not for the other');
+  });
+
+  test('while the rules change nobody is turned away as if no agent were there', async () => {
+    const users = [['daemon'], ['root'], ['bin'], ['root']];
+    const heard = new Set();
+    for (const some of users) {
+      let changed = false;
+      const change = callers({ linkLocal: true, rules: [{ name: 'root', users: some, identities: [app.id] }] })
+        .then(() => new Promise((resolve) => setTimeout(resolve, 500))).then(() => (changed = true));
+      while (!changed) heard.add(await status(`client_id=${app.clientId}`)); // rejects when a connection is refused
+      await change;
+    }
+    assert.ok([...heard].every((answer) => [200, 403, 503].includes(answer)), [...heard].join());
+    await until('the last ones hold', async () => (await status(`client_id=${app.clientId}`)) === 200);
   });
 
   test('an identity that is taken away ends within a second, with the tokens that were got', async () => {

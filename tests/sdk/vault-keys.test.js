@@ -239,7 +239,12 @@ test('rotation, by hand and its policy', async () => {
 });
 
 test('what this server does not have says so', async () => {
-  await assert.rejects(keys.createRsaKey('hsm', { hsm: true }), (error) => error.code === 'NotSupported');
+  await assert.rejects(keys.createRsaKey('hsm', { hsm: true }), keyVaultError(403, 'Forbidden'), 'a standard vault has none anywhere');
+  const premium = await (await vaultClient(server)).vaults.createOrUpdate('rg', 'kv-premium',
+    { location: 'local', properties: vaultProperties(server, { sku: { family: 'A', name: 'premium' } }) });
+  giveRole(server, server.first.clientId, 'Key Vault Administrator', premium.id);
+  const withoutToken = new KeyClient(premium.properties.vaultUri, server.credential(), server.trust);
+  await assert.rejects(withoutToken.createRsaKey('hsm', { hsm: true }), keyVaultError(501, 'NotSupported'), 'this server has no token');
   const key = await keys.getKey('turning');
   await assert.rejects(keys.releaseKey('turning', 'attestation', { version: key.properties.version }), (error) => error.code === 'NotSupported');
   const policy = Buffer.from(JSON.stringify({ version: '1.0.0', anyOf: [{ authority: 'https://attest.example', allOf: [] }] }));
