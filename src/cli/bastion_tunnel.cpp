@@ -26,19 +26,6 @@ Error refusal(const net::Response& response) {
   return error;
 }
 
-// Where none is named, the only one that there is.
-Result<JsonObject> bastion_for(Api& api, const std::string& name) {
-  if (!name.empty()) return bastion_named(api, name);
-  const JsonObject all = TRY(bastions(api));
-  const JsonArray& hosts = all.at("value").get_array();
-  if (hosts.size() == 1) return hosts.front().as_object();
-  if (hosts.empty())
-    return fail(ErrorKind::not_found, "BastionNotFound",
-                "There is no bastion that you may use. 'merlon bastion create' makes one.");
-  return wrong_usage(
-      "There are several bastions; name one with --bastion. 'merlon bastion list' shows them.");
-}
-
 }  // namespace
 
 struct Tunnels::State {
@@ -65,11 +52,23 @@ Result<JsonObject> bastion_named(Api& api, const std::string& name) {
               "There is no bastion '" + name + "' that you may see. 'merlon bastion list' shows them.");
 }
 
+Result<JsonObject> bastion_or_only(Api& api, const std::string& name) {
+  if (!name.empty()) return bastion_named(api, name);
+  const JsonObject all = TRY(bastions(api));
+  const JsonArray& hosts = all.at("value").get_array();
+  if (hosts.size() == 1) return hosts.front().as_object();
+  if (hosts.empty())
+    return fail(ErrorKind::not_found, "BastionNotFound",
+                "There is no bastion that you may use. 'merlon bastion create' makes one.");
+  return wrong_usage(
+      "There are several bastions; name one with --bastion. 'merlon bastion list' shows them.");
+}
+
 Result<Tunnels> Tunnels::make(const Context& context, const TunnelWish& wish) {
   auto state = std::make_shared<State>();
   state->api = std::make_unique<Api>(TRY(Api::open(context)));
   Api& api = *state->api;
-  const JsonObject host = TRY(bastion_for(api, wish.bastion));
+  const JsonObject host = TRY(bastion_or_only(api, wish.bastion));
   state->machine_id = wish.machine.starts_with('/')
                           ? wish.machine
                           : TRY(api.machine(wish.machine, wish.resource_group)).vm_id;

@@ -17,6 +17,7 @@ namespace merlon::cli {
 inline constexpr std::string_view kBastionVersion = "2025-05-01";
 
 std::vector<Command> bastion_commands();
+std::vector<Command> bastion_link_commands();
 
 struct TunnelWish {
   std::string machine;  // name or resource id
@@ -27,6 +28,7 @@ struct TunnelWish {
 
 Result<JsonObject> bastions(Api& api);  // {"value": […]}
 Result<JsonObject> bastion_named(Api& api, const std::string& name);
+Result<JsonObject> bastion_or_only(Api& api, const std::string& name);  // none named: the only one
 
 // Thread-safe: several connections are opened at once.
 class Tunnels {

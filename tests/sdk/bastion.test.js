@@ -55,6 +55,45 @@ test('sessions are listed and disconnected', async () => {
   assert.deepEqual(states.map((s) => s.state), ['Failed']);
 });
 
+// One request to the bastion's own name.
+async function plane(method, path, headers = {}, body = '') {
+  const { dnsName } = await client.bastionHosts.get('rg', 'front');
+  const [name, port] = dnsName.split(':');
+  return new Promise((resolve, reject) => {
+    const request = open({ host: '127.0.0.1', port, servername: name, ca: server.ca, method, path, headers: { Host: dnsName, ...headers } },
+      (response) => {
+        let text = '';
+        response.on('data', (part) => { text += part; });
+        response.on('end', () => resolve({ status: response.statusCode, headers: response.headers, text }));
+      });
+    request.on('error', reject);
+    request.end(body);
+  });
+}
+
+test('shareable links are made, shown again, opened and deleted', async () => {
+  const wanted = { vms: [{ vm: { id: machine.id } }] };
+  await assert.rejects(collect(client.beginListPutBastionShareableLinkAndWait('rg', 'front', wanted)), restError(400, 'ShareableLinkNotEnabled'));
+  await client.bastionHosts.beginCreateOrUpdateAndWait('rg', 'front', host('Standard', { enableTunneling: true, enableShareableLink: true }));
+  const [made] = await collect(client.beginListPutBastionShareableLinkAndWait('rg', 'front', wanted));
+  assert.equal(made.vm.id, machine.id);
+  assert.ok(made.createdAt && !made.message);
+  const { dnsName } = await client.bastionHosts.get('rg', 'front');
+  assert.ok(made.bsl.startsWith(`https://${dnsName}/api/shareable-url/`), made.bsl);
+  const [shown] = await collect(client.listBastionShareableLink('rg', 'front', wanted));
+  assert.equal(shown.bsl, made.bsl);
+  const path = new URL(made.bsl).pathname;
+  const opened = await plane('GET', path, { Accept: 'text/html' });
+  assert.equal(opened.status, 303);
+  assert.match(opened.headers['set-cookie'][0], /^__Host-merlon-link=.*HttpOnly/);
+  assert.equal(JSON.parse((await plane('GET', path)).text).machine, machine.name);
+  await client.beginDeleteBastionShareableLinkByTokenAndWait('rg', 'front', { tokens: [path.split('/').pop()] });
+  assert.equal((await plane('GET', path)).status, 404);
+  await collect(client.beginListPutBastionShareableLinkAndWait('rg', 'front', wanted));
+  await client.beginDeleteBastionShareableLinkAndWait('rg', 'front', wanted);
+  assert.deepEqual(await collect(client.listBastionShareableLink('rg', 'front', wanted)), []);
+});
+
 test('tokens are given to whoever may, for a machine of its network', async () => {
   const { dnsName } = await client.bastionHosts.get('rg', 'front');
   const [name, port] = dnsName.split(':');

@@ -18,6 +18,17 @@
 
 namespace merlon::bastion {
 
+// What somebody who holds a shareable link may know of it.
+struct LinkView {
+  std::string id;
+  std::string bastion_id, target_id, target_name;
+  uint16_t port = 0;
+  std::string maker;  // name
+  Timestamp expires;
+  int64_t uses_left = 0;
+  bool sign_in_required = false, mfa_required = false;
+};
+
 class Bastion {
  public:
   virtual ~Bastion() = default;
@@ -47,6 +58,14 @@ class Bastion {
   virtual bool handles(const net::Request& request) const = 0;
   virtual net::Response handle(const net::Request& request) = 0;
   virtual std::expected<net::TunnelPlan, net::Response> upgrade(const net::Request& request) = 0;
+
+  // The shareable link whose cookie (or, at its own address, whose token) the request brings. Errors are
+  // sentences for whoever holds it; an unknown one is counted against the address that it comes from.
+  virtual Result<LinkView> link_of(const net::Request& request) = 0;
+  // The way in that the link of the request is: to be completed with protocol, login and client port, and
+  // admitted, which judges the link anew and uses it up by one. `holder`: who has signed in, if somebody has.
+  virtual Result<WayIn> way_by_link(const net::Request& request,
+                                    std::optional<identity::Principal> holder) = 0;
 
   // A session as it is stored, for recordings and lists; nothing when there is none.
   virtual Result<std::optional<JsonObject>> session(store::Reader& reader, const Uuid& id) = 0;

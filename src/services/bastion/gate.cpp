@@ -45,6 +45,10 @@ JsonObject start_details(const Session& session, const IpAddress& source) {
   if (session.deadline) details["until"] = to_rfc3339(*session.deadline);
   if (!session.grant.empty()) details["opening"] = session.grant;
   if (!session.link.empty()) details["link"] = session.link;
+  if (!session.holder_name.empty()) {
+    details["holder"] = session.holder_name;
+    details["holderId"] = session.holder;
+  }
   return details;
 }
 
@@ -111,6 +115,7 @@ bool is_fresh(const Principal& caller, Duration age, Timestamp now) {
 Result<Judged> Service::judge(WriteContext& context, const WayIn& way, bool open) {
   TRY(check_form(way));
   Judged judged;
+  if (!way.link_id.empty()) judged.link = TRY(valid_link(context.tx, way, context.call.now));
   std::optional<Host> named;
   if (!way.bastion.empty()) {
     named = TRY(host_named(context.tx, way.bastion));
@@ -144,7 +149,7 @@ Result<Judged> Service::judge(WriteContext& context, const WayIn& way, bool open
   TRY(check_features(judged.host, way, judged.target));
   TRY(check_sign_in(context, way, judged));
   judged.limits = TRY(limits_of(context, way, judged));
-  TRY(check_room(context.tx, judged, way));
+  if (open || way.transport != Transport::link) TRY(check_room(context.tx, judged, way));
   if (open) TRY(open_way(context, way, judged));
   return judged;
 }
@@ -165,12 +170,14 @@ Result<void> Service::check_rights(WriteContext& context, const Judged& judged) 
 // Whoever signed in must still be there, and step-up policies may ask for a fresh second factor.
 Result<void> Service::check_sign_in(WriteContext& context, const WayIn& way, const Judged& judged) {
   const Principal& caller = way.caller;
-  const bool by_key = way.transport == Transport::plain_ssh || !way.link_id.empty();
+  const bool by_key = way.transport == Transport::plain_ssh || judged.link;
   const identity::PastSignIn sign_in{
       .principal = caller.object_id,
       .is_person = caller.kind == identity::PrincipalKind::user,
       .session_id = caller.session_id,
-      .stamp = TRY(identity::session_stamp(context.tx, platform_.core.tenant, caller.object_id))};
+      .stamp = judged.link
+                   ? judged.link->stamp
+                   : TRY(identity::session_stamp(context.tx, platform_.core.tenant, caller.object_id))};
   const bool nameless = sign_in.is_person && sign_in.session_id.empty() && !by_key;
   if (nameless || !TRY(identity::still_holds(context.tx, platform_.core.directory, sign_in)))
     return fail(ErrorKind::unauthenticated, "SignInEnded",
@@ -201,8 +208,8 @@ Result<Limits> Service::limits_of(WriteContext& context, const WayIn& way, const
   }
   const Limits limits = TRY(apply(concerned, judged.host, way, judged.target.id));
   for (const SessionPolicy& policy : concerned) {
-    if (!policy.mfa_within || way.caller.kind != identity::PrincipalKind::user ||
-        is_fresh(way.caller, *policy.mfa_within, context.call.now))
+    const bool is_program = way.caller.kind != identity::PrincipalKind::user && !judged.link;
+    if (!policy.mfa_within || is_program || is_fresh(way.caller, *policy.mfa_within, context.call.now))
       continue;
     const resource::StepUpNeed need{.policy_id = policy.id, .age_max = *policy.mfa_within};
     return std::unexpected(resource::step_up_needed(need, kStartAction, judged.target.id.text()));
@@ -273,7 +280,7 @@ Result<bool> Service::has_data_right(store::Reader& reader, const Principal& cal
   return TRY(platform_.core.access.check(reader, caller, question)).allowed;
 }
 
-Result<Admission> Service::register_session(WriteContext& context, const WayIn& way, const Judged& judged) {
+Result<Session> Service::session_of(WriteContext& context, const WayIn& way, const Judged& judged) {
   const Timestamp now = platform_.grants.now();
   Session session;
   session.id = Uuid::generate(platform_.core.random);
@@ -293,17 +300,25 @@ Result<Admission> Service::register_session(WriteContext& context, const WayIn& 
   session.is_person = way.caller.kind == identity::PrincipalKind::user;
   session.person_name = way.caller.name;
   session.sign_in = way.caller.session_id;
-  session.stamp = TRY(identity::session_stamp(context.tx, platform_.core.tenant, way.caller.object_id));
+  session.stamp = judged.link
+                      ? judged.link->stamp
+                      : TRY(identity::session_stamp(context.tx, platform_.core.tenant, way.caller.object_id));
   session.client = way.caller.address;
   session.client_port = way.client_port;
   session.user_agent = identity::kept_user_agent(way.user_agent).substr(0, kUserAgentMax);
   session.link = way.link_id;
+  if (way.holder) {
+    session.holder = way.holder->object_id.text();
+    session.holder_name = way.holder->name;
+  }
   session.start = now;
   session.keep_after_grant = judged.limits.keeps_after_grant;
   session.recording = judged.limits.recording;
   session.server = server_;
   session.correlation = context.call.correlation_id;
   if (judged.limits.lasts_max) session.lasts_until = now + *judged.limits.lasts_max;
+  if (judged.link)
+    session.lasts_until = std::min(session.lasts_until.value_or(Timestamp::max()), judged.link->expires);
   session.deadline = session.lasts_until;
   if (judged.opening) {
     session.grant = judged.opening->grant.text();
@@ -311,8 +326,16 @@ Result<Admission> Service::register_session(WriteContext& context, const WayIn& 
     if (!session.keep_after_grant && (!session.deadline || judged.opening->deadline < *session.deadline))
       session.deadline = judged.opening->deadline;
   }
+  return session;
+}
+
+Result<Admission> Service::register_session(WriteContext& context, const WayIn& way, const Judged& judged) {
+  if (way.transport == Transport::link && !judged.link)
+    return internal_error("a session by no shareable link");
+  if (judged.link) TRY(use_link(context, *judged.link));
+  const Session session = TRY(session_of(context, way, judged));
   TRY(store::put(context.tx, platform_.core.tenant, session));
-  TRY(store::put(context.tx, platform_.core.tenant, CarryingServer{.id = server_, .seen = now}));
+  TRY(store::put(context.tx, platform_.core.tenant, CarryingServer{.id = server_, .seen = session.start}));
   TRY(context.record(kStartAction, session.target_text, start_details(session, judged.source)));
   const auto machine = TRY(platform_.machines.by_resource(context.tx, session.target_text));
   Admission admission{.session = session.id,
@@ -327,10 +350,11 @@ Result<Admission> Service::register_session(WriteContext& context, const WayIn& 
                       .logins = session.logins,
                       .channels = judged.limits.channels,
                       .recording = session.recording,
-                      .start = now,
+                      .start = session.start,
                       .deadline = session.deadline,
                       .idle_max = judged.limits.idle_max};
-  if (judged.target.is_machine) {
+  // By a link one logs in with what the machine itself asks for: its maker's certificate is not passed on.
+  if (judged.target.is_machine && !judged.link) {
     admission.may_log_in = TRY(has_data_right(context.tx, way.caller, kUserLogin, session.target_text));
     admission.may_log_in_as_admin =
         TRY(has_data_right(context.tx, way.caller, kAdminLogin, session.target_text));
@@ -369,12 +393,22 @@ Result<void> Service::as_caller(const WayIn& way, const std::function<Result<voi
 
 Result<Admission> Service::admit(const WayIn& way) {
   std::optional<Admission> admission;
-  TRY(as_caller(way, [&](WriteContext& context) -> Result<void> {
+  const auto done = as_caller(way, [&](WriteContext& context) -> Result<void> {
     const Judged judged = TRY(judge(context, way, true));
     admission = TRY(register_session(context, way, judged));
     return {};
-  }));
-  return *std::move(admission);
+  });
+  if (done) return *std::move(admission);
+  // What its maker lacks is for the ledger, where it has been entered, and not for whoever holds a link.
+  const Error& error = done.error();
+  const bool maker_lacks = error.kind == ErrorKind::not_found || error.code == "LinkedAuthorizationFailed" ||
+                           error.code == "SignInEnded";
+  if (!way.link_id.empty() && maker_lacks)
+    return fail(
+        ErrorKind::forbidden, "LinkMakerLacksRight",
+        "This link does not work: whoever made it may not reach the machine any more. Ask for another "
+        "from somebody who may.");
+  return std::unexpected(error);
 }
 
 Result<void> Service::name_login(const Uuid& id, const std::string& login) {

@@ -88,7 +88,10 @@ struct WayIn {
   Protocol protocol = Protocol::ssh;
   std::string login;  // empty: not known, or not yet (Bastion::name_login)
   std::string justification;
-  std::string link_id;  // of the shareable link that `caller` stands for
+  // Of a shareable link (Bastion::way_by_link): `caller` is then who made it, by whose right everything goes,
+  // and `holder` who uses it, where they have signed in.
+  std::string link_id;
+  std::optional<identity::Principal> holder{};
 };
 
 // What they are admitted to. The session has been entered and counts until ended() is called.

@@ -85,6 +85,9 @@ net::Response Service::handle(const net::Request& request) {
       TRY(forget_token(request, request.segments[2]));
       return resource::empty_response(204);
     }
+    if (request.segments.size() == 3 && ascii_iequal(request.segments[0], "api") &&
+        ascii_iequal(request.segments[1], "shareable-url") && request.method == "GET")
+      return open_link(request);
     if (is_path(request, {"api", "connection"}) && request.method == "POST") {
       net::Response response;
       response.headers.set("Content-Type", "text/plain; charset=utf-8");

@@ -92,6 +92,8 @@ JsonObject Session::to_json() const {
   put_text(json, "stamp", stamp);
   put_text(json, "userAgent", user_agent);
   put_text(json, "link", link);
+  put_text(json, "holder", holder);
+  put_text(json, "holderName", holder_name);
   if (deadline) json["deadline"] = to_rfc3339(*deadline);
   if (lasts_until) json["lastsUntil"] = to_rfc3339(*lasts_until);
   if (keep_after_grant) json["keepAfterGrant"] = true;
@@ -134,6 +136,8 @@ Result<Session> Session::from_json(const JsonObject& json) {
   session.client_port = static_cast<uint16_t>(int_at(json, "clientPort").value_or(0));
   session.user_agent = text_at(json, "userAgent");
   session.link = text_at(json, "link");
+  session.holder = text_at(json, "holder");
+  session.holder_name = text_at(json, "holderName");
   session.start = TRY(time_at(json, "start"));
   session.deadline = TRY(optional_time_at(json, "deadline"));
   session.lasts_until = TRY(optional_time_at(json, "lastsUntil"));

@@ -33,7 +33,8 @@ struct Session {
   IpAddress client;
   uint16_t client_port = 0;
   std::string user_agent;
-  std::string link;  // id of a shareable link
+  std::string link;                 // id of a shareable link
+  std::string holder, holder_name;  // who used it, where they had signed in
   Timestamp start;
   std::optional<Timestamp> deadline;     // as it was said at the start; a grant may be prolonged
   std::optional<Timestamp> lasts_until;  // by the policies

@@ -48,8 +48,8 @@ Result<ResourceId> host_in(const resource::Call& call) {
 void add_host_routes(resource::Manager& resources, Service& service) { resources.add(host_type(service)); }
 
 const std::vector<store::TableSpec>& tables() {
-  static const std::vector<store::TableSpec> specs = {Session::table(), CarryingServer::table(),
-                                                      StoredPolicy::table(), TunnelToken::table()};
+  static const std::vector<store::TableSpec> specs = {
+      Session::table(), CarryingServer::table(), StoredPolicy::table(), TunnelToken::table(), Link::table()};
   return specs;
 }
 
@@ -68,7 +68,9 @@ std::unique_ptr<Bastion> install(Platform& platform, compute::Compute& compute, 
   add_host_routes(platform.resources, *service);
   add_session_routes(platform.resources, *service);
   add_policy_routes(platform.resources, *service);
-  compute.on_remove([s = service.get()](WriteContext& context, const ResourceId& vm) {
+  add_link_routes(platform.resources, *service);
+  compute.on_remove([s = service.get()](WriteContext& context, const ResourceId& vm) -> Result<void> {
+    TRY(s->delete_links_of(context, "target", vm.key(), "MachineRemoved"));
     return s->end_sessions_of(context, "target", vm.key(), "MachineRemoved");
   });
   return service;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "services/bastion/api.h"
+#include "services/bastion/links.h"
 #include "services/bastion/policy.h"
 #include "services/bastion/records.h"
 
@@ -45,6 +46,7 @@ struct Judged {
   IpAddress source;  // this server's, towards the machine
   Limits limits;
   std::optional<jit::PortAccess> opening;
+  std::optional<Link> link;
 };
 
 class Service final : public Bastion {
@@ -60,6 +62,8 @@ class Service final : public Bastion {
   bool handles(const net::Request& request) const override;
   net::Response handle(const net::Request& request) override;
   std::expected<net::TunnelPlan, net::Response> upgrade(const net::Request& request) override;
+  Result<LinkView> link_of(const net::Request& request) override;
+  Result<WayIn> way_by_link(const net::Request& request, std::optional<identity::Principal> holder) override;
   Result<std::optional<JsonObject>> session(store::Reader& reader, const Uuid& id) override;
   Result<bool> disconnect(resource::WriteContext& context, const Uuid& session,
                           std::string_view reason) override;
@@ -82,6 +86,16 @@ class Service final : public Bastion {
 
   // Session policies (policy_routes.cpp).
   Result<std::vector<SessionPolicy>> policies(store::Reader& reader, const resource::ResourceId& bastion);
+
+  // Shareable links (link_rules.cpp). `machines`: all of the bastion when there are none.
+  Result<JsonArray> make_links(resource::WriteContext& context, const Host& host);
+  Result<std::vector<Link>> links(store::Reader& reader, const resource::ResourceId& bastion,
+                                  const std::vector<std::string>& machines);
+  Result<std::optional<Link>> link_by_token(store::Reader& reader, const std::string& token);
+  Result<JsonObject> link_json(const Host& host, const Link& link);
+  Result<void> delete_link(resource::WriteContext& context, const Link& link, std::string_view reason);
+  Result<void> delete_links_of(resource::WriteContext& context, std::string_view index,
+                               const std::string& value, std::string_view reason);
 
   // Sessions (sessions.cpp).
   Result<std::vector<Session>> active_sessions(store::Reader& reader, const resource::ResourceId& bastion);
@@ -108,6 +122,7 @@ class Service final : public Bastion {
   Result<Limits> limits_of(resource::WriteContext& context, const WayIn& way, const Judged& judged);
   Result<void> open_way(resource::WriteContext& context, const WayIn& way, Judged& judged);
   Result<void> enter_refusal(const WayIn& way, const Error& error);
+  Result<Session> session_of(resource::WriteContext& context, const WayIn& way, const Judged& judged);
   Result<bool> has_data_right(store::Reader& reader, const identity::Principal& caller,
                               std::string_view action, std::string_view scope);
 
@@ -122,6 +137,16 @@ class Service final : public Bastion {
   bool ends_ssh(store::Reader& reader, const WayIn& way);
   Result<net::TunnelPlan> redeem(const net::Request& request, const std::string& token);
   net::TunnelPlan plan_for(const Admission& admission, bool opened_now);
+
+  // link_rules.cpp
+  Result<Link> make_link(resource::WriteContext& context, const Host& host, const std::string& machine);
+  Result<Link> valid_link(store::Reader& reader, const WayIn& way, Timestamp now);
+  Result<void> use_link(resource::WriteContext& context, const Link& link);
+  Result<void> forget_old_links(const grant::Grants::Guard& guard, Timestamp now);
+
+  // link_door.cpp
+  Result<Link> presented_link(const net::Request& request);
+  Result<net::Response> open_link(const net::Request& request);
 
   // sessions.cpp
   struct Live {
@@ -149,6 +174,7 @@ class Service final : public Bastion {
   const BastionParameters parameters_;
   const std::string server_;  // this process
   SshEnd ssh_end_;
+  GuessLimit guesses_;
   mutable std::mutex mutex_;
   std::map<Uuid, Live> live_;
   std::map<Uuid, Ended> unwritten_;  // ended, but the store could not be written; tried again

@@ -37,6 +37,7 @@ std::string message_of(std::string_view reason) {
   if (reason == "BastionDeleted") return "The bastion was deleted.";
   if (reason == "BastionChanged") return "The bastion was changed in a way that does not allow this session.";
   if (reason == "MachineRemoved") return "The machine was removed.";
+  if (reason == "LinkDeleted") return "The link that you came by was deleted.";
   return "The session was ended by somebody who may do that.";
 }
 
@@ -66,6 +67,8 @@ JsonObject session_json(const Session& session, Timestamp now) {
                            {"durationSeconds", whole_seconds(session.ended.value_or(now) - session.start)}};
   if (session.deadline) properties["deadlineUtc"] = to_rfc3339(*session.deadline);
   if (!session.grant.empty()) properties["openingId"] = session.grant;
+  if (!session.link.empty()) properties["linkId"] = session.link;
+  if (!session.holder_name.empty()) properties["linkHolder"] = session.holder_name;
   if (session.ended) {
     properties["endTimeUtc"] = to_rfc3339(*session.ended);
     properties["endReason"] = session.end_reason;
@@ -354,6 +357,7 @@ Result<void> Service::forget_old(const grant::Grants::Guard& guard, Timestamp no
   if (now - trimmed_ < kTrimEvery && now >= trimmed_) return {};
   trimmed_ = now;
   TRY(forget_old_tokens(platform_.core, now));
+  TRY(forget_old_links(guard, now));
   const std::string limit = sortable(now - kKept);
   const store::Range oldest{.prefix = {}, .after = {}, .after_key = {}, .limit = kTrimmedAtOnce};
   std::vector<std::string> old;

@@ -2,6 +2,7 @@
 #include "services/bastion/shapes.h"
 
 #include "base/ip.h"
+#include "services/bastion/links.h"
 
 namespace merlon::bastion {
 namespace {
@@ -21,6 +22,7 @@ using schema::text_of;
 
 constexpr int64_t kUnitsMin = 2, kUnitsMax = 50;
 constexpr int64_t kAskedMax = 1000;
+constexpr int64_t kLinksAtOnce = 100;
 
 Shape reference() { return object({required("id", text())}); }
 
@@ -60,7 +62,22 @@ Shape host_shape() {
 
 Shape machines_shape() {
   const auto one = object({required("vm", reference())});
-  return object({required("vms", array_of(one).with_range(0, kAskedMax))});
+  return object({optional("vms", array_of(one).with_range(0, kAskedMax))});
+}
+
+Shape links_shape() {
+  const auto one = object({required("vm", reference())});
+  return object(
+      {required("vms", array_of(one).with_range(1, kLinksAtOnce)),
+       optional("expiresIn",
+                text().describe("ISO 8601: how long the links work; P1D unless said, P90D at most")),
+       optional("maximumUses",
+                integer().with_range(1, kLinkUsesMax).describe("sessions by each; 20 unless said")),
+       optional("signInRequired", boolean().describe("their holder must have signed in here, as anybody")),
+       optional("mfaRequired", boolean().describe("and with a second factor")),
+       optional("port", integer().with_range(1, 65535).describe("of the machine; 22 unless said")),
+       optional("justification",
+                text().with_range(0, 1024).describe("why; in the ledger, and for policies"))});
 }
 
 Shape tokens_shape() { return object({required("tokens", array_of(text()).with_range(0, kAskedMax))}); }
