@@ -215,6 +215,7 @@ class World {
   Timestamp marked_at_ =
       kBeginning;      // true time: when the server last had the chance to store its time's mark
   Duration unseen_{};  // that a server cannot know of when it starts under a clock that was set back
+  Duration unmarked_{};  // what the server knew of the time beyond its last mark when it went
   bool clock_stepped_ = false, stepped_since_mark_ = false;
   std::vector<Copy> copies_;
   std::optional<Backup> backup_;

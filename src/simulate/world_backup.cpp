@@ -10,7 +10,6 @@ void World::back_up() {
   if (instead_ || server_.disk_is_full()) return;
   const auto file = server_.back_up(directory_);
   if (!file) violated("4: a backup can be made beside a server", file.error().message + file.error().cause);
-  documents_.expire(server_.time());
   backup_ = Backup{*file, documents_, acknowledged_, enrolments_};
   note("a backup is made");
 }

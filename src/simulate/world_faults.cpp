@@ -72,6 +72,8 @@ void World::clock_fault() {
     return note(fmt::format("{}: its wall clock steps {} {}", m.name(), back ? "back" : "ahead",
                             to_human_duration(by)));
   }
+  // A server that is down has gone with the right time: what it knew beyond its mark is lost by this step.
+  if (!server_.is_up() && !clock_stepped_) server_time_seen_ -= unmarked_;
   clock_stepped_ = stepped_since_mark_ = true;
   server_wake_ = true;  // the product looks five times a second whether its mark must be stored
   if (server_.clock().wrong_by() != Duration(0) && chance_.chance(500)) {

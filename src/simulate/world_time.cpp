@@ -154,7 +154,8 @@ void World::server_died(Death how) {
 
 // What it knew of the time beyond its last mark is gone with it, where its clock does not know better.
 void World::server_went() {
-  if (clock_stepped_) server_time_seen_ -= now_ - marked_at_ + drift_in(now_ - marked_at_);
+  unmarked_ = now_ - marked_at_ + drift_in(now_ - marked_at_);
+  if (clock_stepped_) server_time_seen_ -= unmarked_;
   if (stepped_since_mark_) server_time_seen_ = {};
 }
 
@@ -228,7 +229,8 @@ void World::start_agent(size_t i) {
 Timestamp World::server_due() {
   if (!server_.is_up()) return kNever;
   if (server_wake_) return now_;
-  Timestamp due = server_ticked_ + std::max(kMarkEvery, stride_);
+  // By its own clock: a tick that came before its minute was over would leave the mark for the next one.
+  Timestamp due = server_ticked_ + server_.clock().true_time_for(std::max(kMarkEvery, stride_));
   const Timestamp time = server_.time();
   for (const auto& [key, deadline] : documents_.grants)
     due = std::min(due, now_ + server_.clock().true_time_for(deadline - time));
