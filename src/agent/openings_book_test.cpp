@@ -277,19 +277,38 @@ TEST(ServerTime, IsNothingBeforeTheFirstAnswer) { EXPECT_FALSE(ServerTime().at_m
 
 TEST(ServerTime, CountsFromTheSendingOfTheRequest) {
   ServerTime time;
-  time.heard(kNoon, seconds(10), seconds(35));  // a long poll: the answer may be 25 s old or new
+  time.heard(kNoon, {}, seconds(10), seconds(35));  // 25 s on the way: the answer may be as old, or new
   EXPECT_EQ(time.at_most(seconds(35)), kNoon + seconds(25));
-  time.heard(kNoon + seconds(1), seconds(36), seconds(36));  // a quick one is tighter
+  time.heard(kNoon + seconds(1), {}, seconds(36), seconds(36));  // a quick one is tighter
   EXPECT_EQ(time.at_most(seconds(36)), kNoon + seconds(1));
-  time.heard(kNoon + seconds(20), seconds(37), seconds(56));  // a loose one does not loosen
-  EXPECT_EQ(time.at_most(seconds(56)), kNoon + seconds(21));
+  time.heard(kNoon + seconds(20), {}, seconds(37), seconds(56));  // a loose one does not loosen
+  EXPECT_EQ(time.at_most(seconds(56)), kNoon + seconds(21) + Duration(20));
+}
+
+TEST(ServerTime, WhatTheServerHeldIsNotOnTheWay) {
+  ServerTime time;
+  time.heard(kNoon + seconds(20), seconds(19), seconds(10), seconds(30));
+  EXPECT_EQ(time.at_most(seconds(30)), kNoon + seconds(21));
+  // It cannot have been held for longer than it was away.
+  time.heard(kNoon + seconds(30), hours(1), seconds(40), seconds(41));
+  EXPECT_GE(time.at_most(seconds(41)), kNoon + seconds(30));
+}
+
+TEST(ServerTime, ABoundIsWorthLessTheOlderItIs) {
+  ServerTime time;
+  time.heard(kNoon, {}, seconds(10), seconds(10));
+  EXPECT_EQ(time.at_most(seconds(10) + hours(10)), kNoon + hours(10) + seconds(36));
+  // The server's clock runs faster than ours by less than that; an answer that was long on the way disproves
+  // nothing.
+  time.heard(kNoon + hours(10) + seconds(30), {}, hours(10) + seconds(5), hours(10) + seconds(40));
+  EXPECT_GE(time.at_most(hours(10) + seconds(40)), kNoon + hours(10) + seconds(60));
 }
 
 TEST(ServerTime, IsNeverEarlierThanAnAnswerProves) {
   ServerTime time;
-  time.heard(kNoon, seconds(10), seconds(10));
+  time.heard(kNoon, {}, seconds(10), seconds(10));
   // Paused for an hour, and our clock did not notice.
-  time.heard(kNoon + hours(1), seconds(11), seconds(12));
+  time.heard(kNoon + hours(1), {}, seconds(11), seconds(12));
   EXPECT_EQ(time.at_most(seconds(12)), kNoon + hours(1) + seconds(1));
 }
 

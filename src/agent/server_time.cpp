@@ -5,18 +5,22 @@
 
 namespace merlon::agent {
 
-void ServerTime::heard(Timestamp server_time, Duration sent, Duration received) {
-  const Timestamp latest = server_time - sent;
+void ServerTime::heard(Timestamp server_time, Duration held, Duration sent, Duration received) {
+  const Duration waited = std::clamp(held, Duration(0), std::max(received - sent, Duration(0)));
+  const Timestamp latest = server_time - waited - sent;
   const Timestamp earliest = server_time - received;
-  // The answer proves that the server's time is beyond our bound: its clock was set forward, ours is slow, or
-  // this machine was paused without its clock noticing. The old bound is worth nothing.
-  const bool disproved = zero_ && earliest > *zero_;
-  zero_ = zero_ && !disproved ? std::min(*zero_, latest) : latest;
+  const auto old = at_most(received);
+  // The answer proves that the server's time is beyond our bound: its clock was set forward, or this machine
+  // was paused without its clock noticing. The old bound is worth nothing.
+  const bool disproved = old && earliest + received > *old;
+  zero_ = old && !disproved ? std::min(*old - received, latest) : latest;
+  heard_ = received;
 }
 
 std::optional<Timestamp> ServerTime::at_most(Duration boottime) const {
   if (!zero_) return std::nullopt;
-  return *zero_ + boottime;
+  const Duration since = std::max(boottime - heard_, Duration(0));
+  return *zero_ + boottime + Duration(since.count() * kDriftMost / 1'000'000);
 }
 
 }  // namespace merlon::agent

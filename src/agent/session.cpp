@@ -183,7 +183,7 @@ Result<Session::Step> Session::hear(const Asked& asked, const Result<SyncAnswer>
                              .error());
   failures_ = 0;
   take_as_heard(*answer);
-  server_time_.heard(answer->server_time, asked.sent, received);
+  server_time_.heard(answer->server_time, answer->held, asked.sent, received);
   if (answer->released) return leave(asked);
   // This request was made after the change was applied, so it is the contact that proves it harmless.
   if (confirm_due_) TRY(tell("confirm", version_json(request.applied.version)));

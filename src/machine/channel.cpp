@@ -232,6 +232,7 @@ void Channel::write_seen() {
 }
 
 void Channel::sync(const net::Request& request, const Agent& agent, net::Responder respond) {
+  const Duration arrived = fleet_.core.clock.boottime();
   const auto body = parse_json_object(request.body);
   const auto said = body ? SyncRequest::from_json(*body) : Result<SyncRequest>(std::unexpected(body.error()));
   if (!said) {
@@ -255,11 +256,11 @@ void Channel::sync(const net::Request& request, const Agent& agent, net::Respond
     return;
   }
   if (machine.removed || machine.desired.version != said->have || said->wait_ms == 0) {
-    respond(to_response(answer(*said, agent.key_hash, heard->unheard), request.request_id));
+    respond(to_response(answer(*said, agent.key_hash, heard->unheard, arrived), request.request_id));
     return;
   }
   const Duration until = fleet_.core.clock.boottime() + Duration(said->wait_ms);
-  park(machine.id.text(), {std::move(respond), *said, agent.key_hash, heard->unheard, until});
+  park(machine.id.text(), {std::move(respond), *said, agent.key_hash, heard->unheard, arrived, until});
 }
 
 void Channel::park(const std::string& machine_id, Waiting waiting) {
@@ -312,7 +313,8 @@ Result<std::pair<std::string, std::vector<std::string>>> Channel::newest_head(st
   return std::pair(to_text(head.to_json()), std::move(proof));
 }
 
-Result<net::Response> Channel::answer(const SyncRequest& said, const std::string& key_hash, bool unheard) {
+Result<net::Response> Channel::answer(const SyncRequest& said, const std::string& key_hash, bool unheard,
+                                      Duration arrived) {
   SyncAnswer answer;
   answer.nonce = said.nonce;
   answer.unheard = unheard;
@@ -324,13 +326,14 @@ Result<net::Response> Channel::answer(const SyncRequest& said, const std::string
     return {};
   }));
   answer.server_time = fleet_.grants.now();
+  answer.held = fleet_.core.clock.boottime() - arrived;
   answer.released = machine->removed;
   if (!machine->removed && machine->desired.version != said.have) answer.state = machine->desired;
   return resource::json_response(200, answer.to_json());
 }
 
 net::Response Channel::answer(const Waiting& waiting) {
-  return to_response(answer(waiting.request, waiting.key_hash, waiting.unheard), {});
+  return to_response(answer(waiting.request, waiting.key_hash, waiting.unheard, waiting.arrived), {});
 }
 
 void Channel::others_wrote() { others_wrote_ = true; }

@@ -30,7 +30,8 @@ class Channel {
     SyncRequest request;
     std::string key_hash;
     bool unheard = false;
-    Duration until;  // CLOCK_BOOTTIME
+    Duration arrived;  // CLOCK_BOOTTIME, as the next
+    Duration until;
   };
   struct Heard {
     Machine machine;
@@ -46,7 +47,8 @@ class Channel {
   Result<net::Response> token(const net::Request& request, const Agent& agent);
   void sync(const net::Request& request, const Agent& agent, net::Responder respond);
   Result<Heard> hear(const Agent& agent, const SyncRequest& said);
-  Result<net::Response> answer(const SyncRequest& said, const std::string& key_hash, bool unheard);
+  Result<net::Response> answer(const SyncRequest& said, const std::string& key_hash, bool unheard,
+                               Duration arrived);
   net::Response answer(const Waiting& waiting);
   Result<Machine> working_machine(const Agent& agent, const std::string& boot_id);
   Result<Agent> agent_of(const std::string& certificate_pem);

@@ -168,11 +168,8 @@ Result<SyncRequest> SyncRequest::from_json(const JsonObject& json) {
 }
 
 JsonObject SyncAnswer::to_json() const {
-  JsonObject json = {{"nonce", nonce},
-                     {"serverTime", to_rfc3339(server_time)},
-                     {"head", head},
-                     {"consistency", texts_json(consistency)},
-                     {"released", released}};
+  JsonObject json = {{"nonce", nonce}, {"serverTime", to_rfc3339(server_time)},  {"heldMs", held.count()},
+                     {"head", head},   {"consistency", texts_json(consistency)}, {"released", released}};
   if (state) json["state"] = state->to_json();
   if (unheard) json["unheard"] = true;
   return json;
@@ -182,6 +179,8 @@ Result<SyncAnswer> SyncAnswer::from_json(const JsonObject& json) {
   SyncAnswer answer;
   answer.nonce = TRY(text_field(json, "nonce", 128));
   answer.server_time = TRY(time_field(json, "serverTime"));
+  // A server from before there was this field holds nothing, for all that is known.
+  if (json.contains("heldMs")) answer.held = Duration(TRY(int_field(json, "heldMs", 0, kDayMs)));
   answer.head = TRY(text_field_or_empty(json, "head", 4096));
   answer.consistency = TRY(texts_field(json, "consistency", 256));
   answer.released = TRY(bool_field(json, "released"));

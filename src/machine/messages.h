@@ -87,6 +87,7 @@ struct SyncRequest {
 struct SyncAnswer {
   std::string nonce;
   Timestamp server_time;
+  Duration held{};                       // that the request had waited at the server by then
   std::optional<DesiredState> state;     // only when it differs from `have`
   std::string head;                      // newest signed head, JSON text
   std::vector<std::string> consistency;  // hex hashes: proof from the agent's head to this one
