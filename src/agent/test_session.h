@@ -104,6 +104,7 @@ class FakeServer final : public Exchange {
     SyncAnswer answer;
     answer.nonce = wrong_nonce ? "somebody else's" : request.nonce;
     answer.server_time = clock_.now() + ahead;
+    answer.held = held;
     answer.head = head;
     answer.consistency = proof;
     answer.released = removed;
@@ -122,6 +123,7 @@ class FakeServer final : public Exchange {
   std::optional<DesiredState> state;
   std::optional<Error> error;
   Duration takes{10};
+  Duration held{};  // as the server says; the rest of what it takes is the network's
   Duration ahead{};  // of our own wall clock, which must not matter
   std::string head;
   std::vector<std::string> proof;
