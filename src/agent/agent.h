@@ -12,6 +12,7 @@ struct EnrolOptions {
   std::string ca_file;
   std::string token;
   std::string state_dir;
+  bool ssh = false;  // sshd is to trust the server's authority
 };
 // Makes a key, shows the token, and keeps what the server answers. Refuses a directory that is enrolled
 // already.
@@ -23,6 +24,11 @@ struct RunOptions {
 // Blocks until SIGTERM or SIGINT, or until the machine was removed from Merlon. The kernel's rules stay in
 // place.
 Result<void> run(const RunOptions& options);
+
+// Whether sshd is to let in whom the server certifies (local.json, "ssh"): the running agent follows within
+// seconds; what is turned off is off at once, also without one. Answers what stands against it; empty:
+// nothing.
+Result<std::string> allow_ssh(const std::string& state_dir, bool allowed);
 
 // Local root: opens the machine, stops repair. Recorded in the state directory, reported at the next contact.
 Result<void> release(const std::string& state_dir);

@@ -3,6 +3,7 @@
 #include "agent/facts.h"
 #include "agent/http_exchange.h"
 #include "agent/local_cap.h"
+#include "agent/machine_ssh.h"
 #include "agent/warden.h"
 #include "base/log.h"
 #include "crypto/x509.h"
@@ -54,6 +55,7 @@ Result<machine::EnrolAnswer> ask_server(const EnrolOptions& options, const net::
   machine::EnrolRequest request;
   request.token = options.token;
   request.facts = collect_facts();
+  request.facts.ssh = ssh_facts();
   request.certificate_request_pem = TRY(crypto::make_request(key, "merlon-agent"));
   net::ClientParameters parameters;
   parameters.host = url.host;
@@ -101,8 +103,10 @@ Result<machine::EnrolAnswer> enrol(const EnrolOptions& options) {
   enrolment.authority_pem = authority;
   enrolment.agents_name = answer.agents_name;
   TRY(Enrolment::from_json(enrolment.to_json()));
-  if (!files.has(file::kLocalCap))
-    TRY(files.write(file::kLocalCap, to_pretty_text(Json(LocalCap().to_json())) + "\n"));
+  LocalCap cap = files.has(file::kLocalCap) ? TRY(LocalCap::from_json(TRY(files.read_json(file::kLocalCap))))
+                                            : LocalCap();
+  if (options.ssh) cap.allow("ssh", true);
+  TRY(files.write(file::kLocalCap, to_pretty_text(Json(cap.to_json())) + "\n"));
   // Until the first contact: nothing is denied, as the machine was before.
   TRY(files.write_json(file::kRules, KeptRules{}.to_json()));
   TRY(files.write(file::kCertificate, answer.certificate_pem));

@@ -63,6 +63,11 @@ bool LocalCap::allows(std::string_view capability) const {
   return std::find(capabilities.begin(), capabilities.end(), capability) != capabilities.end();
 }
 
+void LocalCap::allow(const std::string& capability, bool allowed) {
+  std::erase(capabilities, capability);
+  if (allowed) capabilities.push_back(capability);
+}
+
 JsonObject LocalCap::to_json() const {
   return {{"capabilities", JsonArray(capabilities.begin(), capabilities.end())},
           {"longest_grant", to_iso8601_duration(longest_grant)},

@@ -13,6 +13,7 @@
 namespace merlon::agent {
 
 struct LocalCap {
+  // Beside these "ssh": sshd lets in whom the server certifies, as any login.
   std::vector<std::string> capabilities = {"firewall", "identity"};
   Duration longest_grant = std::chrono::hours(24);
   unsigned widest_v4 = 0, widest_v6 = 0;  // shortest source prefix that an opening may have
@@ -25,6 +26,7 @@ struct LocalCap {
   uint32_t mark_mask = 0xff00ff00;
 
   bool allows(std::string_view capability) const;
+  void allow(const std::string& capability, bool allowed);
   JsonObject to_json() const;
   static Result<LocalCap> from_json(const JsonObject& json);
 };

@@ -248,6 +248,7 @@ Result<void> run(const RunOptions& options) {
     return fail(ErrorKind::conflict, "AgentRunning",
                 "An agent runs on the state directory " + options.state_dir + " already. Stop it first.");
   Start start = TRY(read_start(files));
+  const std::string machine_id = start.identity.enrolment.machine_id;
   WardenSettings settings;
   settings.cap = TRY(read_cap(files));
   settings.boot_id = TRY(boot_id());
@@ -278,6 +279,8 @@ Result<void> run(const RunOptions& options) {
   TRY(keep_only_net_admin());
   const SystemClock clock;
   const auto warden = TRY(Warden::start(std::move(files), clock, std::move(settings)));
+  warden->serve_ssh(
+      std::make_unique<MachineSsh>(SshPlaces(), TRY(StateFiles::open(options.state_dir)), machine_id));
   log(LogLevel::info, "agent running", {{"state", options.state_dir}});
   return guard(*warden, ours.get(), bell.get(), child, signals);
 }

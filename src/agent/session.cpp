@@ -100,13 +100,14 @@ Result<SyncRequest> Session::next_request() {
   const JsonObject status = TRY(warden_.ask("status", {{"seen", seen_}}));
   SyncRequest request;
   request.nonce = to_base64url(random_.bytes(16));
-  const machine::MachineFacts facts = facts_();
+  machine::MachineFacts facts = facts_();
+  if (status.contains("ssh"))
+    facts.ssh = TRY(machine::SshFacts::from_json(*TRY(machine::object_field(status, "ssh"))));
   request.boot_id = facts.boot_id;
-  if (const std::string key = interfaces_key(facts); key != interfaces_) {
-    if (!interfaces_.empty() && !new_facts_)
-      observe("address-changed", {{"interfaces", facts.to_json().at("interfaces")}});
-    new_facts_ = facts;
-  }
+  const bool moved = interfaces_key(facts) != interfaces_;
+  if (moved && !interfaces_.empty() && !new_facts_)
+    observe("address-changed", {{"interfaces", facts.to_json().at("interfaces")}});
+  if (moved || facts.ssh != ssh_) new_facts_ = facts;
   request.facts = new_facts_;
   const bool released = TRY(machine::bool_field(status, "released"));
   const JsonObject* version = TRY(machine::object_field(status, "version"));
@@ -212,7 +213,9 @@ void Session::take_as_heard(const SyncAnswer& answer) {
   if (unheard_) return;
   seen_ = sending_;
   own_.erase(own_.begin(), own_.begin() + static_cast<ptrdiff_t>(std::min(own_sending_, own_.size())));
-  if (new_facts_) interfaces_ = interfaces_key(*std::exchange(new_facts_, std::nullopt));
+  if (!new_facts_) return;
+  interfaces_ = interfaces_key(*new_facts_);
+  ssh_ = std::exchange(new_facts_, std::nullopt)->ssh;
 }
 
 // The server keeps this machine's key until it hears that the rules are down, so a lost answer is only heard
@@ -236,8 +239,10 @@ Result<void> Session::take_state(const machine::DesiredState& state) {
     log(LogLevel::error, "the server sent an older state than before; it is not used");
     return {};
   }
-  if (have_.epoch != 0 && state.version.epoch != have_.epoch)
+  if (have_.epoch != 0 && state.version.epoch != have_.epoch) {
     observe("restored", {{"fromEpoch", have_.epoch}, {"toEpoch", state.version.epoch}});
+    interfaces_.clear();  // the server's memory is an older one: it is told the facts again
+  }
   machine::DesiredState rules = state;
   rules.openings.clear();
   const bool applied = TRY(tell("apply", {{"state", rules.to_json()}}));
@@ -246,6 +251,8 @@ Result<void> Session::take_state(const machine::DesiredState& state) {
   openings_ = state;
   // First: somebody waits for them.
   TRY(order_openings());
+  if (!state.ssh.empty() && state.ssh != ssh_trust_ && TRY(tell("ssh", state.ssh.to_json())))
+    ssh_trust_ = state.ssh;
   return serve(state.identity);
 }
 

@@ -108,7 +108,9 @@ class Session {
   std::vector<machine::Observation> own_;  // ours: age is the moment until they are sent
   size_t own_sending_ = 0;
   int64_t own_dropped_ = 0;
-  std::string interfaces_;  // as last reported
+  std::string interfaces_;                // as last reported
+  std::optional<machine::SshFacts> ssh_;  // likewise
+  machine::SshTrust ssh_trust_;           // as the privileged half was told
   std::optional<machine::MachineFacts> new_facts_;
   std::string fork_told_;
   Duration renew_again_{};

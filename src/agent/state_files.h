@@ -1,6 +1,6 @@
 // The agent's state directory: small files, replaced whole (write, fsync, rename, fsync), readable by root
 // alone. What it holds: key, enrolment, certificate, local cap, last confirmed rules, openings, newest ledger
-// head, and the mark of a local release.
+// head, whom sshd is to trust, and the mark of a local release.
 #pragma once
 
 #include <string>
@@ -18,6 +18,7 @@ inline constexpr std::string_view kLocalCap = "local.json";
 inline constexpr std::string_view kRules = "rules.json";
 inline constexpr std::string_view kOpenings = "openings.json";
 inline constexpr std::string_view kHead = "head.json";
+inline constexpr std::string_view kSsh = "ssh.json";
 inline constexpr std::string_view kReleased = "released.json";
 inline constexpr std::string_view kReleaseReported = "released.reported";
 }  // namespace file

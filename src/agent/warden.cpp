@@ -319,6 +319,7 @@ void Warden::tick() {
   if (clock_.boottime() >= next_users_) next_users_ = clock_.boottime() + kLookEvery;
   end_expired();
   notice_suspension();
+  watch_ssh();
   if (released_) return;
   if (pending_ && clock_.boottime() >= pending_->until) roll_back();
   if (clock_.boottime() >= next_look_) {

@@ -11,6 +11,7 @@
 
 #include "agent/enrolment.h"
 #include "agent/firewall.h"
+#include "agent/machine_ssh.h"
 #include "agent/metadata.h"
 #include "agent/openings_book.h"
 #include "agent/state_files.h"
@@ -57,6 +58,8 @@ class Warden {
   static Result<std::unique_ptr<Warden>> start(StateFiles files, const Clock& clock, WardenSettings settings,
                                                Firewall firewall, std::unique_ptr<Surroundings> surroundings);
 
+  // From here on this machine's SSH server is followed too.
+  void serve_ssh(std::unique_ptr<MachineSsh> ssh);
   // {"ask": name, ...} → {"answer": {...}} or {"error": {...}}; never fails.
   JsonObject answer(const JsonObject& request);
   // What is due: deadlines, a change that nobody confirmed, somebody else's hand on the table.
@@ -98,6 +101,7 @@ class Warden {
   Result<JsonObject> keep_certificate(const JsonObject& request);
   Result<JsonObject> remove(const JsonObject& request);
   Result<JsonObject> identity(const JsonObject& request);
+  Result<JsonObject> ssh(const JsonObject& request);
 
   IdentityRedirects identity_redirects(bool with_users) const;
   Result<void> redirect_identities(bool with_users);
@@ -105,6 +109,7 @@ class Warden {
   Result<void> apply_rules(const machine::DesiredState& state);
   void roll_back();
   void end_expired();
+  void watch_ssh();
   bool watch_table();  // have others changed something?
   void look_around();  // slow changes: interfaces, resolvers
   void report_audit();
@@ -153,6 +158,9 @@ class Warden {
   FlowBook flows_;
   Duration next_flows_{};
   Duration flows_failed_{};
+  std::unique_ptr<MachineSsh> ssh_;
+  bool ssh_allowed_ = false;  // by local.json, as it is now
+  Duration next_ssh_{};
   bool news_ = false;
   std::optional<Duration> slept_;  // CLOCK_BOOTTIME less the clock that stops in suspend
 };

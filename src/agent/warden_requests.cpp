@@ -24,7 +24,7 @@ Result<Version> version_in(const JsonObject& request) {
 // What the rules say, without what changes beside them.
 std::string rules_key(const DesiredState& state) {
   JsonObject json = state.to_json();
-  for (const std::string_view key : {"epoch", "number", "openings", "identity"}) json.erase(key);
+  for (const std::string_view key : {"epoch", "number", "openings", "identity", "ssh"}) json.erase(key);
   return to_text(json);
 }
 
@@ -52,7 +52,8 @@ Result<JsonObject> Warden::dispatch(const std::string& name, const JsonObject& r
       {"openings", &Warden::set_openings}, {"confirm", &Warden::confirm},
       {"heard", &Warden::heard},           {"contact", &Warden::contact},
       {"keep-head", &Warden::keep_head},   {"keep-certificate", &Warden::keep_certificate},
-      {"identity", &Warden::identity},     {"remove", &Warden::remove}};
+      {"identity", &Warden::identity},     {"ssh", &Warden::ssh},
+      {"remove", &Warden::remove}};
   for (const Row& row : kRequests)
     if (row.name == name) return (this->*row.act)(request);
   return fail(ErrorKind::invalid, "NoSuchRequest",
@@ -104,6 +105,7 @@ Result<JsonObject> Warden::status(const JsonObject& request) {
                        {"open", texts_of(released_ ? std::vector<std::string>() : book_.live_ids())},
                        {"blockers", texts_of(blockers_)},
                        {"events", std::move(events)}};
+  if (ssh_) answer["ssh"] = ssh_->facts().to_json();
   if (const auto deadline = book_.next_deadline())
     answer["nextDeadlineMs"] = std::max<int64_t>(0, (*deadline - now).count());
   return answer;
@@ -227,6 +229,7 @@ Result<JsonObject> Warden::remove(const JsonObject&) {
   if (const auto done = firewall_.redirect_identities({}); !done)
     log_error("taking redirections down", done.error());
   TRY(firewall_.remove());
+  if (ssh_) TRY(ssh_->take_down());
   for (const std::string_view name : {file::kEnrolment, file::kCertificate, file::kKey, file::kRules,
                                       file::kOpenings, file::kHead, file::kReleased, file::kReleaseReported})
     TRY(files_.remove(name));

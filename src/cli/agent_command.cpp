@@ -43,6 +43,20 @@ struct StateOnly {
   std::string state_dir;
 };
 
+Result<int> ssh_on(Context& context, const StateOnly& given) {
+  const std::string against = TRY(agent::allow_ssh(given.state_dir, true));
+  context.out << (against.empty()
+                      ? "The agent lets sshd trust the server's authority, within seconds where it runs.\n"
+                      : "Allowed, but sshd is left as it is: " + printable(against) + "\n");
+  return kDone;
+}
+
+Result<int> ssh_off(Context& context, const StateOnly& given) {
+  TRY(agent::allow_ssh(given.state_dir, false));
+  context.out << "sshd trusts no certificate of Merlon's any more; what it is shown is still compared.\n";
+  return kDone;
+}
+
 Result<int> release(Context& context, const StateOnly& given) {
   TRY(agent::release(given.state_dir));
   context.out << "Merlon's rules are down; nothing of this machine is protected any more.\n";
@@ -77,12 +91,20 @@ std::vector<Command> agent_commands() {
                          .text("--token-file", given.token_file, "File with the token; - is standard input")
                          .text("--state", given.options.state_dir, kStateHelp)
                          .required();
+                     command.flag(
+                         "--ssh", given.options.ssh,
+                         "Let sshd trust the server's SSH authority, so that the bastion can log people in "
+                         "('merlon agent ssh on' does it later)");
                    }),
       make_command("agent run", "Protect the network namespace that it runs in, until SIGTERM or SIGINT",
                    "merlon agent run --state /var/lib/merlon-agent", run_agent,
                    [](Command& command, agent::RunOptions& options) {
                      command.without_output().text("--state", options.state_dir, kStateHelp).required();
                    }),
+      make_command("agent ssh on", "Let sshd on this machine trust the server's SSH authority",
+                   "merlon agent ssh on --state /var/lib/merlon-agent", ssh_on, state),
+      make_command("agent ssh off", "Let sshd on this machine trust no certificate of Merlon's",
+                   "merlon agent ssh off --state /var/lib/merlon-agent", ssh_off, state),
       make_command("agent release", "Take Merlon's rules down on this machine, whatever the server says",
                    "merlon agent release --state /var/lib/merlon-agent", release, state),
       make_command("agent restore", "Put the last known rules in force before the network is up (at boot)",

@@ -65,6 +65,14 @@ std::string version_text(const JsonObject& machine, const std::string& which) {
          text_at(machine, "properties." + which + ".number");
 }
 
+// Whether its sshd lets in whom the bastion certifies, and why not.
+std::string ssh_text(const JsonObject& machine) {
+  const std::string trust = text_at(machine, "properties.facts.ssh.trust");
+  const std::string message = printable(text_at(machine, "properties.facts.ssh.message"));
+  if (trust == "Off") return "off; on the machine: merlon agent ssh on";
+  return trust + (message.empty() ? "" : " (" + message + ")");
+}
+
 std::string description(const JsonObject& machine) {
   const std::string wanted = version_text(machine, "desiredVersion");
   const std::string applied = version_text(machine, "appliedVersion");
@@ -83,6 +91,7 @@ std::string description(const JsonObject& machine) {
                      {"System", text_at(machine, "properties.facts.osName") + " " +
                                     text_at(machine, "properties.facts.osVersion") + ", " +
                                     text_at(machine, "properties.facts.kernel")},
+                     {"SSH by certificate", ssh_text(machine)},
                      {"Enrolled", text_at(machine, "properties.enrolled")},
                      {"Certificate until", text_at(machine, "properties.certificateEnd")},
                      {"Virtual machine", text_at(machine, "properties.virtualMachineId")}});

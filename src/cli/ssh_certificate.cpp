@@ -43,6 +43,7 @@ Result<std::string> key_named(Api& api, std::string_view name) {
 }  // namespace
 
 Result<std::string> bastion_host_key(Api& api) { return key_named(api, "host"); }
+Result<std::string> machines_authority_line(Api& api) { return key_named(api, "machines"); }
 
 Result<std::string> bastion_ssh_port(Api& api) {
   const Answer answer = TRY(api.get(std::string(kAuthoritiesPath), kMerlonVersion));

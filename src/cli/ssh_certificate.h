@@ -25,6 +25,7 @@ Result<SshIdentity> fetch_ssh_identity(Context& context, Api& api, const std::st
 
 // The bastion's host key, as the server says.
 Result<std::string> bastion_host_key(Api& api);
+Result<std::string> machines_authority_line(Api& api);  // for sshd's TrustedUserCAKeys
 Result<std::string> bastion_ssh_port(Api& api);
 Result<std::string> ssh_authorities_text(Api& api, const std::string& patterns);
 

@@ -92,22 +92,47 @@ Result<int> known_hosts(Context& context, const HostsOptions& options) {
   return kDone;
 }
 
+struct NoOptions {};
+
 struct HostKeysOptions {
   std::string name, group;
   std::vector<std::string> files;
+  bool as_reported = false;
 };
+
+std::string host_keys_text(const JsonObject& known) {
+  const bool by_agent = text_at(known, "properties.reportedBy") == "agent";
+  std::string text = "The bastion takes the machine for itself by these host keys, as " +
+                     std::string(by_agent ? "its agent has reported" : "somebody has given") + ":\n" +
+                     printable(joined_at(known, "properties.publicKeys")) + "\n" +
+                     printable(joined_at(known, "properties.fingerprints")) + "\n";
+  const std::string reported = printable(joined_at(known, "properties.reportedFingerprints"));
+  if (!by_agent && !reported.empty())
+    text += "Its agent reports " + reported + ". To take those: --as-reported\n";
+  return text;
+}
+
+// The line of the authority that machines trust, for sshd's TrustedUserCAKeys.
+Result<int> authority(Context& context, const NoOptions&) {
+  Api api = TRY(Api::open(context));
+  const std::string line = TRY(machines_authority_line(api));
+  show(context, {{"publicKey", line}}, line + "\n");
+  return kDone;
+}
 
 // Without files, what is known is shown.
 Result<int> host_keys(Context& context, const HostKeysOptions& options) {
   Api api = TRY(Api::open(context));
   const MachineName machine = TRY(api.machine(options.name, options.group));
   const std::string path = machine.vm_id + "/providers/Merlon.Bastion/sshHostKeys/default";
+  if (options.as_reported && !options.files.empty())
+    return wrong_usage("Either --as-reported, or the keys by --file.");
   JsonArray lines;
   for (const std::string& file : options.files) lines.emplace_back(TRY(read_named_file(file, 64 * 1024)));
-  const Answer answer = options.files.empty()
+  const Answer answer = options.files.empty() && !options.as_reported
                             ? TRY(api.get(path, kMerlonVersion))
                             : TRY(api.put(path, kMerlonVersion, {{"properties", {{"publicKeys", lines}}}}));
-  show(context, answer.body, printable(joined_at(answer.body, "properties.publicKeys")) + "\n");
+  show(context, answer.body, host_keys_text(answer.body));
   return kDone;
 }
 
@@ -149,8 +174,12 @@ std::vector<Command> ssh_identity_commands() {
                          .required()
                          .text("--resource-group,-g", options.group,
                                "Its resource group, when the name is not unique")
-                         .texts("--file", options.files, "The machine's public host key, as often as needed");
+                         .texts("--file", options.files, "The machine's public host key, as often as needed")
+                         .flag("--as-reported", options.as_reported,
+                               "Forget what was given: what the machine's agent reports counts");
                    }),
+      make_command("ssh authority", "Show the authority that machines trust (sshd's TrustedUserCAKeys)",
+                   "merlon ssh authority > merlon_authority.pub", authority, [](Command&, NoOptions&) {}),
       make_command("ssh known-hosts", "Show the line that makes ssh know the bastion and what is behind it",
                    "merlon ssh known-hosts --pattern 'bastion.example.org,web-*' >> ~/.ssh/known_hosts",
                    known_hosts, [](Command& command, HostsOptions& options) {

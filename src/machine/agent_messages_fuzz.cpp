@@ -36,5 +36,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   round_trip<machine::TokenRequest>(*json);
   round_trip<machine::TokenAnswer>(*json);
   round_trip<machine::IdentityEndpoint>(*json);
+  round_trip<machine::SshTrust>(*json);
+  round_trip<machine::SshFacts>(*json);
   return 0;
 }

@@ -185,6 +185,7 @@ JsonObject DesiredState::to_json() const {
                      {"interfaces", std::move(interface_array)},
                      {"openings", std::move(opening_array)}};
   if (!identity.empty()) json["identity"] = identity.to_json();
+  if (!ssh.empty()) json["ssh"] = ssh.to_json();
   return json;
 }
 
@@ -201,6 +202,7 @@ Result<DesiredState> DesiredState::from_json(const JsonObject& json) {
     state.openings.push_back(TRY(read_opening(*object)));
   if (json.contains("identity"))
     state.identity = TRY(IdentityEndpoint::from_json(*TRY(object_field(json, "identity"))));
+  if (json.contains("ssh")) state.ssh = TRY(SshTrust::from_json(*TRY(object_field(json, "ssh"))));
   return state;
 }
 

@@ -11,6 +11,7 @@
 #include "base/ip.h"
 #include "base/json.h"
 #include "machine/identity_endpoint.h"
+#include "machine/ssh_trust.h"
 
 namespace merlon::machine {
 
@@ -78,6 +79,7 @@ struct DesiredState {
   std::vector<InterfacePolicy> interfaces;
   std::vector<Opening> openings;
   IdentityEndpoint identity;
+  SshTrust ssh;
   JsonObject to_json() const;
   static Result<DesiredState> from_json(
       const JsonObject& json);  // bounded and strict: the agent trusts nothing

@@ -83,6 +83,7 @@ Result<EnrolAnswer> Fleet::enrol(store::Transaction& tx, const EnrolRequest& req
   entry.actor.address = peer.text();
   TRY(manager.as_system(tx, "a machine enrols", [&](resource::WriteContext& context) -> Result<void> {
     for (const EnrolHook& hook : enrol_hooks) TRY(hook(context, machine, token.group_id));
+    for (const FactsHook& hook : facts_hooks) TRY(hook(context, machine, ToldBy::token));
     ++context.recorded;  // by the machine itself, as its own act
     return core.ledger.append(tx, entry);
   }));
@@ -162,6 +163,7 @@ Result<void> Fleet::note_boot(store::Transaction& tx, Machine& machine, const st
     machine.quarantined = true;
     machine.desired.openings.clear();
     machine.desired.identity = {};
+    machine.desired.ssh = {};
     ++machine.desired.version.number;
     mark_changed(tx, machine.id);
     return core.ledger.append(tx, entry_of(machine, "Merlon.Machines/machines/quarantine/action",
@@ -218,6 +220,15 @@ Result<void> Fleet::observe(store::Transaction& tx, const Machine& machine, cons
   });
 }
 
+Result<void> Fleet::tell_facts(store::Transaction& tx, const Machine& machine) {
+  if (facts_hooks.empty()) return {};
+  return manager.as_system(tx, "a machine reports", [&](resource::WriteContext& context) -> Result<void> {
+    for (const FactsHook& hook : facts_hooks) TRY(hook(context, machine, ToldBy::certificate));
+    ++context.recorded;  // what matters of them, by the hooks
+    return {};
+  });
+}
+
 // A machine that was told more than this state knows of: two restores of one backup, the second one under a
 // clock that was set back or within the same second. It takes nothing older than what it has.
 bool Fleet::is_ahead(const Machine& machine, const SyncRequest& said) {
@@ -250,6 +261,8 @@ Result<Machine> Fleet::hear(store::Transaction& tx, const std::string& key_hash,
   }
   TRY(store::put(tx, core.tenant, *machine));
   TRY(store::put(tx, core.tenant, Seen{.machine = machine->id, .at = core.clock.now()}));
+  // Of two copies of one key neither is believed.
+  if (said.facts && !machine->quarantined) TRY(tell_facts(tx, *machine));
   for (const Observation& observation : said.observations) TRY(observe(tx, *machine, observation));
   return *std::move(machine);
 }
@@ -286,6 +299,7 @@ Result<void> Fleet::remove(resource::WriteContext& context, Machine machine) {
   current->desired.interfaces.clear();
   current->desired.openings.clear();
   current->desired.identity = {};
+  current->desired.ssh = {};
   ++current->desired.version.number;
   TRY(store::put(context.tx, core.tenant, *current));
   mark_changed(context.tx, machine.id);

@@ -27,6 +27,7 @@ class Fleet {
   const AgentsAuthority authority;
   std::vector<EnrolHook> enrol_hooks;
   std::vector<RemoveHook> remove_hooks;
+  std::vector<FactsHook> facts_hooks;
   std::vector<ObservationHook> observation_hooks;
   TokenHook token_hook;
 
@@ -57,6 +58,7 @@ class Fleet {
 
  private:
   Result<void> note_traffic(store::Transaction& tx, const Machine& machine, const Observation& observation);
+  Result<void> tell_facts(store::Transaction& tx, const Machine& machine);
   Result<void> observe(store::Transaction& tx, const Machine& machine, const Observation& observation);
   Result<void> note_boot(store::Transaction& tx, Machine& machine, const std::string& boot_id);
   void mark_changed(store::Transaction& tx, const Uuid& id);

@@ -20,6 +20,7 @@ class MachinesImpl final : public Machines {
   void on_wake(std::function<void()> wake) override { fleet_.on_wake(std::move(wake)); }
   void on_enrol(EnrolHook hook) override { fleet_.enrol_hooks.push_back(std::move(hook)); }
   void on_remove(RemoveHook hook) override { fleet_.remove_hooks.push_back(std::move(hook)); }
+  void on_facts(FactsHook hook) override { fleet_.facts_hooks.push_back(std::move(hook)); }
   void on_observation(ObservationHook hook) override { fleet_.observation_hooks.push_back(std::move(hook)); }
 
   void on_token(TokenHook hook) override { fleet_.token_hook = std::move(hook); }
@@ -44,6 +45,9 @@ class MachinesImpl final : public Machines {
   Result<void> set_identity_endpoint(store::Transaction& tx, const Uuid& id,
                                      IdentityEndpoint endpoint) override {
     return fleet_.change(tx, id, [&](Machine& machine) { machine.desired.identity = std::move(endpoint); });
+  }
+  Result<void> set_ssh_trust(store::Transaction& tx, const Uuid& id, SshTrust trust) override {
+    return fleet_.change(tx, id, [&](Machine& machine) { machine.desired.ssh = std::move(trust); });
   }
   Result<void> set_mode(store::Transaction& tx, const Uuid& id, Mode mode) override {
     return fleet_.change(tx, id, [&](Machine& machine) {

@@ -43,6 +43,10 @@ struct Machine {
 using EnrolHook =
     std::function<Result<void>(resource::WriteContext&, Machine&, const std::string& resource_group_id)>;
 using RemoveHook = std::function<Result<void>(resource::WriteContext&, const Machine&)>;
+// What a machine is, as its agent has told: at its enrolment, which a token alone vouches for, and later
+// under its certificate. In the transaction that keeps it.
+enum class ToldBy : uint8_t { token, certificate };
+using FactsHook = std::function<Result<void>(resource::WriteContext&, const Machine&, ToldBy)>;
 // What the agent saw, after authentication: services may react (in a write of their own).
 using ObservationHook =
     std::function<Result<void>(resource::WriteContext&, const Machine&, const Observation&)>;
@@ -69,6 +73,7 @@ class Machines {
 
   virtual void on_enrol(EnrolHook hook) = 0;
   virtual void on_remove(RemoveHook hook) = 0;
+  virtual void on_facts(FactsHook hook) = 0;
   virtual void on_observation(ObservationHook hook) = 0;
   virtual void on_token(TokenHook hook) = 0;
 
@@ -83,6 +88,7 @@ class Machines {
                                     std::vector<Opening> openings) = 0;
   virtual Result<void> set_identity_endpoint(store::Transaction& tx, const Uuid& id,
                                              IdentityEndpoint endpoint) = 0;
+  virtual Result<void> set_ssh_trust(store::Transaction& tx, const Uuid& id, SshTrust trust) = 0;
   virtual Result<void> set_mode(store::Transaction& tx, const Uuid& id, Mode mode) = 0;
 
   // The agent channel. Enrolment on the control plane; the rest on the agents plane. Sync may answer later.

@@ -72,16 +72,18 @@ Result<Applied> read_applied(const JsonObject& json) {
 JsonObject MachineFacts::to_json() const {
   JsonArray interface_array;
   for (const ReportedInterface& interface : interfaces) interface_array.push_back(interface_json(interface));
-  return {{"hostname", hostname},
-          {"osName", os_name},
-          {"osVersion", os_version},
-          {"kernel", kernel},
-          {"architecture", architecture},
-          {"machineIdHash", machine_id_hash},
-          {"bootId", boot_id},
-          {"cpus", cpus},
-          {"memoryBytes", memory_bytes},
-          {"interfaces", std::move(interface_array)}};
+  JsonObject json = {{"hostname", hostname},
+                     {"osName", os_name},
+                     {"osVersion", os_version},
+                     {"kernel", kernel},
+                     {"architecture", architecture},
+                     {"machineIdHash", machine_id_hash},
+                     {"bootId", boot_id},
+                     {"cpus", cpus},
+                     {"memoryBytes", memory_bytes},
+                     {"interfaces", std::move(interface_array)}};
+  if (ssh) json["ssh"] = ssh->to_json();
+  return json;
 }
 
 Result<MachineFacts> MachineFacts::from_json(const JsonObject& json) {
@@ -97,6 +99,7 @@ Result<MachineFacts> MachineFacts::from_json(const JsonObject& json) {
   facts.memory_bytes = TRY(int_field(json, "memoryBytes", 0, INT64_MAX));
   for (const JsonObject* object : TRY(objects_field(json, "interfaces", 256)))
     facts.interfaces.push_back(TRY(read_interface(*object)));
+  if (json.contains("ssh")) facts.ssh = TRY(SshFacts::from_json(*TRY(object_field(json, "ssh"))));
   return facts;
 }
 

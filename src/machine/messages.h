@@ -29,6 +29,7 @@ struct MachineFacts {
   std::string boot_id;
   int64_t cpus = 0, memory_bytes = 0;
   std::vector<ReportedInterface> interfaces;
+  std::optional<SshFacts> ssh;  // not of agents from before it
   JsonObject to_json() const;
   static Result<MachineFacts> from_json(const JsonObject& json);
 };

@@ -83,10 +83,10 @@ Result<void> recognise(ssh_session session, const std::vector<PublicKey>& keys, 
   const auto read = PublicKey::from_blob(blob.value_or(Bytes()));
   return refused(
       "HostKeyChanged",
-      "The host key of '" + machine + "' is not the one that its agent has reported (it shows " +
+      "The host key of '" + machine + "' is none of those that are known of it (it shows " +
           (read ? read->fingerprint() : std::string("another kind of key")) +
           "). Somebody may stand between the bastion and the machine, so nothing was sent to it. If the "
-          "machine was set up anew, its agent reports the new key: merlon machine show " +
+          "machine was set up anew, its agent reports the new key: merlon ssh host-keys " +
           machine);
 }
 
@@ -131,9 +131,11 @@ Result<MachineEnd> MachineEnd::open(Descriptor socket, const JsonObject& admitte
   if (ssh_connect(session) != SSH_OK) {
     const std::string error = error_of(session);
     if (error.find("kex error") != std::string::npos && error.find("host") != std::string::npos)
-      return refused("HostKeyChanged", "The machine '" + machine +
-                                           "' shows none of the host keys that its agent has "
-                                           "reported. Nothing was sent to it.");
+      return refused("HostKeyChanged",
+                     "The host key of '" + machine +
+                         "' is of another kind than those that are known of it. Nothing was "
+                         "sent to it. See 'merlon ssh host-keys " +
+                         machine + "'.");
     return refused("MachineNotReached",
                    "The SSH server of '" + machine + "' does not answer as it should: " + error);
   }

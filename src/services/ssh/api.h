@@ -37,9 +37,6 @@ class SshIdentities {
   // The host keys that a machine's SSH server shows, by its resource id, as lines; none when they are not
   // known.
   virtual Result<std::vector<std::string>> host_keys(store::Reader& reader, std::string_view machine_id) = 0;
-  // As the machine's agent has reported them; what it does not name is not trusted any more.
-  virtual Result<void> keep_host_keys(store::Transaction& tx, std::string_view machine_id,
-                                      const std::vector<std::string>& lines) = 0;
 
   // The port where the bastion takes SSH, for clients to be told.
   virtual void serves_at(std::string port) = 0;

@@ -1,5 +1,6 @@
 // {machine}/providers/Merlon.Bastion/sshHostKeys/default: which host keys a machine shows. Whoever may write
 // it decides what the bastion trusts, so it takes a right of its own, which Owners and Contributors have.
+// What its agent reports is in machine_hooks.cpp.
 #include "base/text.h"
 #include "services/ssh/service.h"
 
@@ -36,14 +37,7 @@ std::string machine_of(const Call& call) { return ascii_lower(call.parameter("+s
 
 Result<std::vector<std::string>> Service::host_keys(store::Reader& reader, std::string_view machine_id) {
   const auto host = TRY(store::get<KnownHost>(reader, platform_.core.tenant, ascii_lower(machine_id)));
-  return host ? host->lines : std::vector<std::string>();
-}
-
-Result<void> Service::keep_host_keys(store::Transaction& tx, std::string_view machine_id,
-                                     const std::vector<std::string>& lines) {
-  KnownHost host{.machine_id = ascii_lower(machine_id), .lines = {}, .from_agent = true};
-  for (const std::string& line : lines) host.lines.push_back(TRY(ssh::PublicKey::from_line(line)).line());
-  return store::put(tx, platform_.core.tenant, host);
+  return host ? host->trusted() : std::vector<std::string>();
 }
 
 Result<net::Response> Service::put_host_keys(WriteContext& context) {
@@ -53,27 +47,33 @@ Result<net::Response> Service::put_host_keys(WriteContext& context) {
       !TRY(platform_.resources.get(context.tx, *id)))
     return fail(ErrorKind::not_found, "ResourceNotFound",
                 "Host keys are a virtual machine's: there is none of this id.");
-  KnownHost host{.machine_id = machine_of(call), .lines = {}, .from_agent = false};
-  JsonArray fingerprints;
+  KnownHost host =
+      TRY(store::get<KnownHost>(context.tx, call.tenant, machine_of(call))).value_or(KnownHost());
+  host.machine_id = machine_of(call);
+  JsonArray before = fingerprints_of(host.trusted());
+  host.given.clear();
   if (const JsonArray* keys = array_at(call.body, "properties.publicKeys"))
-    for (const Json& line : *keys) {
-      const auto key = TRY(ssh::PublicKey::from_line(line.as_string()));
-      host.lines.push_back(key.line());
-      fingerprints.emplace_back(key.fingerprint());
-    }
+    for (const Json& line : *keys)
+      host.given.push_back(TRY(ssh::PublicKey::from_line(line.as_string())).line());
   TRY(store::put(context.tx, call.tenant, host));
-  context.details = {{"fingerprints", std::move(fingerprints)}};
+  context.details = {{"before", std::move(before)}, {"fingerprints", fingerprints_of(host.trusted())}};
   return resource::json_response(200, host.shown());
 }
 
 Result<net::Response> Service::get_host_keys(const Call& call, store::Reader& reader) {
   const auto host = TRY(store::get<KnownHost>(reader, call.tenant, machine_of(call)));
-  if (!host) return fail(ErrorKind::not_found, "HostKeysNotKnown", "No host key of this machine is known.");
+  if (!host || (host->given.empty() && host->reported.empty()))
+    return fail(ErrorKind::not_found, "HostKeysNotKnown",
+                "No host key of this machine is known: its agent has reported none, and nobody has given "
+                "one.");
   return resource::json_response(200, host->shown());
 }
 
 void Service::declare_host_keys() {
-  Route put = host_keys_route("PUT", "write", "Sets the host keys that a machine's SSH server shows.");
+  Route put =
+      host_keys_route("PUT", "write",
+                      "Sets the host keys that a machine's SSH server shows; with none, those that its "
+                      "agent reports count.");
   put.body = host_keys_shape();
   put.write = [this](WriteContext& context) { return put_host_keys(context); };
   platform_.resources.add(std::move(put));

@@ -34,6 +34,8 @@ const std::vector<store::TableSpec>& tables() {
 Result<std::unique_ptr<SshIdentities>> install(Platform& platform) {
   auto service = std::make_unique<Service>(platform, TRY(Authorities::open(platform.core)));
   service->declare();
+  service->follow_machines();
+  TRY(service->tell_machines());
   return service;
 }
 

@@ -19,6 +19,8 @@ class Service final : public SshIdentities {
   Service(Platform& platform, Authorities authorities)
       : platform_(platform), authorities_(std::move(authorities)) {}
   void declare();
+  Result<void> tell_machines();  // of the authority: those that were enrolled before it
+  void follow_machines();        // what enrolled machines report, and what they are to trust
 
   Result<identity::Principal> person(store::Reader& reader, ByteView key_or_certificate,
                                      const IpAddress& source) override;
@@ -26,8 +28,6 @@ class Service final : public SshIdentities {
                                                std::string_view machine_id,
                                                std::string_view session) override;
   Result<std::vector<std::string>> host_keys(store::Reader& reader, std::string_view machine_id) override;
-  Result<void> keep_host_keys(store::Transaction& tx, std::string_view machine_id,
-                              const std::vector<std::string>& lines) override;
   void serves_at(std::string port) override {
     const std::lock_guard lock(mutex_);
     port_ = std::move(port);
@@ -49,6 +49,9 @@ class Service final : public SshIdentities {
   void declare_host_keys();
   Result<net::Response> put_host_keys(resource::WriteContext& context);
   Result<net::Response> get_host_keys(const resource::Call& call, store::Reader& reader);
+  Result<void> hear_facts(resource::WriteContext& context, const machine::Machine& machine,
+                          machine::ToldBy told_by);
+  Result<void> forget_machine(resource::WriteContext& context, const machine::Machine& machine);
   net::Response show_authorities() const;
   Result<identity::Principal> certified(store::Reader& reader, ByteView certificate, const IpAddress& source);
   Result<identity::Principal> registered(store::Reader& reader, const ssh::PublicKey& key,

@@ -43,11 +43,12 @@ class Session final : public ssh::Passage {
           return parts_.identities.host_keys(reader, admission_.target_id);
         }));
     if (connected.host_keys.empty())
-      return fail(ErrorKind::unavailable, "HostKeyNotKnown",
-                  "The host key of '" + name +
-                      "' is not known, and the bastion trusts none at first sight. Its agent "
-                      "reports it, or: merlon ssh host-keys " +
-                      name + " --file ssh_host_ed25519_key.pub");
+      return fail(
+          ErrorKind::unavailable, "HostKeyNotKnown",
+          "The host key of '" + name +
+              "' is not known, and the bastion trusts none at first sight. Its agent "
+              "reports it ('merlon machine show'), or, for an sshd of its own: merlon ssh host-keys " +
+              name + " --file ssh_host_ed25519_key.pub");
     connected.socket =
         TRY(ssh::connect_to(admission_.address, admission_.port, name, kReachWithin, parts_.core.clock));
     auto credential = TRY(parts_.identities.machine_credential(caller_, admission_.login, machine_id(),

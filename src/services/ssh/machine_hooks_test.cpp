@@ -1,0 +1,170 @@
+// Host keys that machines report: who may say what is in place of what was known, and what the ledger says.
+#include "base/text.h"
+#include "crypto/x509.h"
+#include "services/ssh/identities_fixture.h"
+
+namespace merlon::ssh_identity {
+namespace {
+
+using machine::SyncRequest;
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+constexpr const char* kReport = "Merlon.Bastion/sshHostKeys/report/action";
+
+class MachineHooksTest : public IdentitiesTest {
+ protected:
+  struct Enrolled {
+    std::string vm, certificate;
+  };
+  net::Response ask(net::Request request) {
+    request.method = "POST";
+    request.target = request.path;
+    std::optional<net::Response> answer;
+    machines_->handle(std::move(request),
+                      net::Responder([&](net::Response response) { answer = std::move(response); }));
+    EXPECT_TRUE(answer.has_value());
+    return answer.value_or(net::Response());
+  }
+  Enrolled enrol(const std::vector<std::string>& keys) {
+    const std::string group = kScope + "/resourceGroups/rg";
+    const Answer token = send(bob_, "POST", group + "/providers/Merlon.Machines/enrolmentTokens",
+                              {{"name", "web-1"}, {"enforce", false}});
+    EXPECT_EQ(token.status, 201) << to_text(token.body);
+    machine::EnrolRequest wanted;
+    wanted.token = string_at(token.body, "token").value_or("");
+    const auto key = must(crypto::PrivateKey::generate(crypto::KeyKind::ec_p256));
+    wanted.certificate_request_pem = must(crypto::make_request(key, "web-1"));
+    wanted.facts = facts(keys);
+    net::Request request;
+    request.path = "/agent/v1/enrol";
+    request.peer = *IpAddress::parse("198.51.100.8");
+    request.body = to_text(wanted.to_json());
+    const net::Response response = ask(std::move(request));
+    EXPECT_EQ(response.status, 201) << response.body;
+    const auto answer = must(machine::EnrolAnswer::from_json(must(parse_json_object(response.body))));
+    return {answer.resource_id, answer.certificate_pem};
+  }
+  static machine::MachineFacts facts(const std::vector<std::string>& keys) {
+    machine::MachineFacts made;
+    made.hostname = "web-1";
+    made.boot_id = "boot-1";
+    made.ssh = machine::SshFacts{keys, std::string(machine::kTrustOff), {}};
+    return made;
+  }
+  machine::SyncAnswer sync(const Enrolled& agent, const std::optional<machine::MachineFacts>& told) {
+    SyncRequest said;
+    said.nonce = "n";
+    said.boot_id = told ? told->boot_id : "boot-1";
+    said.facts = told;
+    net::Request request;
+    request.path = "/agent/v1/sync";
+    request.plane = net::Plane::agents;
+    request.client_certificate_pem = agent.certificate;
+    request.body = to_text(said.to_json());
+    const net::Response response = ask(std::move(request));
+    EXPECT_EQ(response.status, 200) << response.body;
+    return must(machine::SyncAnswer::from_json(must(parse_json_object(response.body))));
+  }
+  std::vector<std::string> known(const Enrolled& agent) {
+    return must(store::read_value<std::vector<std::string>>(
+        world_.store(), [&](store::Reader& reader) { return ssh_->host_keys(reader, agent.vm); }));
+  }
+  // As a person's PUT leaves it.
+  void give(const std::string& vm, const std::string& line) {
+    must(world_.store().write([&](store::Transaction& tx) -> Result<void> {
+      KnownHost host =
+          TRY(store::get<KnownHost>(tx, grant::Foundation::tenant(), ascii_lower(vm))).value_or(KnownHost());
+      host.machine_id = ascii_lower(vm);
+      host.given = {line};
+      return store::put(tx, grant::Foundation::tenant(), host);
+    }));
+  }
+};
+
+TEST_F(MachineHooksTest, AnEnrolledMachinesKeysAreKnownFromItsEnrolment) {
+  const std::string key = new_key();
+  const Enrolled web = enrol({key, "ssh-dss AAAAB3NzaC1kc3MAAACBAP"});
+  EXPECT_THAT(known(web), ElementsAre(key));
+  const auto entries = world_.entries(kReport);
+  ASSERT_EQ(entries.size(), 1U);
+  EXPECT_EQ(entries[0].actor.kind, "Machine");
+  EXPECT_EQ(string_at(entries[0].details, "vouchedForBy"), "enrolment token");
+}
+
+TEST_F(MachineHooksTest, AChangeUnderTheAgentsCertificateIsTakenAndEntered) {
+  const std::string first = new_key(), second = new_key();
+  const Enrolled web = enrol({first});
+  sync(web, facts({first}));
+  EXPECT_EQ(world_.entries(kReport).size(), 1U) << "nothing has changed";
+  sync(web, facts({second}));
+  EXPECT_THAT(known(web), ElementsAre(second));
+  const auto entries = world_.entries(kReport);
+  ASSERT_EQ(entries.size(), 2U);
+  const auto print = [](const std::string& line) {
+    return must(ssh::PublicKey::from_line(line)).fingerprint();
+  };
+  EXPECT_EQ(to_text(Json(entries[1].details.at("before"))), to_text(Json(JsonArray{print(first)})));
+  EXPECT_EQ(to_text(Json(entries[1].details.at("fingerprints"))), to_text(Json(JsonArray{print(second)})));
+  EXPECT_EQ(string_at(entries[1].details, "vouchedForBy"), "agent's certificate");
+}
+
+TEST_F(MachineHooksTest, WhatAPersonHasGivenStays) {
+  const std::string given = new_key(), reported = new_key();
+  const Enrolled web = enrol({new_key()});
+  give(web.vm, given);
+  sync(web, facts({reported}));
+  EXPECT_THAT(known(web), ElementsAre(given));
+  const auto entries = world_.entries(kReport);
+  ASSERT_EQ(entries.size(), 2U);
+  EXPECT_EQ(bool_at(entries[1].details, "trusted"), false) << "entered all the same";
+}
+
+TEST_F(MachineHooksTest, ATokenAloneReplacesNothingThatIsKnown) {
+  const std::string vm = kScope + "/resourceGroups/rg/providers/Microsoft.Compute/virtualMachines/web-1";
+  const std::string given = new_key(), reported = new_key();
+  give(vm, given);
+  const Enrolled web = enrol({reported});
+  EXPECT_THAT(known(web), ElementsAre(given));
+  EXPECT_THAT(world_.entries(kReport), IsEmpty());
+  sync(web, facts({reported}));
+  EXPECT_EQ(world_.entries(kReport).size(), 1U) << "its certificate may say it";
+}
+
+TEST_F(MachineHooksTest, ACopyOfAKeySaysNothingAndARemovedMachineIsForgotten) {
+  const std::string first = new_key();
+  const Enrolled web = enrol({first});
+  machine::MachineFacts other = facts({first});
+  other.boot_id = "boot-2";
+  sync(web, other);
+  const std::string path = kScope + "/resourceGroups/rg/providers/Merlon.Machines/machines/web-1";
+  EXPECT_EQ(send(bob_, "DELETE", path).status, 200);
+  EXPECT_THAT(known(web), IsEmpty());
+  const std::string second = new_key();
+  const Enrolled again = enrol({second});
+  EXPECT_THAT(known(again), ElementsAre(second)) << "a machine of the same name is another one";
+  other = facts({first});
+  other.boot_id = "boot-2";
+  sync(again, other);
+  net::Request request;
+  request.path = "/agent/v1/sync";
+  request.plane = net::Plane::agents;
+  request.client_certificate_pem = again.certificate;
+  SyncRequest copy;
+  copy.nonce = "n";
+  copy.boot_id = "boot-1";  // one that has been: two copies of the key
+  copy.facts = facts({second});
+  request.body = to_text(copy.to_json());
+  EXPECT_EQ(ask(std::move(request)).status, 403);
+  EXPECT_THAT(known(again), ElementsAre(first)) << "neither copy is believed";
+}
+
+TEST_F(MachineHooksTest, EveryMachineIsToldWhomToTrust) {
+  const Enrolled web = enrol({new_key()});
+  const auto answer = sync(web, std::nullopt);
+  ASSERT_TRUE(answer.state.has_value());
+  EXPECT_EQ(answer.state->ssh.authority, ssh_->machines_authority().line());
+}
+
+}  // namespace
+}  // namespace merlon::ssh_identity
