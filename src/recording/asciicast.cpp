@@ -1,9 +1,8 @@
-// JSON is Boost's in both directions; what is ours is where a line ends and what its members mean.
+// JSON is read by Boost; what is ours is where a line ends and what its members mean.
 #include "recording/asciicast.h"
 
 #include <fmt/format.h>
 
-#include <boost/json/serializer.hpp>
 #include <cmath>
 
 #include "base/text.h"
@@ -18,16 +17,6 @@ constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
 
 std::unexpected<Error> not_cast(std::string message) {
   return fail(ErrorKind::invalid, "RecordingNotUnderstood", std::move(message));
-}
-
-void append_text(std::string& out, std::string_view text) {
-  boost::json::serializer serializer;
-  serializer.reset(boost::json::string_view(text.data(), text.size()));
-  char part[4096];
-  while (!serializer.done()) {
-    const boost::json::string_view done = serializer.read(part, sizeof(part));
-    out.append(done.data(), done.size());
-  }
 }
 
 // How many bytes the sequence that `lead` begins has; 0 when none begins so.
@@ -107,7 +96,7 @@ std::string header_line(const CastHeader& header, CastForm form) {
 void append_event(std::string& out, Duration time, char code, std::string_view data) {
   const int64_t ms = std::max<int64_t>(0, time.count());
   fmt::format_to(std::back_inserter(out), "[{}.{:03}, \"{}\", ", ms / 1000, ms % 1000, code);
-  append_text(out, data);
+  append_json_string(out, data);
   out += "]\n";
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include "base/text.h"
 
@@ -13,6 +14,10 @@ namespace {
 constexpr size_t kWordsMax = (size_t{1} << TrigramFilter::kLogBitsMax) / 64;
 constexpr size_t kWordsMin = (size_t{1} << TrigramFilter::kLogBitsMin) / 64;
 constexpr size_t kFullPart = 4;  // a quarter of the bits: one trigram in sixteen is there by chance
+
+constexpr unsigned kLogRecent = 10;
+constexpr uint32_t kNoTrigram = 0xffffffffU;
+constexpr uint32_t kSpread = 0x9e3779b1U;  // 2^32 by the golden ratio (Knuth, TAOCP 6.4)
 
 // Two independent positions out of one multiplication (splitmix64's finalizer, by Vigna, public domain).
 uint64_t mix(uint32_t trigram) {
@@ -49,16 +54,25 @@ std::vector<uint32_t> trigrams_of(std::string_view text) {
 
 void TrigramFilter::add(std::string_view text) {
   if (text.size() < 3) return;
-  if (words_.empty()) words_.resize(kWordsMax);
+  if (words_.empty()) {
+    words_.resize(kWordsMax);
+    recent_.assign(size_t{1} << kLogRecent, kNoTrigram);
+  }
   constexpr uint64_t kMask = (uint64_t{1} << kLogBitsMax) - 1;
   each_trigram(text, [&](uint32_t trigram) {
+    // Text repeats itself: most of it is met here again, for less than two bits cost.
+    uint32_t& recent = recent_[(trigram * kSpread) >> (32 - kLogRecent)];
+    if (std::exchange(recent, trigram) == trigram) return;
     const uint64_t hash = mix(trigram);
     for (const uint64_t bit : {hash & kMask, (hash >> 32U) & kMask})
       words_[bit / 64] |= uint64_t{1} << (bit % 64);
   });
 }
 
-void TrigramFilter::clear() { std::vector<uint64_t>().swap(words_); }
+void TrigramFilter::clear() {
+  std::vector<uint64_t>().swap(words_);
+  std::vector<uint32_t>().swap(recent_);
+}
 
 bool TrigramFilter::may_hold(const std::vector<uint32_t>& trigrams) const {
   if (words_.empty()) return false;

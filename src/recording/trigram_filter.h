@@ -29,6 +29,8 @@ class TrigramFilter {
 
  private:
   std::vector<uint64_t> words_;  // none before the first text
+  std::vector<uint32_t>
+      recent_;  // trigrams added last, each in a place of its own: nothing is lost by forgetting one
 };
 
 // Of what folded() gave; false as well when it is nothing of the kind.

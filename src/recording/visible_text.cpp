@@ -2,6 +2,8 @@
 // text from what is none.
 #include "recording/visible_text.h"
 
+#include <algorithm>
+
 namespace merlon::recording {
 namespace {
 
@@ -9,16 +11,24 @@ constexpr size_t kLineBytesMax = 4096;
 constexpr char kEscape = '\x1b';
 constexpr char kBell = '\x07';
 
+bool is_control_character(char c) { return static_cast<uint8_t>(c) < 0x20 || c == '\x7f'; }
+
 bool is_continuation(char c) { return (static_cast<uint8_t>(c) & 0xc0U) == 0x80; }
 
 }  // namespace
 
 void VisibleText::feed(std::string_view bytes, const Line& line) {
-  for (const char c : bytes) {
-    const bool is_control = static_cast<uint8_t>(c) < 0x20 || c == '\x7f';
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    const char c = bytes[i];
+    const bool is_control = is_control_character(c);
     switch (state_) {
       case State::ground:
-        is_control ? control(c, line) : visible(c, line);
+        if (is_control) {
+          control(c, line);
+        } else {
+          const size_t run = visible(bytes.substr(i), line);
+          i += run - 1;
+        }
         break;
       case State::escape:
         if (c == '[')
@@ -57,10 +67,15 @@ void VisibleText::feed(std::string_view bytes, const Line& line) {
   }
 }
 
-void VisibleText::visible(char c, const Line& line) {
+// All that is visible at the beginning, as far as the line has room for it: how much that was, at least one
+// byte.
+size_t VisibleText::visible(std::string_view text, const Line& line) {
+  const auto end = std::ranges::find_if(text.substr(0, kLineBytesMax - line_.size()), is_control_character);
+  const auto run = std::max<size_t>(1, static_cast<size_t>(end - text.begin()));
   if (line_.empty()) began_at_ = place_;
-  line_ += c;
+  line_.append(text.substr(0, run));
   if (line_.size() >= kLineBytesMax) end_line(line);
+  return run;
 }
 
 void VisibleText::control(char c, const Line& line) {
@@ -70,7 +85,7 @@ void VisibleText::control(char c, const Line& line) {
     while (!line_.empty() && is_continuation(line_.back())) line_.pop_back();
     if (!line_.empty()) line_.pop_back();
   } else if (c == '\t') {
-    visible(' ', line);
+    visible(" ", line);
   } else if (c == '\n' || c == '\r' || c == '\v' || c == '\f') {
     end_line(line);
   }
@@ -91,7 +106,7 @@ void VisibleText::finish_csi(char final, const Line& line) {
       end_line(line);
       break;
     case 'C':
-      visible(' ', line);
+      visible(" ", line);
       break;
     default:
       break;

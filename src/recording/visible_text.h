@@ -25,7 +25,7 @@ class VisibleText {
 
  private:
   enum class State { ground, escape, intermediate, csi, text, text_escape };
-  void visible(char c, const Line& line);
+  size_t visible(std::string_view text, const Line& line);
   void control(char c, const Line& line);
   void finish_csi(char final, const Line& line);
 

@@ -16,7 +16,8 @@ struct EdgeLimits {
   size_t connections_max = 4000;
   size_t per_source_max = 100;         // connections at once of one address (IPv6: of one /64)
   size_t unknown_per_source_max = 10;  // of them, nobody has signed in yet
-  size_t failures_max = 30;  // refused keys and codes of one address within `failures_for`: then it waits
+  // Connections of one address within `failures_for` whose keys and codes were all refused: then it waits.
+  size_t failures_max = 30;
   Duration failures_for = std::chrono::minutes(5);
   Duration grace = std::chrono::minutes(2);  // to sign in
   size_t sessions_max = 16;                  // of one connection

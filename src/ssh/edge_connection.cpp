@@ -168,7 +168,7 @@ EdgeConnection::Then EdgeConnection::by_key(const Question& question) {
   auto shared = std::make_shared<Result<std::unique_ptr<Person>>>(std::move(found));
   return [self = shared_from_this(), shared, is_signed = question.is_signed] {
     if (!*shared) {
-      self->context_.failed(self->source_);
+      self->was_refused_ = true;
       return self->refuse(shared->error());
     }
     const std::string name = (**shared)->name();
@@ -192,7 +192,7 @@ EdgeConnection::Then EdgeConnection::poll_device() {
   return [self = shared_from_this(), shared] {
     if (!*shared) {
       self->device_.reset();
-      self->context_.failed(self->source_);
+      self->was_refused_ = true;
       return self->refuse(shared->error());
     }
     const bool done = **shared != nullptr;
@@ -319,6 +319,8 @@ void EdgeConnection::notify(uint32_t session, const Notice& notice) {
 }
 
 void EdgeConnection::close(std::string_view why) {
+  // Who has several keys is asked for each: what counts is that none of them was anybody's.
+  if (!closed_ && was_refused_ && !person_) context_.failed(source_);
   closed_ = true;
   for (const auto& [number, passage] : passages_) end_passage(passage, std::string(why), "", {});
   passages_.clear();

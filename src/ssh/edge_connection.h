@@ -24,7 +24,7 @@ struct EdgeContext {
   std::function<bool(std::function<void()>)> work;
   // Runs on the edge's thread, soon. From any thread.
   std::function<void(std::function<void()>)> post;
-  std::function<void(const Source&)> failed;  // a sign-in from there
+  std::function<void(const Source&)> failed;  // a connection from there: nobody signed in
 };
 
 class EdgeConnection : public std::enable_shared_from_this<EdgeConnection> {
@@ -75,6 +75,7 @@ class EdgeConnection : public std::enable_shared_from_this<EdgeConnection> {
   std::vector<std::pair<size_t, Descriptor>> descriptors_;  // to be sent with the byte at that place of out_
   bool asking_ = false;
   bool closed_ = false;
+  bool was_refused_ = false;  // a key or a code
   unsigned questions_ = 0;
   std::shared_ptr<Person> person_;
   std::shared_ptr<DeviceCode> device_;

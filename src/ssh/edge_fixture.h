@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <atomic>
 
 #include <filesystem>
 #include <fstream>
@@ -133,7 +134,10 @@ class FakeDesk final : public Desk {
                       .type = CertificateType::user,
                       .now = std::chrono::floor<Duration>(std::chrono::system_clock::now()),
                       .source = IpAddress::parse("127.0.0.1")};
-    TRY(judge_certificate(key, judge));
+    if (const auto good = judge_certificate(key, judge); !good) {
+      ++refused;
+      return std::unexpected(good.error());
+    }
     return std::make_unique<Ada>();
   }
   Result<DeviceCode> start_device(const Source&) override {
@@ -151,6 +155,7 @@ class FakeDesk final : public Desk {
   Secret host_key() override { return *openssh_private_key(host, "host"); }
 
   Bytes known_key;
+  std::atomic<int> refused = 0;  // keys
   crypto::PrivateKey people = *crypto::PrivateKey::generate(crypto::KeyKind::ed25519);
   crypto::PrivateKey host = *crypto::PrivateKey::generate(crypto::KeyKind::ed25519);
   int polls = 0;

@@ -89,6 +89,29 @@ TEST_F(EdgeTest, AnUnknownKeyIsNobodys) {
   EXPECT_THAT(ran.out, HasSubstr("Permission denied"));
 }
 
+class ImpatientEdgeTest : public test::EdgeFixture {
+ protected:
+  ImpatientEdgeTest() { limits_.failures_max = 2; }
+};
+
+TEST_F(ImpatientEdgeTest, KeysThatAreTriedBeforeTheRightOneAreNoFailures) {
+  test::run({"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", directory_ + "/other"});
+  for (int i = 0; i < 4; ++i) {
+    std::vector<std::string> words{"ssh", "-p", port_, "-i", directory_ + "/other"};
+    const auto options = ssh_options();
+    words.insert(words.end(), options.begin(), options.end());
+    words.insert(words.end(), {std::string(user_) + "+web-1@127.0.0.1", "true"});
+    const Ran ran = test::run(words);
+    EXPECT_EQ(ran.status, 0) << i << ": " << ran.out;
+  }
+  EXPECT_EQ(desk_.refused, 4);
+  const Bytes known = std::exchange(desk_.known_key, {1});
+  for (int i = 0; i < 2; ++i) EXPECT_THAT(ssh({}, {"true"}).out, HasSubstr("Permission denied"));
+  for (int i = 0; i < 400 && edge_->connections() != 0; ++i) ::usleep(25'000);
+  desk_.known_key = known;
+  EXPECT_EQ(ssh({}, {"true"}).status, 255) << "after two that nobody signed in at, others wait as well";
+}
+
 TEST_F(EdgeTest, ManyBytesGoBothWaysUnchanged) {
   write("big", std::string(3'000'000, 'x') + "end");
   const Ran up = test::run({"scp", "-O", "-P", port_, "-F", "none", "-o",
