@@ -131,7 +131,15 @@ Response token_response(const TokenCache::Found& found, const BoundIdentity& ide
   return response;
 }
 
-// Azure's clients try again after a 503.
+// Azure's clients wait and try again after either of these.
+Response too_many(unsigned seconds) {
+  Response response = refusal(429, "too_many_requests",
+                              "This caller asks more often than " + std::to_string(RequestRate::kPerSecond) +
+                                  " times in a second. Keep the token that you have until it expires.");
+  response.headers.set("Retry-After", std::to_string(seconds));
+  return response;
+}
+
 Response changing() {
   Response response = refusal(503, "changing",
                               "Who may ask for this machine's identities is being changed at this moment. "
@@ -176,6 +184,7 @@ Result<IdentityDoors> IdentityDoors::from_json(const JsonObject& json) {
 Metadata::Metadata(TokenSource& source, const Clock& clock, Random& random, std::string boot_id,
                    std::string challenge_directory)
     : cache_(source, clock),
+      rate_(clock),
       boot_id_(std::move(boot_id)),
       challenges_(std::move(challenge_directory), clock, random) {}
 
@@ -226,6 +235,7 @@ Response Metadata::answer(const Request& request, const net::Door& door) {
   const std::string* metadata = request.headers.find("Metadata");
   if (metadata == nullptr || !ascii_iequal(trim(*metadata), "true"))
     return refusal(400, "bad_request_102", "Required metadata header not specified");
+  if (const auto wait = rate_.refuse(asker->name())) return too_many(*wait);
   return token(*state, *asker, request);
 }
 

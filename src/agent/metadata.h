@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "agent/challenges.h"
+#include "agent/request_rate.h"
 #include "agent/token_cache.h"
 #include "machine/identity_endpoint.h"
 #include "net/loopback_server.h"
@@ -69,6 +70,7 @@ class Metadata {
   std::optional<net::Response> challenge(const Asker& asker, const net::Request& request);
 
   TokenCache cache_;
+  RequestRate rate_;
   const std::string boot_id_;
   mutable std::mutex mutex_;
   std::shared_ptr<const State> state_ = std::make_shared<State>();

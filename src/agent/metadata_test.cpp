@@ -162,7 +162,10 @@ TEST_F(MetadataTest, AChallengeEndsWithItsMinuteAndGuessesGetNothing) {
   clock_.advance(std::chrono::seconds(61));
   EXPECT_EQ(metadata_->answer(guess, arc()).status, 403);
   EXPECT_THAT(source_.asked, IsEmpty());
-  for (int i = 0; i < 200; ++i) metadata_->answer(request(), arc());
+  for (int i = 0; i < 200; ++i) {
+    metadata_->answer(request(), arc());
+    clock_.advance(std::chrono::milliseconds(100));
+  }
   EXPECT_LE(files(), 64U) << "nobody fills the disk with them";
 }
 
@@ -258,6 +261,33 @@ TEST_F(MetadataTest, WhoGoesToADoorByItselfGetsNothing) {
   }
   EXPECT_EQ(files(), 0U);
   EXPECT_THAT(source_.asked, IsEmpty());
+}
+
+TEST_F(MetadataTest, WhoAsksTooOftenIsToldToWaitAndNobodyElse) {
+  use_rules();
+  unsigned admitted = 0;
+  for (int i = 0; i < 100; ++i)
+    if (metadata_->answer(at_link_local(), link_local(kWebPort)).status == 200) ++admitted;
+  EXPECT_EQ(admitted, RequestRate::kAtOnce);
+  const auto refused = metadata_->answer(at_link_local(), link_local(kWebPort));
+  EXPECT_EQ(refused.status, 429);
+  EXPECT_EQ(error(refused), "too_many_requests");
+  EXPECT_EQ(refused.headers.value_or("Retry-After", ""), "1");
+  EXPECT_EQ(metadata_->answer(at_link_local(), link_local(kJobPort)).status, 200) << "another caller";
+  clock_.advance(std::chrono::seconds(1));
+  admitted = 0;
+  for (int i = 0; i < 100; ++i)
+    if (metadata_->answer(at_link_local(), link_local(kWebPort)).status == 200) ++admitted;
+  EXPECT_EQ(admitted, RequestRate::kPerSecond);
+}
+
+TEST_F(MetadataTest, GuessesAreCountedToo) {
+  net::Request guess = request();
+  guess.headers.set("Authorization", "Basic guess");
+  unsigned judged = 0;
+  for (int i = 0; i < 100; ++i)
+    if (metadata_->answer(guess, arc()).status == 403) ++judged;
+  EXPECT_EQ(judged, RequestRate::kAtOnce);
 }
 
 TEST_F(MetadataTest, AtADoorThatIsLeavingOneIsToldToTryAgain) {

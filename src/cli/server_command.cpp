@@ -49,7 +49,8 @@ std::vector<Command> server_commands() {
                 "not given")
             .text("--throttle", given.options.throttle,
                   "Requests of each principal: off, azure, or "
-                  "reads=250:25,writes=200:10,deletes=200:10 (at once : refilled per second)")
+                  "reads=250:25,writes=200:10,deletes=200:10 (at once : refilled per second); unless off, "
+                  "Key Vault's own limits count in each vault too")
             .texts(
                 "--private-issuer", given.options.private_issuers,
                 "The exact URL of a token issuer for federated credentials that may be at a private address, "

@@ -52,6 +52,7 @@ Result<int> restore(Context& context, const StateOptions& options) {
         {"rows", report.rows},
         {"machines", report.machines},
         {"openingsEnded", report.grants_ended},
+        {"hardwareKeysLeft", report.token_keys_left},
         {"ledgerSize", report.header.ledger_size}},
        text);
   return kDone;

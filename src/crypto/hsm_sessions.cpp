@@ -43,9 +43,15 @@ CK_RV find_objects(const TokenSession& session, std::optional<CK_OBJECT_CLASS> k
   return code;
 }
 
+bool HsmSessions::is_pin_unchanged() const {
+  const auto pin = read_pin(uri_.get());
+  return !pin || *pin == refused_pin_;
+}
+
 Result<HsmSessions::Taken> HsmSessions::take() {
   const std::lock_guard lock(mutex_);
-  if (pin_refused_) return std::unexpected(*pin_refused_);
+  if (pin_refused_ && is_pin_unchanged()) return std::unexpected(*pin_refused_);
+  pin_refused_.reset();
   if (!connection_) {
     OpenToken token = TRY(OpenToken::open(uri_.get()));
     connection_ = std::make_shared<Connection>(Connection{std::move(token), {}, {}, false});
@@ -57,11 +63,15 @@ Result<HsmSessions::Taken> HsmSessions::take() {
   }
   // The first one is used for nothing: the token logs us out with the end of the last session, and with that
   // every handle ends.
+  auto pin = read_pin(uri_.get());
   auto handle = connection_->token.open_session();
   if (handle && !std::exchange(connection_->anchored, true)) handle = connection_->token.open_session();
   if (handle) return Taken{connection_, *handle};
   connection_.reset();
-  if (handle.error().cause == "PIN") pin_refused_ = handle.error();
+  if (handle.error().cause == "PIN") {
+    pin_refused_ = handle.error();
+    refused_pin_ = pin ? *std::move(pin) : Secret();
+  }
   return std::unexpected(handle.error());
 }
 

@@ -46,13 +46,16 @@ class HsmSessions {
     CK_SESSION_HANDLE handle = 0;
   };
   Result<Taken> take();
+  bool is_pin_unchanged() const;
   void give_back(const Taken& taken, CK_RV code);
   Result<std::optional<CK_OBJECT_HANDLE>> find(const Taken& taken, CK_OBJECT_CLASS kind, ByteView id);
 
   const UriHandle uri_;
   std::mutex mutex_;
   std::shared_ptr<Connection> connection_;  // nothing: to be opened
+  // A token locks itself after a few wrong PINs: one that it refused is not tried again, another one is.
   std::optional<Error> pin_refused_;
+  Secret refused_pin_;
 };
 
 // Handles of what has this id; every class, when `kind` is not given.

@@ -233,15 +233,23 @@ TEST_F(HsmTest, ManyAtOnce) {
   EXPECT_EQ(good, 100);
 }
 
-TEST_F(HsmTest, AWrongPinIsTriedOnce) {
+TEST_F(HsmTest, AWrongPinIsTriedOnceAndACorrectedOneAtOnce) {
   hsm_ = *Hsm::at(token_->uri());
   token_->write("pin", "9876");
   const auto refused = hsm_->probe();
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().message, HasSubstr("does not accept the PIN"));
   token_->write("pin", "1234");
-  EXPECT_FALSE(hsm_->probe());  // a token locks itself: only a new start tries again
-  EXPECT_TRUE((*Hsm::at(token_->uri()))->probe());
+  EXPECT_TRUE(hsm_->probe()) << "the file has another PIN now";
+  hsm_ = *Hsm::at(token_->uri());
+  token_->write("pin", "9876");
+  ASSERT_FALSE(hsm_->probe());
+  token_->write("pin", "");
+  EXPECT_THAT(hsm_->probe().error().message, HasSubstr("does not accept the PIN")) << "nothing to try";
+  token_->write("pin", "9876\n");
+  EXPECT_THAT(hsm_->probe().error().message, HasSubstr("does not accept the PIN")) << "the same one";
+  token_->write("pin", "1234\n");
+  EXPECT_TRUE(hsm_->probe());
 }
 
 TEST_F(HsmTest, WhatThereIsNotIsRefused) {

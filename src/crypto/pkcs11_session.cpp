@@ -17,8 +17,23 @@ std::unexpected<Error> bad_uri(std::string why) {
   return fail(ErrorKind::invalid, "InvalidTokenUri", std::move(why));
 }
 
-Result<Secret> read_pin(const std::string& source) {
-  std::string_view path = source;
+}  // namespace
+
+std::unexpected<Error> token_refused(std::string why, std::string cause) {
+  auto error = fail(ErrorKind::unavailable, "TokenRefused", "The PKCS#11 token " + std::move(why));
+  error.error().cause = std::move(cause);
+  return error;
+}
+
+std::unexpected<Error> token_refused(const std::string& doing, CK_RV code) {
+  return token_refused("could not " + doing + ": " + p11_kit_strerror(code) +
+                           ". See that it is plugged in, and what its own tool says of it.",
+                       "CK_RV " + std::to_string(code));
+}
+
+Result<Secret> read_pin(P11KitUri* uri) {
+  const char* source = p11_kit_uri_get_pin_source(uri);
+  std::string_view path = source == nullptr ? "" : source;
   if (path.starts_with("file:")) path.remove_prefix(5);
   if (path.starts_with("//")) path.remove_prefix(2);
   const int file = ::open(std::string(path).c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
@@ -37,20 +52,6 @@ Result<Secret> read_pin(const std::string& source) {
     return token_refused("needs its PIN, and the file " + std::string(path) +
                          " does not hold one of up to 256 bytes.");
   return Secret(text);
-}
-
-}  // namespace
-
-std::unexpected<Error> token_refused(std::string why, std::string cause) {
-  auto error = fail(ErrorKind::unavailable, "TokenRefused", "The PKCS#11 token " + std::move(why));
-  error.error().cause = std::move(cause);
-  return error;
-}
-
-std::unexpected<Error> token_refused(const std::string& doing, CK_RV code) {
-  return token_refused("could not " + doing + ": " + p11_kit_strerror(code) +
-                           ". See that it is plugged in, and what its own tool says of it.",
-                       "CK_RV " + std::to_string(code));
 }
 
 Result<UriHandle> parse_token_uri(const std::string& text, UriObject object) {
@@ -108,9 +109,8 @@ Result<CK_SESSION_HANDLE> OpenToken::open_session() const {
 }
 
 Result<void> OpenToken::log_in(CK_SESSION_HANDLE session) const {
-  const char* source = p11_kit_uri_get_pin_source(uri_);
-  if (source == nullptr) return {};
-  const Secret pin = TRY(read_pin(source));
+  if (p11_kit_uri_get_pin_source(uri_) == nullptr) return {};
+  const Secret pin = TRY(read_pin(uri_));
   Bytes copy(pin.expose().begin(), pin.expose().end());
   const CK_RV code = module_->C_Login(session, CKU_USER, copy.data(), copy.size());
   ::explicit_bzero(copy.data(), copy.size());

@@ -38,6 +38,9 @@ Result<UriHandle> parse_token_uri(const std::string& text, UriObject object);
 
 // A token whose module is loaded. p11-kit counts who has initialised it: several of these may be open at
 // once.
+// What pin-source holds now. Errors: TokenRefused.
+Result<Secret> read_pin(P11KitUri* uri);
+
 class OpenToken {
  public:
   // Errors: TokenRefused: no such module or token.

@@ -120,7 +120,8 @@ Result<void> record(const Assembly& assembly, store::Transaction& tx, const Rest
                    {"backupLedgerSize", report.header.ledger_size},
                    {"backupLedgerRoot", report.header.ledger_root},
                    {"machines", static_cast<int64_t>(report.machines)},
-                   {"grantsEnded", static_cast<int64_t>(report.grants_ended)}};
+                   {"grantsEnded", static_cast<int64_t>(report.grants_ended)},
+                   {"hardwareKeysLeft", static_cast<int64_t>(report.token_keys_left)}};
   return assembly.core().ledger.append(tx, entry);
 }
 
@@ -133,6 +134,12 @@ Result<void> put_in_force(Assembly& assembly, RestoreReport& report) {
           report.grants_ended = TRY(assembly.grants().end_all(context, "Restored"));
           report.machines = TRY(assembly.machines().start_new_epoch(tx));
           TRY(identity::revoke_all_sessions(tx, core.tenant, core.random));
+          const auto left = TRY(vault::forget_keys_being_made(tx, core.tenant));
+          report.token_keys_left = left.size();
+          for (const std::string& id : left)
+            log(LogLevel::warning,
+                "a key was being made in the hardware token when the backup was made; it is left there",
+                {{"id", id}});
           TRY(record(assembly, tx, report));
           ++context.recorded;
           return clear_restore_mark(tx);

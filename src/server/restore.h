@@ -11,8 +11,9 @@ namespace merlon::server {
 struct RestoreReport {
   BackupHeader header;
   int64_t rows = 0;
-  size_t machines = 0;      // that get a new epoch
-  size_t grants_ended = 0;  // that were active when the backup was made
+  size_t machines = 0;         // that get a new epoch
+  size_t grants_ended = 0;     // that were active when the backup was made
+  size_t token_keys_left = 0;  // that a hardware token was making at that moment
 };
 
 // Into a store in which nothing is, with the root key of the state that was backed up. Every grant and

@@ -28,4 +28,9 @@ class Vaults {
 std::unique_ptr<Vaults> install(Platform& platform, std::unique_ptr<crypto::Hsm> hsm = nullptr);
 const std::vector<store::TableSpec>& tables();
 
+// In the transaction that puts a restored backup in force. What the backup says is just being made in a
+// hardware token may have been filed since by the server that it is of: it is forgotten, and never destroyed.
+// Returns the ids of those objects.
+Result<std::vector<std::string>> forget_keys_being_made(store::Transaction& tx, const TenantId& tenant);
+
 }  // namespace merlon::vault

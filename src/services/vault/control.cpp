@@ -277,9 +277,9 @@ Result<JsonObject> Service::name_availability(store::Reader& reader, const std::
 JsonObject Service::shown_deleted(const Vault& vault) const {
   JsonObject properties{{"vaultId", vault.resource_id},
                         {"location", vault.location},
+                        {"tags", vault.tags},
                         {"deletionDate", to_rfc3339(*vault.deleted)},
                         {"scheduledPurgeDate", to_rfc3339(*vault.purge_due)}};
-  if (!vault.tags.empty()) properties["tags"] = vault.tags;
   if (vault.is_purge_protected()) properties["purgeProtectionEnabled"] = true;
   return {{"id", "/subscriptions/" + platform_.core.subscription.text() +
                      "/providers/Microsoft.KeyVault/locations/" + vault.location + "/deletedVaults/" +

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "base/time_text.h"
+#include "services/vault/api.h"
 #include "services/vault/objects.h"
 
 namespace merlon::vault {
@@ -105,6 +106,23 @@ Result<void> HsmKeys::sweep(const Guard& guard, Timestamp now) const {
     }));
   }
   return {};
+}
+
+Result<std::vector<std::string>> forget_keys_being_made(store::Transaction& tx, const TenantId& tenant) {
+  std::vector<std::string> forgotten;
+  std::string after;
+  for (;;) {
+    const auto rows = TRY(store::scan<TokenObject>(
+        tx, tenant, {.prefix = {}, .after = after, .after_key = {}, .limit = kAtOnce}));
+    for (const TokenObject& row : rows) {
+      after = row.key();
+      // What is doomed was purged before the backup was made: nothing takes that back.
+      if (row.doomed) continue;
+      TRY(store::erase<TokenObject>(tx, tenant, row.key()));
+      forgotten.push_back(row.id);
+    }
+    if (rows.size() < kAtOnce) return forgotten;
+  }
 }
 
 Result<void> doom(store::Transaction& tx, const TenantId& tenant, const Version& version, Timestamp now) {

@@ -196,6 +196,30 @@ TEST_F(HsmKeysTest, AKeyThatWasNeverFiledIsSweptAway) {
   EXPECT_EQ(late.error().code, "TokenTooSlow");
 }
 
+// A backup that was made while a key was being made knows nothing of its being filed since.
+TEST_F(HsmKeysTest, ARestoredBackupDestroysNoKeyThatWasFiledLater) {
+  const auto vault = must(store::read_value<std::optional<Vault>>(
+      *store_, [&](store::Reader& reader) { return store::get<Vault>(reader, tenant_, "prime"); }));
+  const HsmKeys keys(*core_, must(crypto::Hsm::at(token_.uri())));
+  const KeyInToken made = must(keys.make(
+      *vault, "later",
+      {.id = {}, .label = {}, .kind = crypto::MaterialKind::ec, .bits = 0, .exponent = 0, .curve = "P-256"}));
+  ASSERT_EQ(create("gone", R"({"kty":"EC-HSM"})").status, 200);
+  const Bytes gone = object_of(data("prime", "GET", "/keys/gone"));
+  serve(false);
+  ASSERT_EQ(data("prime", "DELETE", "/keys/gone").status, 200);
+  ASSERT_EQ(data("prime", "DELETE", "/deletedkeys/gone").status, 204);
+  serve(true);
+  ASSERT_EQ(rows(), 2U);
+  const auto left = must(store::write_value<std::vector<std::string>>(
+      *store_, [&](store::Transaction& tx) { return forget_keys_being_made(tx, tenant_); }));
+  EXPECT_THAT(left, testing::ElementsAre(made.version_id));
+  tick(std::chrono::hours(24));
+  EXPECT_TRUE(must(hsm_->holds(*from_hex(made.version_id)))) << "somebody may have filed it";
+  EXPECT_FALSE(must(hsm_->holds(gone))) << "what was purged before is destroyed";
+  EXPECT_EQ(rows(), 0U);
+}
+
 TEST_F(HsmKeysTest, WhatATokenCannotDoIsSaid) {
   EXPECT_EQ(make_vault("plain").status, 200);
   const Seen standard = data("plain", "POST", "/keys/k/create", R"({"kty":"RSA-HSM"})");

@@ -49,6 +49,15 @@ struct Loaded {
   std::optional<crypto::HsmKey> in_token{};
 };
 
+// By Azure's table: 4000 uses of an RSA key of 2048 bits are 1000 of one of 3072, and 500 of one of 4096.
+Cost cost_of_use(const Version& version) {
+  const Transaction kind = version.in_hsm ? Transaction::use_key_in_token : Transaction::use_key;
+  const std::string modulus = string_at(version.public_key, "n").value_or("");
+  const size_t bits = modulus.empty() ? 0 : from_base64url(modulus).value_or(Bytes()).size() * 8;
+  if (bits > 3072) return {kind, 8};
+  return {kind, bits > 2048 ? 4U : 1U};
+}
+
 Result<Bytes> bytes_in(const JsonObject& body, std::string_view key, bool required) {
   const Json* value = body.if_contains(key);
   if (value == nullptr || value->is_null()) {
@@ -93,6 +102,7 @@ class Uses {
     }
     Loaded found{std::move(version), std::move(material)};
     if (found.version.in_hsm) found.in_token = key_in_token(found.version);
+    asked.cost = cost_of_use(found.version);
     asked.gathered = std::move(found);
     return {};
   }

@@ -29,6 +29,22 @@ std::optional<std::string> vault_of_host(std::string_view host, const std::strin
   return std::string(name);
 }
 
+bool makes_key(const Operation& operation) {
+  return operation.action == "keys/create/action" || operation.action == "keys/import/action" ||
+         operation.action == "keys/rotate/action" || operation.action == "certificates/create/action";
+}
+
+// Once its body is read, and the key that it uses.
+Cost cost_of(const Asked& asked) {
+  if (makes_key(*asked.operation))
+    return {string_at(asked.body, "kty").value_or("").ends_with("-HSM") ? Transaction::make_key_in_token
+                                                                        : Transaction::make_key};
+  if (asked.operation->action == "secrets/setSecret/action") return {Transaction::make_secret};
+  if (asked.cost.kind == Transaction::other && asked.operation->policy_kind == "keys")
+    return {Transaction::use_key};
+  return asked.cost;
+}
+
 bool is_parameter(std::string_view segment) { return segment.starts_with('{'); }
 
 // Versions may be missing: at the end, and as the empty segment that clients send before a verb, which the
@@ -118,6 +134,7 @@ Plane::Plane(Platform& platform, const HsmKeys& hsm) : platform_(platform) {
     for (const std::string_view segment : split(operation.path, '/')) operation.shape.emplace_back(segment);
     operations_.push_back(std::move(operation));
   };
+  if (platform.core.rate_limits) throttle_ = std::make_unique<VaultThrottle>(platform.core.clock);
   add_secret_operations(platform.core, add);
   add_shared_operations(platform.core, hsm, Kind::secrets, add);
   add_key_operations(platform.core, hsm, add);
@@ -148,11 +165,14 @@ net::Response Plane::handle(const net::Request& request) const {
               .reason = {},
               .body = {},
               .gathered = {},
-              .details = {}};
+              .details = {},
+              .cost = {},
+              .retry_after_s = 0};
   const auto answer = run(asked);
   net::Response response;
   if (!answer) {
     response = fault_response(answer.error());
+    if (asked.retry_after_s > 0) response.headers.set("Retry-After", std::to_string(asked.retry_after_s));
   } else if (answer->status == 204) {
     response = resource::empty_response(204);
   } else {
@@ -240,6 +260,18 @@ Result<void> Plane::parse(Asked& asked) const {
   return {};
 }
 
+// What has a right, and no more: nobody else can spend what is a vault's.
+Result<void> Plane::spend(Asked& asked) const {
+  if (!throttle_) return {};
+  const auto wait = throttle_->spend(asked.vault.uid, cost_of(asked));
+  if (!wait) return {};
+  asked.retry_after_s = *wait;
+  return fault(ErrorKind::throttled, "Throttled",
+               "Request was not processed because too many requests were received. Try again after " +
+                   std::to_string(*wait) + " seconds.",
+               "VaultRequestTypeLimitReached");
+}
+
 Result<Answer> Plane::run(Asked& asked) const {
   // A first look at the route only says whether this is going to be a write.
   const auto first =
@@ -249,7 +281,9 @@ Result<Answer> Plane::run(Asked& asked) const {
         TRY(parse(asked));
         if (asked.operation->load) {
           TRY(asked.operation->load(asked, reader));
+          TRY(spend(asked));
         } else {
+          TRY(spend(asked));
           asked.gathered = TRY(asked.operation->read(asked, reader));
         }
         return false;
@@ -277,6 +311,7 @@ Result<Answer> Plane::run_read(Asked& asked) const {
 
 Result<Answer> Plane::run_write(Asked& asked) const {
   TRY(parse(asked));
+  TRY(spend(asked));
   if (asked.operation->gather) TRY(asked.operation->gather(asked));
   auto written =
       store::write_value<Answer>(platform_.core.store, [&](store::Transaction& tx) -> Result<Answer> {
@@ -315,7 +350,8 @@ ledger::Entry Plane::entry_for(const Asked& asked, ledger::Decision decision) co
 // What fails although it is allowed is entered one by one.
 Result<void> Plane::enter_refusal(const Asked& asked, const Error& error) const {
   if (error.kind == ErrorKind::internal || error.kind == ErrorKind::unavailable) return {};
-  const bool allowed = !asked.reason.empty();
+  // What is too much is not entered one by one either, though it is allowed.
+  const bool allowed = !asked.reason.empty() && error.kind != ErrorKind::throttled;
   ledger::Entry entry =
       entry_for(asked, allowed && error.kind != ErrorKind::forbidden ? ledger::Decision::failed
                                                                      : ledger::Decision::denied);

@@ -12,6 +12,7 @@
 #include "machine/platform.h"
 #include "net/http.h"
 #include "services/vault/records.h"
+#include "services/vault/throttle.h"
 
 namespace merlon::vault {
 
@@ -31,8 +32,10 @@ struct Asked {
   bool identified = false;
   std::string reason;  // what allowed it: an assignment's id, or "access policy"
   JsonObject body;
-  std::any gathered;   // from `load` or `gather` to what follows
-  JsonObject details;  // for the ledger
+  std::any gathered;           // from `load` or `gather` to what follows
+  JsonObject details;          // for the ledger
+  Cost cost{};                 // of the key that is used, where one is
+  unsigned retry_after_s = 0;  // when it is refused for being too much
   ObjectName object(Kind kind) const {
     return {vault.uid, kind, arguments.empty() ? std::string() : arguments[0]};
   }
@@ -79,12 +82,14 @@ class Plane {
   Result<void> route(Asked& asked) const;
   Result<void> admit(Asked& asked, store::Reader& reader) const;
   Result<void> parse(Asked& asked) const;
+  Result<void> spend(Asked& asked) const;
   ledger::Entry entry_for(const Asked& asked, ledger::Decision decision) const;
   Result<void> enter_refusal(const Asked& asked, const Error& error) const;
   void set_headers(const Asked& asked, net::Response& response) const;
 
   Platform& platform_;
   std::vector<Operation> operations_;
+  std::unique_ptr<VaultThrottle> throttle_;  // nothing: nobody is throttled
 };
 
 // The operations, one function per file.
