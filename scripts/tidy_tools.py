@@ -109,9 +109,9 @@ def check_shell(root, path):
     return [Finding(path, int(line), "shell", text) for line, text in found]
 
 
-def jobs(root, sources, scripts, generated):
+def jobs(root, sources, scripts, generated, headers):
     """(digest, check, arguments) for each thing to ask another program about."""
-    if any(path.endswith(".h") and path.startswith("src/") for path in sources):
+    if headers and any(path.endswith(".h") and path.startswith("src/") for path in sources):
         compiler = version_of(COMPILER) + " ".join(HEADER_FLAGS)
         for path in sources:
             if path.endswith(".h") and path.startswith("src/"):
@@ -132,9 +132,9 @@ def jobs(root, sources, scripts, generated):
                 yield digest_of("shell", checker, path, file.read()), check_shell, (root, path)
 
 
-def check(root, sources, scripts, generated):
+def check(root, sources, scripts, generated, headers):
     cache, findings = Cache(root), []
-    todo = [job for job in jobs(root, sources, scripts, generated) if not cache.passed_before(job[0])]
+    todo = [job for job in jobs(root, sources, scripts, generated, headers) if not cache.passed_before(job[0])]
     with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         for (digest, _, _), found in zip(todo, pool.map(lambda job: job[1](*job[2]), todo)):
             if found:

@@ -61,8 +61,8 @@ TEST_F(SessionTest, ALongPollDoesNotShortenAnOpening) {
   server.takes = seconds(20);
   server.state = state(1, {minutes(10)});
   step();
-  // 20 s have passed, and the bound of the quick first exchange is 10 ms wide; and 20 ms, by which clocks may have
-  // run apart.
+  // 20 s have passed, and the bound of the quick first exchange is 10 ms wide; and 20 ms, by which clocks may
+  // have run apart.
   EXPECT_THAT(warden.remaining, ElementsAre(Duration(minutes(10) - seconds(20)).count() - 10 - 20));
 }
 

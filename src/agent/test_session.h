@@ -123,7 +123,7 @@ class FakeServer final : public Exchange {
   std::optional<DesiredState> state;
   std::optional<Error> error;
   Duration takes{10};
-  Duration held{};  // as the server says; the rest of what it takes is the network's
+  Duration held{};   // as the server says; the rest of what it takes is the network's
   Duration ahead{};  // of our own wall clock, which must not matter
   std::string head;
   std::vector<std::string> proof;

@@ -213,8 +213,8 @@ class World {
   std::map<std::string, std::pair<machine::Version, std::string>> desired_;  // by machine id
   Timestamp server_time_seen_{};
   Timestamp marked_at_ =
-      kBeginning;      // true time: when the server last had the chance to store its time's mark
-  Duration unseen_{};  // that a server cannot know of when it starts under a clock that was set back
+      kBeginning;        // true time: when the server last had the chance to store its time's mark
+  Duration unseen_{};    // that a server cannot know of when it starts under a clock that was set back
   Duration unmarked_{};  // what the server knew of the time beyond its last mark when it went
   bool clock_stepped_ = false, stepped_since_mark_ = false;
   std::vector<Copy> copies_;

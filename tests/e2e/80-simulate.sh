@@ -30,10 +30,10 @@ play_for() { # play_for SECONDS FIRST-SEED STEPS
   done
   played=$((seed - $2))
 }
-play_for 45 2000 50
+play_for 30 2000 50
 ok "$played histories of 50 steps: every invariant held"
 fresh=$((10#$(date +%s%N | cut -c 6-15) * 100000))
-play_for 15 "$fresh" 50
+play_for 10 "$fresh" 50
 ok "$played histories that nobody has played, from seed $fresh"
 if [[ -n ${MERLON_LONG:-} ]]; then
   fresh=$((fresh + 50000))
