@@ -50,14 +50,32 @@ SignIn<void> read_client(store::Reader& reader, Directory& directory, const net:
   return {};
 }
 
-SignIn<void> read_redirect(const net::Query& query, AuthorizeRequest& out) {
+// "https://<bastion>.bastion.<domain>/signed-in", at the very port that is asked here: bastions come and go,
+// and each name of that form is this server's, whatever stands there.
+bool is_bastion_page(const RedirectParts& redirect, const std::string& origin, std::string_view domain) {
+  const std::string suffix = ".bastion." + ascii_lower(domain);
+  const size_t host_at = std::string_view("https://").size();
+  const size_t colon = origin.find(':', host_at);
+  const std::string port = colon == std::string::npos ? "" : origin.substr(colon + 1);
+  if (redirect.scheme != "https" || redirect.port != port || redirect.rest != kBastionPagesReturn ||
+      !redirect.host.ends_with(suffix))
+    return false;
+  const std::string_view label =
+      std::string_view(redirect.host).substr(0, redirect.host.size() - suffix.size());
+  return !label.empty() && label.find('.') == std::string_view::npos;
+}
+
+SignIn<void> read_redirect(const net::Query& query, const Issuer& issuer, AuthorizeRequest& out) {
   const std::string* redirect = query.find("redirect_uri");
   if (redirect == nullptr || redirect->empty()) return missing("redirect_uri");
   const auto parts = parse_redirect_uri(*redirect);
+  const bool registered_here = parts && out.application.app_id.text() == kBastionPagesAppId &&
+                               is_bastion_page(*parts, out.origin, issuer.domain());
   const bool registered =
-      parts && std::ranges::any_of(out.application.redirect_uris, [&](const RedirectUri& known) {
-        return redirect_uri_matches(known, *redirect);
-      });
+      registered_here ||
+      (parts && std::ranges::any_of(out.application.redirect_uris, [&](const RedirectUri& known) {
+         return redirect_uri_matches(known, *redirect);
+       }));
   if (!registered)
     return refuse(50011, "The redirect URI '" + shown(*redirect) +
                              "' specified in the request does not match the redirect URIs configured for the "
@@ -153,7 +171,9 @@ bool is_code_verifier(std::string_view text) {
   return text.size() >= 43 && text.size() <= 128 && std::ranges::all_of(text, is_unreserved);
 }
 
-bool is_first_party(const Uuid& app_id) { return app_id.text() == kAzureCliAppId; }
+bool is_first_party(const Uuid& app_id) {
+  return app_id.text() == kAzureCliAppId || app_id.text() == kBastionPagesAppId;
+}
 
 SignIn<void> check_consent(const Application& application, const ServicePrincipal& principal,
                            ResourceKind kind, std::string_view audience) {
@@ -180,7 +200,7 @@ SignIn<void> read_authorize_request(store::Reader& reader, Directory& directory,
   if (const auto twice = repeated_parameter(query))
     return refuse(9002313, "Invalid request. The parameter '" + shown(*twice) + "' is there more than once.");
   TRY(read_client(reader, directory, query, out));
-  TRY(read_redirect(query, out));
+  TRY(read_redirect(query, issuer, out));
   TRY(read_mode(query, out));
   if (const std::string* state = query.find("state")) {
     if (state->size() > kStateMax) return refuse(90014, "The parameter 'state' is too long.");

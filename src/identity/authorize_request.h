@@ -47,6 +47,8 @@ bool is_code_verifier(std::string_view text);
 // (whose id Azure's SDKs use too) and our own. All others are somebody else's: they learn who has signed in,
 // and get nothing of the Resource Manager or the directory until an administrator has consented.
 bool is_first_party(const Uuid& app_id);
+// The path to which people come back at a bastion's own name.
+inline constexpr std::string_view kBastionPagesReturn = "/signed-in";
 // What an application that acts for a person may get a token for.
 SignIn<void> check_consent(const Application& application, const ServicePrincipal& principal,
                            ResourceKind kind, std::string_view audience);

@@ -46,7 +46,25 @@ Result<BootstrapCredential> credential_for(store::Transaction& tx, Directory& di
 
 const char* const kAzureCliAppId = "04b07795-8ddb-461a-bbee-02f9e1bf7b46";
 
+const char* const kBastionPagesAppId = "6d1b7c1e-58a4-4c0e-9d3f-2a7e0b9f4c63";
+
+namespace {
+
+// Its redirect URIs are the names of the bastions that there are (authorize_request.cpp).
+Result<void> ensure_bastion_pages(store::Transaction& tx, Directory& directory) {
+  Application pages;
+  pages.app_id = *Uuid::parse(kBastionPagesAppId);
+  if (TRY(directory.application_by_app_id(tx, pages.app_id))) return {};
+  pages.display_name = "Merlon bastion";
+  pages.public_client = true;
+  TRY(directory.create_application(tx, pages));
+  return {};
+}
+
+}  // namespace
+
 Result<void> ensure_well_known(store::Transaction& tx, Directory& directory) {
+  TRY(ensure_bastion_pages(tx, directory));
   const Uuid app_id = *Uuid::parse(kAzureCliAppId);
   const auto known = TRY(directory.application_by_app_id(tx, app_id));
   Application azure_cli = known.value_or(Application{});

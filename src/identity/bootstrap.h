@@ -13,6 +13,10 @@ namespace merlon::identity {
 // The public client that Azure CLI says it is, in every Entra tenant.
 extern const char* const kAzureCliAppId;  // 04b07795-8ddb-461a-bbee-02f9e1bf7b46
 
+// The pages at a bastion's own name, to which people are sent back with a code: a public client of Merlon's
+// own.
+extern const char* const kBastionPagesAppId;
+
 struct BootstrapCredential {
   Uuid client_id;
   Uuid application_id;  // object ids

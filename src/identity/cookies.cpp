@@ -40,6 +40,10 @@ std::string set_cookie(std::string_view name, std::string_view value) {
   return std::string(name) + "=" + std::string(value) + std::string(kAttributes);
 }
 
+std::string set_strict_cookie(std::string_view name, std::string_view value) {
+  return std::string(name) + "=" + std::string(value) + "; Path=/; Secure; HttpOnly; SameSite=Strict";
+}
+
 std::string clear_cookie(std::string_view name) {
   return std::string(name) + "=; Max-Age=0" + std::string(kAttributes);
 }

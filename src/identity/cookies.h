@@ -19,6 +19,8 @@ std::optional<std::string> read_cookie(const net::Headers& headers, std::string_
 
 // Values of Set-Cookie. Both end with the browser; the server ends a session whatever the browser keeps.
 std::string set_cookie(std::string_view name, std::string_view value);
+// Never sent with what another site has begun (SameSite=Strict).
+std::string set_strict_cookie(std::string_view name, std::string_view value);
 std::string clear_cookie(std::string_view name);
 
 }  // namespace merlon::identity

@@ -79,6 +79,12 @@ Result<std::unique_ptr<Assembly>> Assembly::assemble(std::unique_ptr<store::Serv
   a->bastion_ = bastion::install(*a->platform_, *a->compute_, *a->network_, *a->jit_,
                                  {.source_for = net::source_address_for, .alone = !a->store_->is_shared()});
   a->ssh_ = TRY(ssh_identity::install(*a->platform_));
+  a->terminal_ =
+      terminal::install({.platform = *a->platform_,
+                         .bastion = *a->bastion_,
+                         .sign_in = [made = a.get()](const net::Request& request, const std::string& origin) {
+                           return made->sign_in(request, origin);
+                         }});
   add_administrators_route(*a->core_, *a->manager_);
   a->timers_ = std::make_unique<store::Lease>(*a->store_, clock, "timers", Uuid::generate(random).text());
   return a;
@@ -111,6 +117,10 @@ void Assembly::handle(net::Request request, net::Responder respond) {
     respond(vaults_->handle(request));
     return;
   }
+  if (terminal_->handles(request)) {
+    respond(terminal_->handle(request));
+    return;
+  }
   if (bastion_->handles(request)) {
     respond(bastion_->handle(request));
     return;
@@ -138,6 +148,7 @@ std::optional<net::Response> Assembly::answer_at_once(const net::Request& reques
 }
 
 std::expected<net::TunnelPlan, net::Response> Assembly::upgrade(const net::Request& request) {
+  if (terminal_->handles(request)) return terminal_->upgrade(request);
   if (bastion_->handles(request)) return bastion_->upgrade(request);
   Error error;
   error.kind = ErrorKind::not_found;
@@ -190,6 +201,8 @@ void Assembly::tick() {
   flushed_ = now;
   if (const auto rotated = issuer_->tick(*ledger_); !rotated)
     log_error("the signing keys could not be looked after", rotated.error());
+  if (const auto swept = terminal_->tick(); !swept)
+    log_error("web sessions that are over could not be forgotten", swept.error());
   if (const auto flushed = ledger_->flush(now); !flushed)
     log_error("denials could not be written to the ledger", flushed.error());
   if (const auto entered = enter_noted_backups(*ledger_, *store_, core_->tenant, state_dir_, core_->clock);

@@ -23,6 +23,7 @@
 #include "services/network/api.h"
 #include "services/recordings/api.h"
 #include "services/ssh/api.h"
+#include "services/terminal/api.h"
 #include "services/vault/api.h"
 #include "store/lease.h"
 #include "store/server_store.h"
@@ -74,6 +75,7 @@ class Assembly {
   machine::Machines& machines() { return *machines_; }
   recording::Recordings* recordings() { return recordings_.get(); }  // none without a state directory
   bastion::Bastion& bastion() { return *bastion_; }
+  terminal::Terminal& terminal() { return *terminal_; }
   seal::Seal& seal() { return *seal_; }
   ssh_identity::SshIdentities& ssh() { return *ssh_; }
 
@@ -109,6 +111,7 @@ class Assembly {
   recordings::Handle recording_routes_;
   std::unique_ptr<bastion::Bastion> bastion_;
   std::unique_ptr<ssh_identity::SshIdentities> ssh_;
+  std::unique_ptr<terminal::Terminal> terminal_;
   std::unique_ptr<store::Lease> timers_;  // on what one server does for all
   bool lease_failed_ = false;
   bool bastion_failed_ = false;

@@ -11,7 +11,6 @@ namespace merlon::server {
 Result<std::unique_ptr<SshEdge>> SshEdge::open(const Options& options, Assembly& assembly,
                                                const std::string& port, const Clock& clock) {
   std::unique_ptr<SshEdge> made(new SshEdge());
-  if (options.bastion_ssh.empty()) return made;
   made->desk_ = ssh_edge::make_desk(
       {.core = assembly.core(),
        .bastion = assembly.bastion(),
@@ -29,6 +28,11 @@ Result<std::unique_ptr<SshEdge>> SshEdge::open(const Options& options, Assembly&
   parameters.listen = options.bastion_ssh;
   parameters.command = {"/proc/self/exe", ssh::kSessionCommand};
   made->edge_ = TRY(ssh::Edge::start(std::move(parameters), *made->desk_, clock));
+  assembly.terminal().connect_with([edge = made->edge_.get()](std::shared_ptr<ssh::Person> person,
+                                                              const ssh::Destination& to,
+                                                              const ssh::Source& source) {
+    return edge->serve(std::move(person), to, source);
+  });
   for (const std::string& address : made->edge_->addresses()) {
     log(LogLevel::info, "the bastion takes SSH", {{"address", address}});
     assembly.ssh().serves_at(address.substr(address.rfind(':') + 1));

@@ -1,4 +1,5 @@
-// The bastion's door for plain SSH clients, when the server was told to have one.
+// Where SSH sessions through the bastion run: those of plain SSH clients, when the server was told to have a
+// door for them, and those of its pages.
 #pragma once
 
 #include <memory>

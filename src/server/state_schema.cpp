@@ -18,6 +18,7 @@
 #include "services/managed_identity/api.h"
 #include "services/network/api.h"
 #include "services/ssh/api.h"
+#include "services/terminal/api.h"
 #include "services/vault/api.h"
 #include "store/lease.h"
 
@@ -66,7 +67,7 @@ store::Schema state_schema() {
        {&tables(), &seal::tables(), &ledger::tables(), &identity::tables(), &access::tables(),
         &resource::tables(), &grant::tables(), &machine::tables(), &compute::tables(),
         &managed_identity::tables(), &network::tables(), &vault::tables(), &jit::tables(), &bastion::tables(),
-        &recording::tables(), &ssh_identity::tables()})
+        &recording::tables(), &ssh_identity::tables(), &terminal::tables()})
     schema.tables.insert(schema.tables.end(), specs->begin(), specs->end());
   schema.migrations = {
       {.number = 1, .name = "active grants by subject and group", .apply = index_grants},

@@ -41,6 +41,7 @@ struct Destination {
 // What may go through.
 struct Allowed {
   bool shell = true, commands = true, forwarding = true, upload = true, download = true;
+  bool clipboard = true;  // for a page to heed: a terminal's bytes do not say where they come from
   std::optional<Duration> idle_max;
   std::optional<Timestamp> deadline;
 };

@@ -20,6 +20,7 @@
 
 #include "base/log.h"
 #include "net/worker_pool.h"
+#include "ssh/browser_frames.h"
 #include "ssh/edge_connection.h"
 #include "ssh/session_process.h"
 
@@ -171,6 +172,18 @@ class EdgeImpl final : public Edge {
   std::vector<std::string> addresses() const override { return addresses_; }
   size_t connections() const override { return count_.load(); }
 
+  Result<int> serve(std::shared_ptr<Person> person, const Destination& to, const Source& source) override {
+    std::array<int, 2> pair{-1, -1};
+    if (stopping_.load() || ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair.data()) != 0)
+      return fail(ErrorKind::unavailable, "ServerStopping",
+                  "The bastion's server stops, or has no room. Connect again later.");
+    auto theirs = std::make_shared<Descriptor>(pair[0]);
+    post([this, theirs, appointment = Appointment{std::move(person), to}, source] {
+      begin_page(*theirs, appointment, source);
+    });
+    return pair[1];
+  }
+
   void stop() override {
     if (!thread_) return;
     stopping_.store(true);
@@ -280,11 +293,13 @@ class EdgeImpl final : public Edge {
     if (failures.count++ == 0) failures.since = clock_.boottime();
   }
 
+  bool has_failed_too_often(const Source& source) const {
+    const auto failures = failures_.find(counted_as(source.address));
+    return failures != failures_.end() && failures->second.count >= parameters_.limits.failures_max;
+  }
+
   bool has_room(const Source& source) const {
     const IpPrefix from = counted_as(source.address);
-    const auto failures = failures_.find(from);
-    if (failures != failures_.end() && failures->second.count >= parameters_.limits.failures_max)
-      return false;
     size_t all = 0, unknown = 0;
     for (const auto& [socket, entry] : entries_) {
       if (!from.contains(entry.connection->source().address)) continue;
@@ -302,17 +317,29 @@ class EdgeImpl final : public Edge {
       const Descriptor client(::accept4(listener, reinterpret_cast<sockaddr*>(&name), &size, SOCK_CLOEXEC));
       if (!client.is_open()) return;
       const Source source = source_of(name);
-      if (!has_room(source)) {
+      if (has_failed_too_often(source) || !has_room(source)) {
         log(LogLevel::warning,
             "an SSH connection is refused: too many from there, or too many failed sign-ins",
             {{"address", source.address.text()}});
         continue;
       }
-      begin(client, source);
+      begin(client, source, std::nullopt);
     }
   }
 
-  void begin(const Descriptor& client, const Source& source) {
+  // Nobody answers for a page's session but its frames, so a refusal is one.
+  void begin_page(const Descriptor& client, const Appointment& appointment, const Source& source) {
+    if (!stopping_.load() && has_room(source)) return begin(client, source, appointment);
+    const std::string refusal = encode(
+        BrowserFrame{BrowserFrameKind::end, 0,
+                     to_text(JsonObject{{"code", "TooManySessions"},
+                                        {"message",
+                                         "Too many sessions run from your address. Close some, or try again "
+                                         "later."}})});
+    static_cast<void>(::send(client.get(), refusal.data(), refusal.size(), MSG_NOSIGNAL | MSG_DONTWAIT));
+  }
+
+  void begin(const Descriptor& client, const Source& source, std::optional<Appointment> appointment) {
     std::array<int, 2> pair{-1, -1};
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair.data()) != 0) return;
     Descriptor ours(pair[0]);
@@ -329,8 +356,9 @@ class EdgeImpl final : public Edge {
       return;
     }
     const int socket = ours.get();
-    entries_[socket] = {std::make_shared<EdgeConnection>(context_, std::move(ours), source, process),
-                        clock_.boottime()};
+    entries_[socket] = {
+        std::make_shared<EdgeConnection>(context_, std::move(ours), source, process, std::move(appointment)),
+        clock_.boottime()};
     count_.store(entries_.size());
   }
 

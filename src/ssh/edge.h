@@ -25,7 +25,7 @@ struct EdgeLimits {
 };
 
 struct EdgeParameters {
-  std::vector<std::string> listen;   // "192.0.2.1:22", "[::]:2222"; port 0: any
+  std::vector<std::string> listen;   // "192.0.2.1:22", "[::]:2222"; port 0: any; none: pages alone
   std::vector<std::string> command;  // starts the process of a connection: run_session_process()
   EdgeLimits limits{};
 };
@@ -37,6 +37,10 @@ class Edge {
   virtual ~Edge() = default;
   virtual std::vector<std::string> addresses() const = 0;
   virtual size_t connections() const = 0;
+  // Somebody who has signed in already, at a page: a session of theirs to where the server has settled that
+  // they go. Answers with the page's end of a stream of frames (browser_frames.h), which the caller owns.
+  // From any thread.
+  virtual Result<int> serve(std::shared_ptr<Person> person, const Destination& to, const Source& source) = 0;
   // Ends every session, saying so to the people; then everything. Idempotent.
   virtual void stop() = 0;
 };

@@ -23,11 +23,9 @@ constexpr size_t kFactBytesMax = 16 * 1024;
 constexpr int64_t kCellsMax = 10'000;
 
 JsonObject allowed_json(const Allowed& allowed) {
-  JsonObject json{{"shell", allowed.shell},
-                  {"commands", allowed.commands},
-                  {"forwarding", allowed.forwarding},
-                  {"upload", allowed.upload},
-                  {"download", allowed.download}};
+  JsonObject json{{"shell", allowed.shell},           {"commands", allowed.commands},
+                  {"forwarding", allowed.forwarding}, {"upload", allowed.upload},
+                  {"download", allowed.download},     {"clipboard", allowed.clipboard}};
   if (allowed.idle_max) json["idleMs"] = allowed.idle_max->count();
   return json;
 }
@@ -119,8 +117,8 @@ bool EdgeConnection::ask(const std::string& payload) {
   if (question->kind == Kind::begin && questions_ != 1) return false;
   if (question->kind == Kind::device_start && ++devices_ > kDevicesMax) return false;
   if (question->kind == Kind::device_poll && !device_) return false;
-  if (question->kind == Kind::admit && (!person_ || last_session_ >= context_.limits.sessions_max))
-    return false;
+  const size_t sessions_max = appointment_ ? 1 : context_.limits.sessions_max;
+  if (question->kind == Kind::admit && (!person_ || last_session_ >= sessions_max)) return false;
   asking_ = true;
   carry_out(*std::move(question));
   return true;
@@ -131,9 +129,7 @@ void EdgeConnection::carry_out(Question question) {
     Then then;
     switch (question.kind) {
       case Question::Kind::begin:
-        then = [self, key = self->context_.desk.host_key()] {
-          self->answer({{"hostKey", key.expose_text()}, {"graceMs", self->context_.limits.grace.count()}});
-        };
+        then = self->begin();
         break;
       case Question::Kind::key:
         then = self->by_key(question);
@@ -161,6 +157,22 @@ void EdgeConnection::carry_out(Question question) {
           .target = {},
           .cause = {},
           .details = {}});
+}
+
+// A page's process needs no host key, and gets none.
+EdgeConnection::Then EdgeConnection::begin() {
+  if (appointment_)
+    return [self = shared_from_this()] {
+      const Destination& to = self->appointment_->to;
+      self->answer({{"page", true},
+                    {"machine", to.machine},
+                    {"login", to.login},
+                    {"bastion", to.bastion},
+                    {"port", to.port}});
+    };
+  return [self = shared_from_this(), key = context_.desk.host_key()] {
+    self->answer({{"hostKey", key.expose_text()}, {"graceMs", self->context_.limits.grace.count()}});
+  };
 }
 
 EdgeConnection::Then EdgeConnection::by_key(const Question& question) {
@@ -202,11 +214,12 @@ EdgeConnection::Then EdgeConnection::poll_device() {
 }
 
 EdgeConnection::Then EdgeConnection::admit(const Question& question) {
-  const Destination to{.machine = question.machine,
-                       .login = question.login,
-                       .bastion = question.bastion,
-                       .port = question.port,
-                       .client = {}};
+  const Destination to = appointment_ ? appointment_->to
+                                      : Destination{.machine = question.machine,
+                                                    .login = question.login,
+                                                    .bastion = question.bastion,
+                                                    .port = question.port,
+                                                    .client = {}};
   auto admitted_to = context_.desk.admit(*person_, to, source_);
   if (!admitted_to) return [self = shared_from_this(), error = admitted_to.error()] { self->refuse(error); };
   const std::shared_ptr<Passage> passage = *std::move(admitted_to);

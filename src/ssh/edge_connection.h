@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "ssh/desk.h"
@@ -27,10 +28,23 @@ struct EdgeContext {
   std::function<void(const Source&)> failed;  // a connection from there: nobody signed in
 };
 
+// Of a connection from a page: who it is and where they go, which its process is told and cannot change.
+struct Appointment {
+  std::shared_ptr<Person> person;
+  Destination to;
+};
+
 class EdgeConnection : public std::enable_shared_from_this<EdgeConnection> {
  public:
-  EdgeConnection(EdgeContext& context, Descriptor socket, Source source, pid_t process)
-      : context_(context), socket_(std::move(socket)), source_(source), process_(process) {}
+  EdgeConnection(EdgeContext& context, Descriptor socket, Source source, pid_t process,
+                 std::optional<Appointment> appointment = std::nullopt)
+      : context_(context),
+        socket_(std::move(socket)),
+        source_(source),
+        process_(process),
+        appointment_(std::move(appointment)) {
+    if (appointment_) person_ = appointment_->person;
+  }
 
   int socket() const { return socket_.get(); }
   pid_t process() const { return process_; }
@@ -57,6 +71,7 @@ class EdgeConnection : public std::enable_shared_from_this<EdgeConnection> {
 
   // On a worker; their results come back as what to do on the edge's thread.
   using Then = std::function<void()>;
+  Then begin();
   Then by_key(const Question& question);
   Then start_device();
   Then poll_device();
@@ -70,6 +85,7 @@ class EdgeConnection : public std::enable_shared_from_this<EdgeConnection> {
   Descriptor socket_;
   const Source source_;
   const pid_t process_;
+  const std::optional<Appointment> appointment_;
   FrameBuffer in_;
   std::string out_;
   std::vector<std::pair<size_t, Descriptor>> descriptors_;  // to be sent with the byte at that place of out_

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "ssh/algorithms.h"
+#include "ssh/browser_end.h"
 #include "ssh/person_end.h"
 #include "ssh/sandbox.h"
 
@@ -40,22 +41,24 @@ Result<BindHandle> prepare_bind(const std::string& host_key) {
   return bind;
 }
 
-void serve(Site& site, PersonEnd& person) {
+// `End` is a PersonEnd or a BrowserEnd.
+template <class End>
+void serve(ParentLink& link, End& person) {
   std::vector<pollfd> polls;
   while (!person.is_over()) {
     bool moved = person.step();
     // What is in libssh's buffers wakes no poll.
     for (int again = 0; moved && again < 64 && !person.is_over(); ++again) moved = person.step();
     if (person.is_over()) return;
-    polls.assign(1, {site.link.socket(), POLLIN, 0});
+    polls.assign(1, {link.socket(), POLLIN, 0});
     person.add_polls(polls);
     ::poll(polls.data(), polls.size(), moved ? 0 : kTickMs);
-    if (polls[0].revents != 0 && !site.link.receive())
+    if (polls[0].revents != 0 && !link.receive())
       return person.heed(0, {{"reason", "ServerGone"},
                              {"message",
                               "the bastion's server has gone away, so nothing more can be recorded. The "
                               "session is ended; connect again in a moment."}});
-    while (const auto notice = site.link.next_notice()) person.heed(notice->first, notice->second);
+    while (const auto notice = link.next_notice()) person.heed(notice->first, notice->second);
   }
 }
 
@@ -66,12 +69,19 @@ Result<void> run() {
   for (const std::string& what : TRY(enter_sandbox()))
     log(LogLevel::debug, "an SSH session does without", {{"what", what}});
   const JsonObject begun = TRY(link.ask({{"ask", "begin"}}));
-  const BindHandle bind = TRY(prepare_bind(TRY(require_string(begun, "hostKey"))));
   const SystemClock clock;
+  if (bool_at(begun, "page").value_or(false)) {
+    BrowserEnd person(link, clock, kClientDescriptor);
+    person.enter(begun);
+    serve(link, person);
+    person.shut();
+    return {};
+  }
+  const BindHandle bind = TRY(prepare_bind(TRY(require_string(begun, "hostKey"))));
   Site site{.link = link, .bind = bind.get(), .clock = clock};
   site.grace = Duration(int_at(begun, "graceMs").value_or(site.grace.count()));
   const auto person = TRY(PersonEnd::accept(site, kClientDescriptor, PersonEnd::Place::outer));
-  serve(site, *person);
+  serve(link, *person);
   person->shut();
   return {};
 }

@@ -38,18 +38,24 @@ export class Chromium {
     ({ sessionId: browser.session } = await browser.send('Target.attachToTarget', { targetId, flatten: true }));
     await browser.send('Page.enable');
     await browser.send('WebAuthn.enable');
+    await browser.send('Log.enable');
+    await browser.send('Runtime.enable');
     return browser;
   }
 
   listen() {
     this.next = 0;
     this.waiting = new Map();
-    this.refusals = [];
+    this.complaints = []; // what pages were refused, and where their scripts failed
     let text = '';
     this.child.stdio[4].setEncoding('utf8').on('data', (chunk) => {
       const messages = (text + chunk).split('\0');
       text = messages.pop();
       for (const message of messages.map((one) => JSON.parse(one))) {
+        if (message.method === 'Log.entryAdded' && /Content Security Policy|Trusted/i.test(message.params.entry.text))
+          this.complaints.push(message.params.entry.text);
+        if (message.method === 'Runtime.exceptionThrown')
+          this.complaints.push(JSON.stringify(message.params.exceptionDetails).slice(0, 1000));
         const waiting = this.waiting.get(message.id);
         this.waiting.delete(message.id);
         if (message.error) waiting?.reject(new Error(JSON.stringify(message.error)));
@@ -99,6 +105,19 @@ export class Chromium {
       await this.evaluate(`document.querySelector('[name="${name}"]').value = ${JSON.stringify(value)}`);
   }
   press(button) { return this.evaluate(`document.querySelector(${JSON.stringify(button)}).click()`); }
+  // Keys as a person types them, into whatever has the focus.
+  async type(text) {
+    for (const key of text) {
+      const enter = key === '\n';
+      const what = { key: enter ? 'Enter' : key, text: enter ? '\r' : key, ...(enter && { windowsVirtualKeyCode: 13 }) };
+      await this.send('Input.dispatchKeyEvent', { type: 'keyDown', ...what });
+      await this.send('Input.dispatchKeyEvent', { type: 'keyUp', ...what });
+    }
+  }
+  async choose(selector, files) {
+    const { result } = await this.send('Runtime.evaluate', { expression: `document.querySelector(${JSON.stringify(selector)})` });
+    await this.send('DOM.setFileInputFiles', { files, objectId: result.objectId });
+  }
   forget() { return this.send('Network.clearBrowserCookies'); }
 
   stop() { this.child.kill('SIGKILL'); }

@@ -67,6 +67,15 @@ class Bastion {
   virtual Result<WayIn> way_by_link(const net::Request& request,
                                     std::optional<identity::Principal> holder) = 0;
 
+  // For the pages at a bastion's own name: which bastion that is (its resource id), and the machines that it
+  // serves and that somebody may reach, by name. Forbidden where they may not read the bastion.
+  struct Reachable {
+    std::string id, name, system;  // of the machine; "Linux", "Windows" or nothing
+  };
+  virtual Result<std::string> bastion_at(store::Reader& reader, std::string_view host) = 0;
+  virtual Result<std::vector<Reachable>> reachable(store::Reader& reader, const identity::Principal& caller,
+                                                   std::string_view bastion_id) = 0;
+
   // A session as it is stored, for recordings and lists; nothing when there is none.
   virtual Result<std::optional<JsonObject>> session(store::Reader& reader, const Uuid& id) = 0;
   // Asks that a session be ended, on whichever server it runs. For `context`'s caller, with no right asked.

@@ -170,6 +170,39 @@ Result<Target> Service::find_target(store::Reader& reader, const WayIn& way,
                   named.size(), way.target, named.front().text()));
 }
 
+Result<std::string> Service::bastion_at(store::Reader& reader, std::string_view host) {
+  for (const Host& each : TRY(hosts(reader)))
+    if (ascii_iequal(each.dns_name.substr(0, each.dns_name.find(':')), host.substr(0, host.find(':'))))
+      return each.id.text();
+  return fail(ErrorKind::not_found, "BastionNotFound", "There is no bastion at this address.");
+}
+
+// The same rights as the gate asks, which asks them again.
+Result<std::vector<Bastion::Reachable>> Service::reachable(store::Reader& reader, const Principal& caller,
+                                                           std::string_view bastion_id) {
+  const ResourceId id = TRY(ResourceId::parse(bastion_id));
+  if (!TRY(may_read(reader, caller, kHostRead, id.text())))
+    return fail(
+        ErrorKind::forbidden, "AuthorizationFailed",
+        "You may not use this bastion. Ask for the role Reader on it, and on the machine that you want "
+        "to reach with its network interface.");
+  const Host host = TRY(this->host(reader, id));
+  const auto networks = TRY(networks_reached(reader, host));
+  std::vector<Reachable> machines;
+  for (const Resource& vm : TRY(platform_.resources.list(
+           reader, kMachineType, "/subscriptions/" + platform_.core.subscription.text()))) {
+    const Target target = TRY(machine_target(reader, vm.id));
+    const auto place = std::ranges::find_if(
+        target.places, [&](const Place& each) { return networks.contains(each.network); });
+    if (place == target.places.end() || !TRY(may_read(reader, caller, kMachineRead, vm.id.text())) ||
+        !TRY(may_read(reader, caller, kInterfaceRead, place->nic.text())))
+      continue;
+    machines.push_back({vm.id.text(), vm.id.name(), target.system});
+  }
+  std::ranges::sort(machines, {}, &Reachable::name);
+  return machines;
+}
+
 Result<Host> Service::find_host(store::Reader& reader, const WayIn& way, const Target& target) {
   std::vector<Host> covering;
   for (Host& host : TRY(hosts(reader)))

@@ -64,6 +64,9 @@ class Service final : public Bastion {
   std::expected<net::TunnelPlan, net::Response> upgrade(const net::Request& request) override;
   Result<LinkView> link_of(const net::Request& request) override;
   Result<WayIn> way_by_link(const net::Request& request, std::optional<identity::Principal> holder) override;
+  Result<std::string> bastion_at(store::Reader& reader, std::string_view host) override;
+  Result<std::vector<Reachable>> reachable(store::Reader& reader, const identity::Principal& caller,
+                                           std::string_view bastion_id) override;
   Result<std::optional<JsonObject>> session(store::Reader& reader, const Uuid& id) override;
   Result<bool> disconnect(resource::WriteContext& context, const Uuid& session,
                           std::string_view reason) override;

@@ -15,13 +15,21 @@ constexpr std::string_view kPending = "authorization_pending";
 
 class SignedIn final : public ssh::Person {
  public:
-  explicit SignedIn(identity::Principal principal) : principal_(std::move(principal)) {}
-  std::string name() const override { return principal_.name; }
-  const identity::Principal& principal() const { return principal_; }
+  explicit SignedIn(Visitor visitor) : visitor_(std::move(visitor)) {}
+  std::string name() const override { return visitor_.principal.name; }
+  const Visitor& visitor() const { return visitor_; }
 
  private:
-  const identity::Principal principal_;
+  const Visitor visitor_;
 };
+
+std::unique_ptr<SignedIn> by_ssh(identity::Principal principal) {
+  return std::make_unique<SignedIn>(Visitor{.principal = std::move(principal),
+                                            .transport = bastion::Transport::plain_ssh,
+                                            .user_agent = "ssh",
+                                            .link_id = {},
+                                            .justification = {}});
+}
 
 // Azure's two rights to log in (docs/bastion.md, Logins): a user's is for the name that is their own, an
 // administrator's for any.
@@ -46,7 +54,7 @@ class DeskImpl final : public ssh::Desk {
     auto found = store::read_value<identity::Principal>(parts_.core.store, [&](store::Reader& reader) {
       return parts_.identities.person(reader, key, source.address);
     });
-    if (found) return std::make_unique<SignedIn>(*std::move(found));
+    if (found) return by_ssh(*std::move(found));
     note_refusal(source, found.error());
     return std::unexpected(found.error());
   }
@@ -81,18 +89,20 @@ class DeskImpl final : public ssh::Desk {
         TRY(store::read_value<identity::Principal>(parts_.core.store, [&](store::Reader& reader) {
           return parts_.core.issuer.authenticate(reader, bearer, source.address);
         }));
-    return std::make_unique<SignedIn>(std::move(principal));
+    return by_ssh(std::move(principal));
   }
 
   Result<std::unique_ptr<ssh::Passage>> admit(const ssh::Person& person, const ssh::Destination& to,
                                               const ssh::Source& source) override {
-    const identity::Principal& caller = static_cast<const SignedIn&>(person).principal();
+    const Visitor& visitor = static_cast<const SignedIn&>(person).visitor();
     bastion::WayIn way;
-    way.caller = caller;
+    way.caller = visitor.principal;
     way.caller.address = source.address;
     way.client_port = source.port;
-    way.user_agent = "ssh";
-    way.transport = bastion::Transport::plain_ssh;
+    way.user_agent = visitor.user_agent;
+    way.transport = visitor.transport;
+    way.link_id = visitor.link_id;
+    way.justification = visitor.justification;
     way.ends_protocol = true;
     way.target = to.machine;
     way.bastion = to.bastion;
@@ -164,6 +174,10 @@ class DeskImpl final : public ssh::Desk {
 };
 
 }  // namespace
+
+std::shared_ptr<ssh::Person> make_person(Visitor visitor) {
+  return std::make_shared<SignedIn>(std::move(visitor));
+}
 
 std::unique_ptr<ssh::Desk> make_desk(DeskParts parts) { return std::make_unique<DeskImpl>(std::move(parts)); }
 

@@ -9,6 +9,7 @@
 #include "net/http.h"
 #include "services/bastion/api.h"
 #include "services/ssh/api.h"
+#include "services/ssh_edge/api.h"
 #include "ssh/desk.h"
 
 namespace merlon::ssh_edge {

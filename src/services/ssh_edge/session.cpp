@@ -18,6 +18,7 @@ ssh::Allowed allowed_of(const bastion::Admission& admission) {
           .forwarding = admission.channels.forwarding,
           .upload = admission.channels.upload,
           .download = admission.channels.download,
+          .clipboard = admission.channels.clipboard,
           .idle_max = admission.idle_max,
           .deadline = admission.deadline};
 }

@@ -1,0 +1,61 @@
+// Who is here, and which page they want: the part after the # says it.
+import { alert, ask, element, show } from './dom.js';
+import { showMachines } from './machines.js';
+import { showRecording, showRecordings } from './recordings.js';
+import { showTerminal } from './terminal.js';
+
+const PLACE = 'merlon-place'; // where somebody was before they went to sign in; no secret
+let leave = () => {};
+
+function signInPage() {
+  document.getElementById('nav').hidden = true;
+  document.getElementById('sign-out').hidden = true;
+  document.getElementById('who').textContent = '';
+  show(element('h1', {}, 'Bastion'), element('p', {}, 'Sign in to reach machines behind this bastion.'),
+    element('p', {}, element('a', { class: 'go', id: 'sign-in', href: '/sign-in',
+      onclick: () => sessionStorage.setItem(PLACE, location.hash) }, 'Sign in')));
+}
+
+async function go() {
+  leave();
+  leave = () => {};
+  const [path, query] = (location.hash || '#/').slice(1).split('?');
+  const parameters = new URLSearchParams(query ?? '');
+  try {
+    if (path === '/terminal') leave = showTerminal(parameters);
+    else if (path === '/recordings') await showRecordings(parameters);
+    else if (path.startsWith('/recordings/')) leave = await showRecording(path.split('/')[2], parameters);
+    else await showMachines();
+  } catch (error) {
+    if (error.status === 401 && error.code === 'SignInNeeded') signInPage();
+    else show(alert(error.message));
+  }
+}
+
+async function start() {
+  let session;
+  try {
+    session = await ask('/web/session');
+  } catch (error) {
+    if (error.status === 401) return signInPage();
+    return show(alert(error.message));
+  }
+  const place = sessionStorage.getItem(PLACE);
+  sessionStorage.removeItem(PLACE);
+  if (place && place.startsWith('#/')) history.replaceState(null, '', `/${place}`);
+  document.getElementById('where').textContent = session.bastion;
+  document.getElementById('who').textContent = session.name;
+  document.getElementById('nav').hidden = session.link;
+  const out = document.getElementById('sign-out');
+  out.hidden = false;
+  out.addEventListener('click', async () => {
+    leave();
+    leave = () => {};
+    await ask('/web/sign-out', {});
+    signInPage();
+  });
+  addEventListener('hashchange', go);
+  return go();
+}
+
+start();
