@@ -102,6 +102,29 @@ TEST_F(AuthorizeRequestTest, NobodyIsSentToAnAddressThatIsNotRegistered) {
   EXPECT_EQ(told({{"client_id", ""}}), "");
 }
 
+// The pages of bastions are at names that come and go: of this domain, at this port, at one path.
+TEST_F(AuthorizeRequestTest, ABastionsPageIsSentBackToItsOwnNameAlone) {
+  const std::string port = std::string(World::kOrigin).substr(std::string("https://merlon.localhost").size());
+  const auto status = [&](const std::string& uri, const char* client = kBastionPagesAppId) {
+    return browser.get(authorize({{"client_id", client}, {"redirect_uri", uri}})).status;
+  };
+  const std::string good = "https://bst-1.bastion.merlon.localhost" + port + "/signed-in";
+  EXPECT_EQ(status(good), 200);
+  EXPECT_EQ(status(good, kAzureCliAppId), 400);
+  for (const std::string& bad :
+       {"http://bst-1.bastion.merlon.localhost" + port + "/signed-in",
+        "https://bst-1.bastion.merlon.localhost:1/signed-in", good + "/", good + "?x=1", good + "#x",
+        "https://bst-1.bastion.merlon.localhost" + port + "/",
+        "https://bastion.merlon.localhost" + port + "/signed-in",
+        "https://.bastion.merlon.localhost" + port + "/signed-in",
+        "https://a.b.bastion.merlon.localhost" + port + "/signed-in",
+        "https://bst-1.bastion.merlon.localhost.evil.example" + port + "/signed-in",
+        "https://evil.example" + port + "/signed-in",
+        "https://bst-1.bastion.merlon.localhost@evil.example" + port + "/signed-in",
+        "https://evilbastion.merlon.localhost" + port + "/signed-in", std::string("http://localhost")})
+    EXPECT_EQ(status(bad), 400) << bad;
+}
+
 TEST_F(AuthorizeRequestTest, TheClientIsToldWhatIsWrongWithTheRest) {
   EXPECT_EQ(told({{"response_type", "token"}}), "unsupported_response_type");
   EXPECT_EQ(told({{"response_type", "code token"}}), "unsupported_response_type");
