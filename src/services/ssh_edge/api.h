@@ -5,7 +5,7 @@
 #include <string>
 
 #include "identity/principal.h"
-#include "services/bastion/model.h"
+#include "services/bastion/api.h"
 #include "ssh/desk.h"
 
 namespace merlon::ssh_edge {
