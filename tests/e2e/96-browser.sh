@@ -58,7 +58,11 @@ merlon user create --username bob --output json >"$MERLON_TMP/bob.json"
 
 head -c 3000000 /dev/urandom >"$MERLON_TMP/sent.bin"
 # The machine's own home of "admin", which sshd alone has mounted.
-home=/proc/$(ip netns exec "$MERLON_RUN-web" pgrep -f 'sshd -D' | head -n 1)/root/run/admin
+home=''
+for pid in $(ip netns pids "$MERLON_RUN-web"); do
+  if [[ -d /proc/$pid/root/run/admin/.ssh ]]; then home=/proc/$pid/root/run/admin; fi
+done
+[[ -n $home ]] || fail "sshd has no home of admin"
 mkfifo "$MERLON_TMP/said"
 in_ns server node "$MERLON_ROOT/tests/e2e/terminal_in_chromium.mjs" "$bastion" "$state/ca.pem" "$MERLON_TMP" \
   "$ada" "$(jq -er .password "$MERLON_TMP/ada.json")" \
