@@ -16,7 +16,7 @@ constexpr size_t kFileBytesMax = 256 * 1024;
 struct CertOptions {
   std::string vault, name, version, subject, issuer = "Self", type = "RSA", size, curve = "P-256", months,
                                              file;
-  std::string renew_days;
+  std::string renew_days, reason = "unspecified";
   std::vector<std::string> dns_names, emails;
   bool deleted = false, pem = false, keep_key = false, has_password = false, notify = false;
 };
@@ -81,6 +81,20 @@ Result<int> show_one(Context& context, const CertOptions& options) {
   const std::string der = text_at(known, "cer");
   show(context, known,
        options.pem ? (der.empty() ? "" : pem_of("CERTIFICATE", der)) : certificate_text(known));
+  return kDone;
+}
+
+Result<int> revoke(Context& context, const CertOptions& options) {
+  Api api = TRY(Api::open(context));
+  VaultApi vault = TRY(VaultApi::open(api, options.vault));
+  const std::string version = options.version.empty() ? "" : "/" + part(options.version);
+  const JsonObject body{{"reason", options.reason}};
+  const JsonObject done = TRY(vault.call("POST", path_of(options) + version + "/revoke", &body));
+  show(context, done,
+       "Revoked: " + printable(text_at(done, "serial_number")) +
+           ". The list that says so: " + printable(text_at(done, "crl")) +
+           "\nIt is still in the vault: 'merlon cert create' makes another, 'merlon cert delete' takes it "
+           "away.\n");
   return kDone;
 }
 
@@ -243,6 +257,16 @@ std::vector<Command> cert_commands() {
                    "merlon cert merge --vault kv-web -n www --file signed.pem", merge, with_file),
       make_command("cert cancel", "Drop a request", "merlon cert cancel --vault kv-web -n www", cancel,
                    named),
+      make_command("cert revoke",
+                   "Say that a certificate of an authority of the vault is not to be trusted any more",
+                   "merlon cert revoke --vault kv-web -n www --reason keyCompromise", revoke,
+                   [](Command& command, CertOptions& options) {
+                     named(command, options);
+                     command.text("--version", options.version, "One version; the newest when not given")
+                         .text("--reason", options.reason,
+                               "unspecified, keyCompromise, affiliationChanged, superseded, "
+                               "cessationOfOperation or privilegeWithdrawn");
+                   }),
       make_command("cert contacts", "Who is told of certificates that end; sets them when --email is given",
                    "merlon cert contacts --vault kv-web --email ops@example.org", contacts,
                    [](Command& command, CertOptions& options) {

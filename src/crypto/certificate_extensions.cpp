@@ -66,17 +66,56 @@ bool add_subject_key_id(X509* certificate) {
          add_extension(certificate, NID_subject_key_identifier, value.get(), Criticality::no);
 }
 
-bool add_authority_key_id(X509* certificate, X509* issuer) {
+AuthorityKeyIdHandle authority_key_id_of(X509* issuer) {
   // The issuer's own spelling, where it has one: an authority made elsewhere may have used another method.
   const ASN1_OCTET_STRING* own = X509_get0_subject_key_id(issuer);
   const Bytes identifier =
       own != nullptr ? Bytes(own->data, own->data + own->length) : key_identifier(issuer);
-  const AuthorityKeyIdHandle value(AUTHORITY_KEYID_new());
-  if (!value) return false;
+  AuthorityKeyIdHandle value(AUTHORITY_KEYID_new());
+  if (!value) return nullptr;
   value->keyid = ASN1_OCTET_STRING_new();
-  return value->keyid != nullptr &&
-         ASN1_OCTET_STRING_set(value->keyid, identifier.data(), static_cast<int>(identifier.size())) == 1 &&
-         add_extension(certificate, NID_authority_key_identifier, value.get(), Criticality::no);
+  if (value->keyid == nullptr ||
+      ASN1_OCTET_STRING_set(value->keyid, identifier.data(), static_cast<int>(identifier.size())) != 1)
+    return nullptr;
+  return value;
+}
+
+bool add_authority_key_id(X509* certificate, X509* issuer) {
+  const AuthorityKeyIdHandle value = authority_key_id_of(issuer);
+  return value && add_extension(certificate, NID_authority_key_identifier, value.get(), Criticality::no);
+}
+
+bool add_revocation_url(X509* certificate, std::string_view url) {
+  GeneralNamesHandle names(sk_GENERAL_NAME_new_null());
+  DistributionPointHandle point(DIST_POINT_new());
+  const DistributionPointsHandle points(sk_DIST_POINT_new_null());
+  if (!names || !point || !points ||
+      !push_name(names.get(), general_name(GEN_URI, V_ASN1_IA5STRING, as_bytes(url))))
+    return false;
+  point->distpoint = DIST_POINT_NAME_new();
+  if (point->distpoint == nullptr) return false;
+  point->distpoint->type = 0;  // fullName
+  point->distpoint->name.fullname = names.release();
+  if (sk_DIST_POINT_push(points.get(), point.get()) <= 0) return false;
+  static_cast<void>(point.release());
+  return add_extension(certificate, NID_crl_distribution_points, points.get(), Criticality::no);
+}
+
+std::string revocation_url_of(X509* certificate) {
+  const DistributionPointsHandle points(static_cast<CRL_DIST_POINTS*>(
+      X509_get_ext_d2i(certificate, NID_crl_distribution_points, nullptr, nullptr)));
+  for (int i = 0; points && i < sk_DIST_POINT_num(points.get()); ++i) {
+    const DIST_POINT_NAME* place = sk_DIST_POINT_value(points.get(), i)->distpoint;
+    if (place == nullptr || place->type != 0) continue;
+    for (int j = 0; j < sk_GENERAL_NAME_num(place->name.fullname); ++j) {
+      const GENERAL_NAME* name = sk_GENERAL_NAME_value(place->name.fullname, j);
+      if (name->type != GEN_URI) continue;
+      const ASN1_IA5STRING* text = name->d.uniformResourceIdentifier;
+      return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),
+              static_cast<size_t>(ASN1_STRING_length(text))};
+    }
+  }
+  return {};
 }
 
 GeneralNameHandle general_name(int type, int string_type, ByteView value) {

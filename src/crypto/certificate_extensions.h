@@ -9,6 +9,7 @@
 
 #include "base/random.h"
 #include "crypto/certificate_parts.h"
+#include "crypto/key_material.h"
 
 namespace merlon::crypto {
 
@@ -22,6 +23,8 @@ using BitStringHandle = std::unique_ptr<ASN1_BIT_STRING, FreeWith<ASN1_BIT_STRIN
 using OctetStringHandle = std::unique_ptr<ASN1_OCTET_STRING, FreeWith<ASN1_OCTET_STRING_free>>;
 using AuthorityKeyIdHandle = std::unique_ptr<AUTHORITY_KEYID, FreeWith<AUTHORITY_KEYID_free>>;
 using IntegerHandle = std::unique_ptr<ASN1_INTEGER, FreeWith<ASN1_INTEGER_free>>;
+using DistributionPointsHandle = std::unique_ptr<CRL_DIST_POINTS, FreeWith<CRL_DIST_POINTS_free>>;
+using DistributionPointHandle = std::unique_ptr<DIST_POINT, FreeWith<DIST_POINT_free>>;
 using TimeHandle = std::unique_ptr<ASN1_TIME, FreeWith<ASN1_TIME_free>>;
 
 enum class Criticality : int { no = 0, yes = 1 };
@@ -36,8 +39,14 @@ BitStringHandle key_usage_of(const std::vector<int>& bits);   // RFC 5280 sectio
 // RFC 7093 section 2, method 1: the first 160 bits of SHA-256 over the public key's bit string.
 bool add_subject_key_id(X509* certificate);
 bool add_authority_key_id(X509* certificate, X509* issuer);
+AuthorityKeyIdHandle authority_key_id_of(X509* issuer);  // empty on failure
+// Where the list of what the issuer has revoked is (RFC 5280 section 4.2.1.13); empty when it is not said.
+bool add_revocation_url(X509* certificate, std::string_view url);
+std::string revocation_url_of(X509* certificate);
 GeneralNameHandle general_name(int type, int string_type, ByteView value);
 bool push_name(GENERAL_NAMES* names, GeneralNameHandle name);
+// The digest that goes with a customer's key.
+const EVP_MD* certificate_digest_for(const KeyMaterial& key);
 bool set_serial(X509* certificate, Random& random);
 bool set_times(X509* certificate, Timestamp not_before, Timestamp not_after);
 

@@ -15,6 +15,8 @@ inline constexpr size_t kCertificateBytesMax = 64 * 1024;
 Result<CertificateHandle> certificate_of_pem(std::string_view pem);
 std::string pem_of_certificate(X509* certificate);
 Result<Bytes> der_of_certificate(X509* certificate);
+// Errors: BadParameter.
+Result<CertificateHandle> certificate_of_der(ByteView der);
 // The digest that goes with a signing key: as strong as the key, none for Ed25519 (RFC 8410).
 const EVP_MD* signing_digest(const PrivateKey& key);
 // chains_to for certificates that are read already; the reason for a refusal, empty when the chain holds.

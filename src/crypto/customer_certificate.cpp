@@ -165,23 +165,6 @@ Result<ExtensionsHandle> extensions_of(const CertificateProfile& profile, const 
   return all;
 }
 
-const EVP_MD* digest_for(const KeyMaterial& key) {
-  const std::string curve = key.curve();
-  if (curve == "P-384") return digest_algorithm(DigestAlgorithm::sha384);
-  if (curve == "P-521") return digest_algorithm(DigestAlgorithm::sha512);
-  return digest_algorithm(DigestAlgorithm::sha256);
-}
-
-Result<CertificateHandle> certificate_of_der(ByteView der) {
-  const uint8_t* cursor = der.data();
-  if (der.empty() || der.size() > kCertificateBytesMax)
-    return bad("The certificate is empty or longer than 64 KiB.");
-  CertificateHandle certificate(d2i_X509(nullptr, &cursor, static_cast<long>(der.size())));
-  if (!certificate || cursor != der.data() + der.size())
-    return bad("The certificate is not well-formed DER.");
-  return certificate;
-}
-
 Result<CertificateHandle> unsigned_certificate(const CertificateProfile& profile,
                                                const CertificateTimes& times, const KeyMaterial& subject,
                                                Random& random, const ErrorQueue& errors) {
@@ -203,7 +186,7 @@ Result<CertificateHandle> unsigned_certificate(const CertificateProfile& profile
 }
 
 Result<Bytes> signed_der(X509* certificate, const KeyMaterial& key, const ErrorQueue& errors) {
-  if (X509_sign(certificate, key.handle(), digest_for(key)) <= 0)
+  if (X509_sign(certificate, key.handle(), certificate_digest_for(key)) <= 0)
     return errors.failure("cannot sign a certificate");
   return der_of_certificate(certificate);
 }
@@ -225,6 +208,11 @@ void read_name(const GENERAL_NAME* name, CertificateProfile& profile) {
   OBJ_obj2txt(oid.data(), static_cast<int>(oid.size()), name->d.otherName->type_id, 1);
   if (std::string_view(oid.data()) == kUpnOid)
     profile.upns.push_back(text_of(name->d.otherName->value->value.utf8string));
+}
+
+Bytes serial_of(const X509* certificate) {
+  const ASN1_INTEGER* serial = X509_get0_serialNumber(certificate);
+  return {ASN1_STRING_get0_data(serial), ASN1_STRING_get0_data(serial) + ASN1_STRING_length(serial)};
 }
 
 // What OpenSSL can not read of an extension is left out: the certificate is a customer's, and stays as it is.
@@ -249,6 +237,23 @@ void read_extensions(X509* certificate, CertificateProfile& profile) {
 }
 
 }  // namespace
+
+const EVP_MD* certificate_digest_for(const KeyMaterial& key) {
+  const std::string curve = key.curve();
+  if (curve == "P-384") return digest_algorithm(DigestAlgorithm::sha384);
+  if (curve == "P-521") return digest_algorithm(DigestAlgorithm::sha512);
+  return digest_algorithm(DigestAlgorithm::sha256);
+}
+
+Result<CertificateHandle> certificate_of_der(ByteView der) {
+  const uint8_t* cursor = der.data();
+  if (der.empty() || der.size() > kCertificateBytesMax)
+    return bad("The certificate is empty or longer than 64 KiB.");
+  CertificateHandle certificate(d2i_X509(nullptr, &cursor, static_cast<long>(der.size())));
+  if (!certificate || cursor != der.data() + der.size())
+    return bad("The certificate is not well-formed DER.");
+  return certificate;
+}
 
 Result<void> check_profile(const CertificateProfile& profile) {
   const ErrorQueue errors;
@@ -288,7 +293,7 @@ Result<Bytes> make_certificate_request(const CertificateProfile& profile, const 
       X509_REQ_set_subject_name(request.get(), name.get()) != 1 ||
       X509_REQ_set_pubkey(request.get(), key.handle()) != 1 ||
       X509_REQ_add_extensions(request.get(), extensions.get()) != 1 ||
-      X509_REQ_sign(request.get(), key.handle(), digest_for(key)) <= 0)
+      X509_REQ_sign(request.get(), key.handle(), certificate_digest_for(key)) <= 0)
     return errors.failure("cannot make a certificate request");
   const int size = i2d_X509_REQ(request.get(), nullptr);
   if (size <= 0) return errors.failure("cannot write a certificate request");
@@ -319,7 +324,8 @@ Result<Bytes> issue_certificate(const CertificateProfile& profile, const Certifi
   const CertificateTimes bounded{times.not_before, std::min(times.not_after, *end)};
   const CertificateHandle certificate = TRY(unsigned_certificate(profile, bounded, subject, random, errors));
   if (X509_set_issuer_name(certificate.get(), X509_get_subject_name(authority.get())) != 1 ||
-      !add_authority_key_id(certificate.get(), authority.get()))
+      !add_authority_key_id(certificate.get(), authority.get()) ||
+      (!issuer.revocation_url.empty() && !add_revocation_url(certificate.get(), issuer.revocation_url)))
     return errors.failure("cannot build a certificate");
   return signed_der(certificate.get(), issuer.key, errors);
 }
@@ -336,6 +342,8 @@ Result<CertificateReading> read_customer_certificate(ByteView der) {
   reading.not_before = *not_before;
   reading.not_after = *not_after;
   reading.thumbprint = sha1(der);
+  reading.serial = serial_of(certificate.get());
+  reading.revocation_url = revocation_url_of(certificate.get());
   read_extensions(certificate.get(), reading.profile);
   return reading;
 }

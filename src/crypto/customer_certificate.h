@@ -32,6 +32,7 @@ struct CertificateTimes {
 struct CertificateIssuer {
   Bytes certificate_der;
   KeyMaterial key;
+  std::string revocation_url{};  // where its list is, for what it issues; empty: it keeps none
 };
 
 // All DER. The key is RSA or EC.
@@ -47,6 +48,8 @@ struct CertificateReading {
   std::string issuer;
   Timestamp not_before, not_after;
   Bytes thumbprint;  // SHA-1, which Azure calls x5t
+  Bytes serial;      // big-endian
+  std::string revocation_url;
 };
 Result<CertificateReading> read_customer_certificate(ByteView der);
 // Whether the certificate is for that key.

@@ -49,6 +49,29 @@ done
 kill "$tls"
 grep -q 'Cipher' page || fail "no client trusts the server: $(<curl.log)"
 ok "a client that trusts the authority trusts a server with its certificate"
+# -- revoked: the list is at the address that the certificate names, for everybody, and openssl believes it
+url=$(openssl x509 -in www.pem -noout -ext crlDistributionPoints | sed -n 's/^ *URI://p')
+[[ $url == https://web.vault.*"/crl/house/"* ]] || fail "the certificate names no list: $url"
+crl() { in_ns server curl -sS --cacert "$state/ca.pem" --resolve "$(sed -E 's|^https://([^/]+)/.*|\1|' <<<"$url"):127.0.0.1" "$url"; }
+crl >house.crl
+openssl crl -inform DER -in house.crl -CAfile house.pem -noout 2>&1 | grep -q 'verify OK' || fail "the list is not signed"
+openssl crl -inform DER -in house.crl -outform PEM -out house.crl.pem
+checked() { openssl verify -x509_strict -CAfile house.pem -CRLfile house.crl.pem -crl_check www.pem >verify.log 2>&1; }
+checked || fail "openssl does not accept what is not revoked: $(<verify.log)"
+ok "openssl accepts the authority's list, on which nothing stands"
+refused BadParameter cert revoke --vault web -n www --reason boredom
+refused BadParameter cert revoke --vault web -n house
+merlon cert revoke --vault web -n www --reason keyCompromise >/dev/null
+crl | openssl crl -inform DER -outform PEM -out house.crl.pem
+if checked; then fail "openssl accepts what is revoked"; fi
+grep -q 'certificate revoked' verify.log || fail "openssl says something else: $(<verify.log)"
+ok "openssl refuses what is revoked"
+openssl crl -in house.crl.pem -noout -text >crl.txt
+grep -q 'Key Compromise' crl.txt || fail "the list does not say why"
+next=$(openssl crl -in house.crl.pem -noout -nextupdate | sed 's/.*=//')
+(($(date -d "$next" +%s) > $(date +%s) + 86400)) || fail "the next list is due on $next"
+ok "it says why, and when the next one is due"
+refused Conflict cert revoke --vault web -n www
 refused BadParameter cert create --vault web -n x --dns x.example.org --issuer nobody
 refused Forbidden secret delete --vault web -n www
 refused Forbidden key rotate --vault web -n www
@@ -85,7 +108,7 @@ refused BadParameter cert create --vault web -n x --dns x.example.org --issuer h
 
 # -- the ledger
 merlon ledger export >ledger.json
-for action in create import delete recover purge; do
+for action in create import delete recover purge revoke; do
   grep -q "Microsoft.KeyVault/vaults/certificates/$action" ledger.json || fail "the ledger has no $action"
 done
 ok "each operation is in the ledger"

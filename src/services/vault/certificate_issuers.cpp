@@ -3,6 +3,7 @@
 // is the issuer "Unknown", with a request and a merge.
 #include "base/text.h"
 #include "services/vault/certificates.h"
+#include "services/vault/revocation.h"
 
 namespace merlon::vault {
 namespace {
@@ -162,6 +163,7 @@ class Settings {
       return bad_parameter("The certificate '" + authority +
                            "' may not issue others. Make an authority's with 'merlon ca create'.");
     issuer["authority"] = version.name.name;
+    issuer["revocationOrigin"] = asked.origin;
     if (const JsonObject* organization = object_at(asked.body, "org_details"))
       issuer["org_details"] = TRY(read_organization(*organization));
     const auto enabled = bool_at(asked.body, "attributes.enabled");
@@ -215,7 +217,10 @@ Result<crypto::CertificateIssuer> issuer_named(const Objects& objects, store::Re
     return bad_parameter("The newest version of the certificate '" + authority + "' may not issue others.");
   auto material =
       TRY(crypto::KeyMaterial::load(TRY(objects.keyring(vault).open(key.seal_context(), key.sealed))));
-  return crypto::CertificateIssuer{*std::move(der), std::move(material)};
+  const std::string origin = string_at(setting->body, "revocationOrigin").value_or("");
+  return crypto::CertificateIssuer{
+      *std::move(der), std::move(material),
+      origin.empty() ? std::string() : origin + revocation_path(authority, version.id)};
 }
 
 void add_issuer_operations(const resource::Core& core, const AddOperation& add) {

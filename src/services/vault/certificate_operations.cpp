@@ -1,5 +1,6 @@
 // The table of what certificates have beyond what all three kinds share.
 #include "services/vault/certificates.h"
+#include "services/vault/revocation.h"
 
 namespace merlon::vault {
 
@@ -45,6 +46,7 @@ void add_certificate_operations(const resource::Core& core, const AddOperation& 
   writing("DELETE", "certificates/{name}/pending", "delete", "delete", &Certificates::forget);
   writing("POST", "certificates/{name}/pending/merge", "create/action", "create", &Certificates::merge);
   add_issuer_operations(core, add);
+  add_revocation_operations(core, add);
 }
 
 }  // namespace merlon::vault

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "resource/request_checks.h"
 #include "resource/step_up.h"
+#include "services/vault/revocation.h"
 
 namespace merlon::vault {
 namespace {
@@ -153,7 +154,20 @@ bool Plane::handles(const net::Request& request) const {
          vault_of_host(request.host, platform_.core.domain).has_value();
 }
 
+// Whoever checks a certificate has no token.
+net::Response Plane::revocation_list(const net::Request& request, const RevocationListName& name) const {
+  const auto list = current_revocation_list(
+      platform_.core, vault_of_host(request.host, platform_.core.domain).value_or(""), name);
+  if (!list) return fault_response(list.error());
+  net::Response response;
+  response.headers.set("Content-Type", "application/pkix-crl");  // RFC 5280 section 4.2.1.13
+  response.headers.set("Cache-Control", "no-cache");
+  response.body = as_text(*list);
+  return response;
+}
+
 net::Response Plane::handle(const net::Request& request) const {
+  if (const auto list = revocation_list_of(request)) return revocation_list(request, *list);
   Asked asked{.request = request,
               .method = method_of(request),
               .origin = "https://" + request.host,

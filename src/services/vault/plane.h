@@ -67,6 +67,7 @@ struct Operation {
 };
 
 class HsmKeys;
+struct RevocationListName;
 
 class Plane {
  public:
@@ -76,6 +77,7 @@ class Plane {
   net::Response handle(const net::Request& request) const;
 
  private:
+  net::Response revocation_list(const net::Request& request, const RevocationListName& name) const;
   Result<Answer> run(Asked& asked) const;
   Result<Answer> run_read(Asked& asked) const;
   Result<Answer> run_write(Asked& asked) const;
