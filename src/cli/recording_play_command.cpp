@@ -5,6 +5,7 @@
 #include <ostream>
 
 #include "base/text.h"
+#include "cli/bastion_tunnel.h"
 #include "cli/output.h"
 #include "cli/private_files.h"
 #include "cli/recording_lookup.h"
@@ -16,6 +17,7 @@ namespace merlon::cli {
 namespace {
 
 constexpr auto kWatchEvery = std::chrono::milliseconds(300);
+constexpr Duration kSayEvery = std::chrono::seconds(4);
 constexpr size_t kFileBytesMax = 256 * 1024 * 1024;
 
 struct PlayOptions {
@@ -116,19 +118,14 @@ Result<int> play(Context& context, const PlayOptions& options) {
   return kDone;
 }
 
-struct WatchOptions {
-  std::string recording, scope;
-};
-
-Result<int> watch(Context& context, const WatchOptions& options) {
-  const SignalWatch signals;
-  Player player(context, signals, {.at_once = true});
-  Api api = TRY(Api::open(context));
-  const std::string path = TRY(recording_path(api, options.recording, options.scope));
+// Shows what is written to a recording, until the session or the person's patience ends.
+Result<int> follow(Context& context, Api& api, Player& player, const SignalWatch& signals,
+                   const std::string& path, const std::function<Result<void>()>& each_turn) {
   bool goes_on = true;
   std::string from;
   Result<Content> read = Content{};
   do {
+    TRY(each_turn());
     read = read_content(api, path, from, [&](std::string_view text) -> Result<void> {
       if (goes_on) goes_on = TRY(player.play(text));
       return {};
@@ -141,6 +138,63 @@ Result<int> watch(Context& context, const WatchOptions& options) {
   if (!read) return std::unexpected(read.error());
   if (read->ended) context.err << "The session has ended.\n";
   return kDone;
+}
+
+struct WatchOptions {
+  std::string recording, scope;
+};
+
+Result<int> watch(Context& context, const WatchOptions& options) {
+  const SignalWatch signals;
+  Player player(context, signals, {.at_once = true});
+  Api api = TRY(Api::open(context));
+  const std::string path = TRY(recording_path(api, options.recording, options.scope));
+  return follow(context, api, player, signals, path, [] { return Result<void>(); });
+}
+
+struct JoinOptions {
+  std::string session, bastion;
+};
+
+// Looks on as the moderator whom the session waits for, for as long as this runs.
+Result<int> join(Context& context, const JoinOptions& options) {
+  const SignalWatch signals;
+  Player player(context, signals, {.at_once = true});
+  Api api = TRY(Api::open(context));
+  const JsonObject host = TRY(bastion_or_only(api, options.bastion));
+  const std::string scope = TRY(scope_path(text_at(host, "id")));
+  const std::string session = scope + "/providers/Merlon.Bastion/sessions/" + part(options.session);
+  const Answer joined = TRY(api.post(session + "/join", kBastionVersion));
+  context.err << "You look on at " << printable(text_at(joined.body, "properties.userName")) << " on "
+              << printable(text_at(joined.body, "properties.targetHostName"))
+              << ". The session waits or ends when you go (Ctrl-C).\n"
+              << std::flush;
+  std::string recording;
+  const JsonObject known = TRY(api.list(scope + "/providers/Merlon.Bastion/recordings", kMerlonVersion));
+  for (const Json& value : known.at("value").get_array())
+    if (text_at(value.get_object(), "properties.session") == options.session)
+      recording = text_at(value.get_object(), "id");
+  if (recording.empty()) {
+    TRY(api.post(session + "/leave", kBastionVersion));
+    return fail(ErrorKind::not_found, "RecordingNotFound",
+                "The recording of the session is not there, or is not yours to see "
+                "(Merlon.Bastion/recordings/read at the bastion).");
+  }
+  Duration said = context.clock.boottime();
+  const auto still_here = [&]() -> Result<void> {
+    if (context.clock.boottime() - said < kSayEvery) return {};
+    said = context.clock.boottime();
+    const auto again = api.post(session + "/join", kBastionVersion);
+    // One that has ended is seen to end where it is followed.
+    if (!again && again.error().kind != ErrorKind::not_found) return std::unexpected(again.error());
+    return {};
+  };
+  const auto seen = follow(context, api, player, signals, TRY(scope_path(recording)), still_here);
+  if (const auto left = api.post(session + "/leave", kBastionVersion);
+      !left && left.error().kind != ErrorKind::not_found)
+    context.err << "merlon: the bastion was not told that you have left: " << printable(left.error().message)
+                << "\n";
+  return seen;
 }
 
 }  // namespace
@@ -161,15 +215,24 @@ Command play_command(std::string path) {
 }
 
 std::vector<Command> recording_play_commands() {
-  return {play_command("recording play"),
-          make_command("recording watch", "Watch a running session", "merlon recording watch 8f0e6b0e-…",
-                       watch, [](Command& command, WatchOptions& options) {
-                         command.without_output()
-                             .text("recording", options.recording, "Id of the recording, from recording list")
-                             .required()
-                             .text("--scope", options.scope,
-                                   "Where your rights are, when not at the whole subscription");
-                       })};
+  return {
+      play_command("recording play"),
+      make_command("bastion session join", "Moderate a session: it waits for you, and you see what is done",
+                   "merlon bastion session join ID", join,
+                   [](Command& command, JoinOptions& options) {
+                     command.without_output()
+                         .text("session", options.session, "Its id, as the person who waits is told it")
+                         .required()
+                         .text("--bastion,-b", options.bastion, "The bastion, when there are several");
+                   }),
+      make_command("recording watch", "Watch a running session", "merlon recording watch 8f0e6b0e-…", watch,
+                   [](Command& command, WatchOptions& options) {
+                     command.without_output()
+                         .text("recording", options.recording, "Id of the recording, from recording list")
+                         .required()
+                         .text("--scope", options.scope,
+                               "Where your rights are, when not at the whole subscription");
+                   })};
 }
 
 }  // namespace merlon::cli

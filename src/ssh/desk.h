@@ -44,6 +44,8 @@ struct Allowed {
   bool clipboard = true;  // for a page to heed: a terminal's bytes do not say where they come from
   std::optional<Duration> idle_max;
   std::optional<Timestamp> deadline;
+  // Not empty: nothing passes before a notice says so, and this is why.
+  std::string held_because{};
 };
 
 // A connection to the machine's SSH server, with what to expect there and what to show.
@@ -57,6 +59,7 @@ struct Connected {
 struct Notice {
   bool ends = false;  // else it is a warning
   std::string reason, message;
+  std::optional<bool> hold{};  // of a warning: from now on nothing passes, or everything again
 };
 
 // One session that was admitted. Calls come from one thread at a time. Its destruction ends it.

@@ -27,6 +27,7 @@ JsonObject allowed_json(const Allowed& allowed) {
                   {"forwarding", allowed.forwarding}, {"upload", allowed.upload},
                   {"download", allowed.download},     {"clipboard", allowed.clipboard}};
   if (allowed.idle_max) json["idleMs"] = allowed.idle_max->count();
+  if (!allowed.held_because.empty()) json["heldBecause"] = allowed.held_because;
   return json;
 }
 
@@ -326,9 +327,9 @@ void EdgeConnection::refuse(const Error& error) {
 
 void EdgeConnection::notify(uint32_t session, const Notice& notice) {
   if (closed_ || out_.size() > kOutMax) return;
-  out_ += encode(
-      {FrameKind::notice, session,
-       to_text(JsonObject{{"ends", notice.ends}, {"reason", notice.reason}, {"message", notice.message}})});
+  JsonObject json{{"ends", notice.ends}, {"reason", notice.reason}, {"message", notice.message}};
+  if (notice.hold) json["hold"] = *notice.hold;
+  out_ += encode({FrameKind::notice, session, to_text(json)});
 }
 
 void EdgeConnection::close(std::string_view why) {

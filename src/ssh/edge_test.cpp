@@ -175,6 +175,52 @@ TEST_F(EdgeTest, ANoticeIsShownAndAnEndEnds) {
   EXPECT_THAT(recorded_.all(), HasSubstr("ended DeadlinePassed"));
 }
 
+TEST_F(EdgeTest, NothingPassesBeforeAModeratorIsThere) {
+  wishes_.allowed.held_because = "somebody has to join.";
+  std::atomic<bool> early = false;
+  std::thread later([this, &early] {
+    for (int i = 0; i < 300 && test::FakePassage::tells().empty(); ++i) ::usleep(50'000);
+    ::usleep(800'000);
+    {
+      const std::lock_guard lock(recorded_.mutex);
+      early = !recorded_.facts.empty();
+    }
+    test::FakePassage::tells().back()(
+        {.ends = false, .reason = "ModeratorJoined", .message = "bob has joined.", .hold = false});
+  });
+  test::FakePassage::tells().clear();
+  const Ran ran = ssh({}, {"echo begun"});
+  later.join();
+  EXPECT_FALSE(early);  // the command had not begun
+  EXPECT_EQ(ran.status, 0) << ran.out;
+  const size_t waits = ran.out.find("somebody has to join."), joined = ran.out.find("bob has joined.");
+  EXPECT_NE(waits, std::string::npos) << ran.out;
+  EXPECT_LT(waits, joined);
+  EXPECT_THAT(ran.out, HasSubstr("begun"));
+}
+
+TEST_F(EdgeTest, ASessionThatIsHeldAgainPassesNothing) {
+  std::thread later([this] {
+    for (int i = 0; i < 300; ++i) {
+      ::usleep(50'000);
+      const std::lock_guard lock(recorded_.mutex);
+      if (!test::FakePassage::tells().empty() && !recorded_.facts.empty()) break;
+    }
+    ::usleep(300'000);
+    test::FakePassage::tells().back()(
+        {.ends = false, .reason = "ModeratorLeft", .message = "held.", .hold = true});
+    ::usleep(2'500'000);
+    test::FakePassage::tells().back()(
+        {.ends = true, .reason = "ModeratorMissing", .message = "nobody came."});
+  });
+  test::FakePassage::tells().clear();
+  const Ran ran = ssh({}, {"sleep 1.5; echo too late; sleep 60"});
+  later.join();
+  EXPECT_EQ(ran.status, 254) << ran.out;
+  EXPECT_THAT(ran.out, HasSubstr("held."));
+  EXPECT_EQ(ran.out.find("too late"), std::string::npos) << ran.out;
+}
+
 TEST_F(EdgeTest, WhatCannotBeRecordedEnds) {
   wishes_.recording_fails = true;
   const Ran ran = ssh({"-tt"}, {"echo x; sleep 30"});

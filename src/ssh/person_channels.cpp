@@ -56,6 +56,10 @@ std::optional<std::string> PersonEnd::admit() {
     return refused_;
   }
   machine_ = *std::move(machine);
+  if (const auto because = string_at(allowed_, "heldBecause")) {
+    held_ = true;
+    for (const auto& relay : relays_) relay->say("Merlon: " + *because);
+  }
   return std::nullopt;
 }
 

@@ -14,6 +14,7 @@ constexpr unsigned kAttemptsMax = 20;
 constexpr unsigned kDeviceAsksMax = 20;
 constexpr size_t kUserBytesMax = 512;
 constexpr size_t kMessagesAtOnce = 64;
+constexpr size_t kWaitingMax = 256;
 
 bool is_plain(std::string_view text) {
   return std::ranges::all_of(text, [](char c) { return c > ' ' && c <= '~'; });
@@ -74,7 +75,9 @@ bool PersonEnd::step() {
   if (state_ == State::key_exchange && !exchange_keys()) return false;
   bool moved = take_messages();
   if (machine_) machine_->step();
-  for (const auto& relay : relays_) moved |= relay->pump();
+  if (!held_)
+    for (const auto& relay : relays_) moved |= relay->pump();
+  if (held_) moved_ = site_.clock.boottime();
   for (const auto& way : ways_) moved |= way->step();
   for (const auto& relay : relays_)
     if (relay->is_over()) {
@@ -97,12 +100,31 @@ bool PersonEnd::take_messages() {
   bool any = false;
   // Bounded: whoever only ever sends requests must not keep the rest of the process from its work.
   for (size_t count = 0; count < kMessagesAtOnce && !over_; ++count) {
-    const MessageHandle message(ssh_message_get(session_.get()));
+    const bool from_waiting = !held_ && !waiting_.empty();
+    MessageHandle message(from_waiting ? waiting_.front().release() : ssh_message_get(session_.get()));
+    if (from_waiting) waiting_.pop_front();
     if (!message) break;
     any = true;
+    if (held_ || waits_for_moderator(message.get())) {
+      waiting_.push_back(std::move(message));
+      if (waiting_.size() > kWaitingMax) over_ = true;
+      continue;
+    }
     handle(message.get());
   }
   return any;
+}
+
+// What would begin something at the machine: it is looked at once the person has been let in there, and that
+// may be to wait.
+bool PersonEnd::waits_for_moderator(ssh_message message) {
+  if (state_ != State::open || machine_) return false;
+  const int type = ssh_message_type(message), what = ssh_message_subtype(message);
+  const bool begins = (type == SSH_REQUEST_CHANNEL && what != SSH_CHANNEL_REQUEST_WINDOW_CHANGE) ||
+                      (type == SSH_REQUEST_CHANNEL_OPEN && what == SSH_CHANNEL_DIRECT_TCPIP);
+  if (!begins || target_.machine.empty()) return false;
+  admit();  // a refusal is kept, and told where the request is handled
+  return held_;
 }
 
 void PersonEnd::handle(ssh_message message) {
@@ -164,6 +186,7 @@ void PersonEnd::heed(uint32_t session, const JsonObject& notice) {
   if (bool_at(notice, "ends").value_or(true))
     return end(string_at(notice, "reason").value_or("Ended"), "Merlon: " + message);
   for (const auto& relay : relays_) relay->say("Merlon: " + message);
+  held_ = bool_at(notice, "hold").value_or(held_);
 }
 
 void PersonEnd::tell_ended() {

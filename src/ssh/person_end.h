@@ -8,6 +8,7 @@
 
 #include <poll.h>
 
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -58,6 +59,7 @@ class PersonEnd {
   enum class State { key_exchange, signing_in, open };
   bool exchange_keys();
   bool take_messages();
+  bool waits_for_moderator(ssh_message message);
   void handle(ssh_message message);
   void check_time();
   void end(const std::string& reason, const std::string& message);
@@ -105,6 +107,9 @@ class PersonEnd {
   uint32_t passage_ = 0;  // the server's number for what was admitted
   std::optional<std::string> refused_;
   JsonObject allowed_;
+  // Nothing passes: whoever must look on is not there. What was asked for meanwhile waits.
+  bool held_ = false;
+  std::deque<MessageHandle> waiting_;
   std::optional<MachineEnd> machine_;
   std::vector<std::unique_ptr<Relay>> relays_;
   std::vector<std::unique_ptr<JumpWay>> ways_;

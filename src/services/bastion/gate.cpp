@@ -42,6 +42,7 @@ JsonObject start_details(const Session& session, const IpAddress& source) {
                         {"source", source.text()},
                         {"recording", recording_text(session.recording)}};
   if (!session.login.empty()) details["login"] = session.login;
+  if (session.moderation) details["moderation"] = *session.moderation == Moderation::end ? "end" : "pause";
   if (session.deadline) details["until"] = to_rfc3339(*session.deadline);
   if (!session.grant.empty()) details["opening"] = session.grant;
   if (!session.link.empty()) details["link"] = session.link;
@@ -314,6 +315,7 @@ Result<Session> Service::session_of(WriteContext& context, const WayIn& way, con
   session.start = now;
   session.keep_after_grant = judged.limits.keeps_after_grant;
   session.recording = judged.limits.recording;
+  session.moderation = judged.limits.moderation;
   session.server = server_;
   session.correlation = context.call.correlation_id;
   if (judged.limits.lasts_max) session.lasts_until = now + *judged.limits.lasts_max;
@@ -353,16 +355,23 @@ Result<Admission> Service::register_session(WriteContext& context, const WayIn& 
                       .start = session.start,
                       .deadline = session.deadline,
                       .idle_max = judged.limits.idle_max};
+  if (session.moderation)
+    admission.held_because =
+        fmt::format("this session begins when a moderator has joined it (merlon bastion session join {}).",
+                    session.id.text());
   // By a link one logs in with what the machine itself asks for: its maker's certificate is not passed on.
   if (judged.target.is_machine && !judged.link) {
     admission.may_log_in = TRY(has_data_right(context.tx, way.caller, kUserLogin, session.target_text));
     admission.may_log_in_as_admin =
         TRY(has_data_right(context.tx, way.caller, kAdminLogin, session.target_text));
   }
-  context.tx.after_commit([this, id = session.id] {
-    const std::lock_guard lock(mutex_);
-    live_.try_emplace(id);
-  });
+  context.tx.after_commit(
+      [this, id = session.id, held = session.moderation.has_value(), now = session.start] {
+        const std::lock_guard lock(mutex_);
+        Live& live = live_.try_emplace(id).first->second;
+        live.held = held;
+        live.held_since = now;
+      });
   return admission;
 }
 

@@ -21,6 +21,10 @@ enum class Protocol : uint8_t { ssh, rdp, tcp };                      // tcp: wh
 enum class Transport : uint8_t { tunnel, plain_ssh, browser, link };  // how the person comes in
 enum class Recording : uint8_t { off, best_effort, require };         // in the order of strictness
 
+// A second person has to look on; when they go, the session waits for them or ends. In the order of
+// strictness.
+enum class Moderation : uint8_t { pause, end };
+
 std::string_view sku_text(Sku sku);                    // "Standard"
 std::string_view protocol_text(Protocol protocol);     // "SSH", as Azure's active sessions show it
 std::string_view transport_text(Transport transport);  // "tunnel", "ssh", "browser", "link"
@@ -82,6 +86,8 @@ struct WayIn {
   // Whether the transport ends the protocol itself: only then is there a recording, and only then do limits
   // on logins and channels mean anything. An opaque tunnel does not.
   bool ends_protocol = false;
+  // Whether it can hold back what either side sends until a moderator is there (Notice::hold).
+  bool can_hold = false;
   std::string target;   // a machine's resource id, its short name, or a bh-hostConnect id
   std::string bastion;  // resource id, name or dns name; empty: the one that covers the machine
   uint16_t port = kSshPort;
@@ -114,6 +120,8 @@ struct Admission {
   Timestamp start;
   std::optional<Timestamp> deadline{};  // the session is ended then
   std::optional<Duration> idle_max{};   // without a byte either way: to be watched by the transport
+  // Not empty: nothing may pass before a notice says so, and this is why, for the person.
+  std::string held_because{};
 };
 
 // How it ended, said by the transport.
@@ -131,6 +139,7 @@ struct Notice {
   std::string reason;  // "DeadlinePassed", "Disconnected", "AccessRevoked", "SignInEnded", "BastionDeleted" …
   std::string message{};          // for the person
   std::optional<Timestamp> at{};  // of a warning: when it will end
+  std::optional<bool> hold{};     // of a warning: from now on nothing may pass, or everything again
 };
 
 }  // namespace merlon::bastion

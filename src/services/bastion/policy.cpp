@@ -161,6 +161,24 @@ Result<Recording> recording_of_all(const std::vector<SessionPolicy>& policies, c
   return recording;
 }
 
+// Whoever moderates looks at what is recorded, so that nothing passes that they cannot see.
+Result<void> check_moderation(const Host& host, const WayIn& way, Limits& limits) {
+  if (!way.can_hold)
+    return fail(
+        ErrorKind::forbidden, "ModeratorRequired",
+        fmt::format("Sessions through the bastion '{}' need a moderator who looks on, and this way in "
+                    "cannot wait for one. Connect with plain ssh through the bastion.",
+                    host.id.name()));
+  if (!host.recording)
+    return fail(ErrorKind::forbidden, "ModerationNeedsRecording",
+                fmt::format("A session policy wants a moderator to look on, and the bastion '{}' records no "
+                            "sessions, so there is nothing to look at. Whoever looks after it can switch "
+                            "'enableSessionRecording' on (Premium).",
+                            host.id.name()));
+  limits.recording = Recording::require;
+  return {};
+}
+
 }  // namespace
 
 Shape policy_shape() {
@@ -186,6 +204,8 @@ Shape policy_shape() {
            optional("mfaWithin", text().describe("ISO 8601, age of the sign-in with a second factor")),
            optional("sourceNetworks", array_of(text().with_check(check_prefix)).with_range(0, kListMax)),
            optional("recording", text_of({"require", "bestEffort"})), optional("privateOnly", boolean()),
+           optional("moderation", text_of({"pause", "end"})
+                                      .describe("a moderator must be there; what happens when they leave")),
            optional("justificationRequired", boolean())}))});
 }
 
@@ -215,6 +235,8 @@ Result<SessionPolicy> read_policy(const ResourceId& bastion, const std::string& 
   for (const std::string& source : texts_at(properties, "sourceNetworks"))
     if (const auto prefix = IpPrefix::parse(source)) policy.sources.push_back(*prefix);
   if (const auto recording = string_at(properties, "recording")) policy.recording = recording_of(*recording);
+  if (const auto moderation = string_at(properties, "moderation"))
+    policy.moderation = *moderation == "end" ? Moderation::end : Moderation::pause;
   policy.private_only = bool_at(properties, "privateOnly").value_or(false);
   policy.justification_required = bool_at(properties, "justificationRequired").value_or(false);
   return policy;
@@ -242,10 +264,13 @@ Result<Limits> apply(const std::vector<SessionPolicy>& policies, const Host& hos
     tighten(limits.channels, policy.channels);
     tighten(limits.idle_max, policy.idle_max);
     tighten(limits.lasts_max, policy.lasts_max);
+    if (policy.moderation)
+      limits.moderation = std::max(limits.moderation.value_or(*policy.moderation), *policy.moderation);
     if (policy.keeps_after_grant) ++(*policy.keeps_after_grant ? keep : cut);
   }
   limits.keeps_after_grant = keep > 0 && cut == 0;
   limits.recording = TRY(recording_of_all(policies, host, way));
+  if (limits.moderation) TRY(check_moderation(host, way, limits));
   if (!host.copy_paste) limits.channels.clipboard = false;
   if (!host.file_copy) limits.channels.upload = limits.channels.download = false;
   return limits;

@@ -30,6 +30,7 @@ struct SessionPolicy {
   std::optional<Duration> idle_max, lasts_max, mfa_within;
   std::optional<bool> keeps_after_grant;
   std::optional<Recording> recording;
+  std::optional<Moderation> moderation;
   bool private_only = false;
   bool justification_required = false;
 };
@@ -55,6 +56,7 @@ struct Limits {
   std::optional<Duration> idle_max, lasts_max;
   bool keeps_after_grant = false;
   Recording recording = Recording::off;
+  std::optional<Moderation> moderation;
 };
 // Refuses what the policies do not let through (`forbidden`); how fresh the sign-in is, the caller asks.
 Result<Limits> apply(const std::vector<SessionPolicy>& policies, const Host& host, const WayIn& way,

@@ -92,6 +92,10 @@ JsonObject Session::to_json() const {
   put_text(json, "stamp", stamp);
   put_text(json, "userAgent", user_agent);
   put_text(json, "link", link);
+  if (moderation) json["moderation"] = *moderation == Moderation::end ? "end" : "pause";
+  put_text(json, "moderator", moderator);
+  put_text(json, "moderatorName", moderator_name);
+  if (moderator_seen) json["moderatorSeen"] = to_rfc3339(*moderator_seen);
   put_text(json, "holder", holder);
   put_text(json, "holderName", holder_name);
   if (deadline) json["deadline"] = to_rfc3339(*deadline);
@@ -136,6 +140,11 @@ Result<Session> Session::from_json(const JsonObject& json) {
   session.client_port = static_cast<uint16_t>(int_at(json, "clientPort").value_or(0));
   session.user_agent = text_at(json, "userAgent");
   session.link = text_at(json, "link");
+  if (json.contains("moderation"))
+    session.moderation = text_at(json, "moderation") == "pause" ? Moderation::pause : Moderation::end;
+  session.moderator = text_at(json, "moderator");
+  session.moderator_name = text_at(json, "moderatorName");
+  session.moderator_seen = TRY(optional_time_at(json, "moderatorSeen"));
   session.holder = text_at(json, "holder");
   session.holder_name = text_at(json, "holderName");
   session.start = TRY(time_at(json, "start"));

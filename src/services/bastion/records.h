@@ -42,6 +42,10 @@ struct Session {
   std::string grant;                     // of just-in-time access; may be empty
   bool grant_own = false;                // to be given back
   Recording recording = Recording::off;
+  // A moderator must look on; who does, and when they last said so.
+  std::optional<Moderation> moderation;
+  std::string moderator, moderator_name;
+  std::optional<Timestamp> moderator_seen;
   std::string server;
   std::string correlation;
   // Somebody wants it ended.

@@ -69,6 +69,7 @@ std::unique_ptr<Bastion> install(Platform& platform, compute::Compute& compute, 
   add_session_routes(platform.resources, *service);
   add_policy_routes(platform.resources, *service);
   add_link_routes(platform.resources, *service);
+  add_moderation_routes(platform.resources, *service);
   compute.on_remove([s = service.get()](WriteContext& context, const ResourceId& vm) -> Result<void> {
     TRY(s->delete_links_of(context, "target", vm.key(), "MachineRemoved"));
     return s->end_sessions_of(context, "target", vm.key(), "MachineRemoved");

@@ -12,6 +12,7 @@ inline const std::string kHostPath =
 void add_host_routes(resource::Manager& resources, Service& service);
 void add_session_routes(resource::Manager& resources, Service& service);
 void add_policy_routes(resource::Manager& resources, Service& service);
+void add_moderation_routes(resource::Manager& resources, Service& service);
 void add_link_routes(resource::Manager& resources, Service& service);
 
 // The host that a path names.

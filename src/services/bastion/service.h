@@ -105,6 +105,11 @@ class Service final : public Bastion {
   Result<void> end_sessions_of(resource::WriteContext& context, std::string_view index,
                                const std::string& value, std::string_view reason);
 
+  // Moderation (moderation.cpp): the caller looks on from now, or no more. Joined again and again, since who
+  // is not heard of for some seconds has left.
+  Result<JsonObject> moderate(resource::WriteContext& context, const Uuid& session);
+  Result<JsonObject> stop_moderating(resource::WriteContext& context, const Uuid& session);
+
   Platform& platform() { return platform_; }
 
  private:
@@ -157,11 +162,14 @@ class Service final : public Bastion {
     std::vector<Notice> waiting;  // until somebody watches
     bool warned = false;
     bool told_end = false;
+    bool held = false;  // nothing passes: there is no moderator
+    Timestamp held_since{};
   };
   Result<void> end_session(resource::WriteContext& context, const Session& session, const Ended& how);
   Result<std::optional<Notice>> verdict_on(store::Reader& reader, const Session& session, Timestamp now,
                                            bool thorough);
   Result<void> look_at_own(Timestamp now);
+  std::optional<Notice> moderation_of(const Session& session, Timestamp now);  // moderation.cpp
   void write_unwritten();
   Result<void> beat(Timestamp now);
   Result<void> reap(const grant::Grants::Guard& guard, Timestamp now);

@@ -67,6 +67,8 @@ JsonObject session_json(const Session& session, Timestamp now) {
                            {"durationSeconds", whole_seconds(session.ended.value_or(now) - session.start)}};
   if (session.deadline) properties["deadlineUtc"] = to_rfc3339(*session.deadline);
   if (!session.grant.empty()) properties["openingId"] = session.grant;
+  if (session.moderation) properties["moderation"] = *session.moderation == Moderation::end ? "end" : "pause";
+  if (!session.moderator_name.empty()) properties["moderatorName"] = session.moderator_name;
   if (!session.link.empty()) properties["linkId"] = session.link;
   if (!session.holder_name.empty()) properties["linkHolder"] = session.holder_name;
   if (session.ended) {
@@ -203,7 +205,7 @@ void Service::notify(const Uuid& session, const Notice& notice) {
     if (at == live_.end()) return;
     Live& live = at->second;
     bool& told = notice.kind == Notice::Kind::warn ? live.warned : live.told_end;
-    if (std::exchange(told, true)) return;
+    if (!notice.hold && std::exchange(told, true)) return;
     if (!live.tell) {
       live.waiting.push_back(notice);
       return;
@@ -290,6 +292,7 @@ Result<void> Service::look_at_own(Timestamp now) {
         notices.emplace_back(id, end_notice(reason, "The session was ended on the record already."));
         continue;
       }
+      if (auto notice = moderation_of(*session, now)) notices.emplace_back(id, *std::move(notice));
       if (const auto notice = TRY(verdict_on(reader, *session, now, examine)))
         notices.emplace_back(id, *notice);
     }

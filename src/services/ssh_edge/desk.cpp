@@ -104,6 +104,7 @@ class DeskImpl final : public ssh::Desk {
     way.link_id = visitor.link_id;
     way.justification = visitor.justification;
     way.ends_protocol = true;
+    way.can_hold = visitor.transport == bastion::Transport::plain_ssh;  // the browser does not wait yet
     way.target = to.machine;
     way.bastion = to.bastion;
     way.port = to.port;

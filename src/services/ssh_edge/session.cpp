@@ -20,7 +20,8 @@ ssh::Allowed allowed_of(const bastion::Admission& admission) {
           .download = admission.channels.download,
           .clipboard = admission.channels.clipboard,
           .idle_max = admission.idle_max,
-          .deadline = admission.deadline};
+          .deadline = admission.deadline,
+          .held_because = admission.held_because};
 }
 
 class Session final : public ssh::Passage {
@@ -63,7 +64,8 @@ class Session final : public ssh::Passage {
     parts_.bastion.watch(admission_.session, [tell = std::move(tell)](const bastion::Notice& notice) {
       tell({.ends = notice.kind == bastion::Notice::Kind::end,
             .reason = notice.reason,
-            .message = notice.message});
+            .message = notice.message,
+            .hold = notice.hold});
     });
   }
 
