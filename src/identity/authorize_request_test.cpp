@@ -113,8 +113,8 @@ TEST_F(AuthorizeRequestTest, ABastionsPageIsSentBackToItsOwnNameAlone) {
   EXPECT_EQ(status(good, kAzureCliAppId), 400);
   for (const std::string& bad :
        {"http://bst-1.bastion.merlon.localhost" + port + "/signed-in",
-        "https://bst-1.bastion.merlon.localhost:1/signed-in", good + "/", good + "?x=1", good + "#x",
-        "https://bst-1.bastion.merlon.localhost" + port + "/",
+        std::string("https://bst-1.bastion.merlon.localhost:1/signed-in"), good + "/", good + "?x=1",
+        good + "#x", "https://bst-1.bastion.merlon.localhost" + port + "/",
         "https://bastion.merlon.localhost" + port + "/signed-in",
         "https://.bastion.merlon.localhost" + port + "/signed-in",
         "https://a.b.bastion.merlon.localhost" + port + "/signed-in",
