@@ -144,10 +144,15 @@ Result<JsonObject> HttpExchange::post(std::string_view path, const JsonObject& b
 
 Result<machine::SyncAnswer> HttpExchange::sync(const machine::SyncRequest& request) {
   // Only a request that waits carries no observation: giving it up makes none come twice.
-  const auto answer = machine::SyncAnswer::from_json(
+  const JsonObject body =
       TRY(post("/agent/v1/sync", request.to_json(), Duration(request.wait_ms) + kAnswerWithin,
-               request.wait_ms > 0 ? wake_fd_ : -1)));
-  if (!answer) client_->close();
+               request.wait_ms > 0 ? wake_fd_ : -1));
+  const auto answer = machine::SyncAnswer::from_json(body);
+  const auto calls = machine::read_calls(body);
+  if (!answer || !calls) client_->close();
+  if (!answer) return answer;
+  if (!calls) return std::unexpected(calls.error());
+  if (calls_ && answer->nonce == request.nonce && !answer->released) calls_(*calls);
   return answer;
 }
 

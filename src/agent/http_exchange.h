@@ -9,6 +9,7 @@
 #include "agent/enrolment.h"
 #include "agent/session.h"
 #include "agent/token_cache.h"
+#include "machine/call.h"
 #include "net/client.h"
 
 namespace merlon::agent {
@@ -48,6 +49,10 @@ class HttpExchange final : public Exchange {
 
   Result<machine::SyncAnswer> sync(const machine::SyncRequest& request) override;
   Result<std::string> renew() override;
+  // What the server asks this machine's agent to carry, on the thread of sync().
+  void on_calls(std::function<void(const std::vector<machine::AgentCall>&)> hook) {
+    calls_ = std::move(hook);
+  }
   void on_renewed(std::function<void(const std::string& pem)> hook) { renewed_ = std::move(hook); }
   Timestamp renew_after() const override { return renew_after_; }
 
@@ -64,6 +69,7 @@ class HttpExchange final : public Exchange {
   bool connected_ = false;
   Timestamp renew_after_;
   std::function<void(const std::string&)> renewed_;
+  std::function<void(const std::vector<machine::AgentCall>&)> calls_;
 };
 
 }  // namespace merlon::agent

@@ -16,8 +16,8 @@
 namespace merlon::agent {
 namespace {
 
-constexpr std::array<std::string_view, 5> kFields = {"capabilities", "longest_grant", "widest_source",
-                                                     "internal_interfaces", "mark_mask"};
+constexpr std::array<std::string_view, 6> kFields = {"capabilities",        "longest_grant", "widest_source",
+                                                     "internal_interfaces", "mark_mask",     "carried_ports"};
 constexpr int kMarkBitsLeast = 8;
 
 std::unexpected<Error> wrong(std::string_view field, std::string_view expected) {
@@ -43,6 +43,18 @@ Result<unsigned> length(const JsonObject& json, std::string_view family, int64_t
   if (!value || *value < 0 || *value > longest)
     return wrong("widest_source", "prefix lengths, for instance {\"v4\": 0, \"v6\": 0}");
   return static_cast<unsigned>(*value);
+}
+
+Result<std::vector<uint16_t>> ports(const JsonObject& json) {
+  std::vector<uint16_t> out;
+  const JsonArray* array = array_at(json, "carried_ports");
+  if (array == nullptr || array->size() > 64) return wrong("carried_ports", "a list of at most 64 ports");
+  for (const Json& element : *array) {
+    if (!element.is_int64() || element.get_int64() < 1 || element.get_int64() > 65535)
+      return wrong("carried_ports", "a list of port numbers, for instance [22, 3389]");
+    out.push_back(static_cast<uint16_t>(element.get_int64()));
+  }
+  return out;
 }
 
 // "0xff00ff00"
@@ -73,7 +85,8 @@ JsonObject LocalCap::to_json() const {
           {"longest_grant", to_iso8601_duration(longest_grant)},
           {"widest_source", JsonObject{{"v4", widest_v4}, {"v6", widest_v6}}},
           {"internal_interfaces", JsonArray(internal_interfaces.begin(), internal_interfaces.end())},
-          {"mark_mask", fmt::format("{:#010x}", mark_mask)}};
+          {"mark_mask", fmt::format("{:#010x}", mark_mask)},
+          {"carried_ports", JsonArray(carried_ports.begin(), carried_ports.end())}};
 }
 
 Result<LocalCap> LocalCap::from_json(const JsonObject& json) {
@@ -93,6 +106,7 @@ Result<LocalCap> LocalCap::from_json(const JsonObject& json) {
       return wrong("internal_interfaces", "names of interfaces, or beginnings of them that end in '*'");
   // A file from before this limit existed has none.
   if (json.contains("mark_mask")) cap.mark_mask = TRY(agent::mark_mask(json));
+  if (json.contains("carried_ports")) cap.carried_ports = TRY(ports(json));
   return cap;
 }
 

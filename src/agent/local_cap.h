@@ -14,7 +14,9 @@ namespace merlon::agent {
 
 struct LocalCap {
   // Beside these "ssh": sshd lets in whom the server certifies, as any login.
-  std::vector<std::string> capabilities = {"firewall", "identity"};
+  std::vector<std::string> capabilities = {"firewall", "identity", "carry"};
+  // Where the agent may lead those whom the server has let in, when the server cannot come by itself.
+  std::vector<uint16_t> carried_ports = {22, 3389};
   Duration longest_grant = std::chrono::hours(24);
   unsigned widest_v4 = 0, widest_v6 = 0;  // shortest source prefix that an opening may have
   // Interfaces that are inside the machine: bridges, virtual pairs, tunnels. One that carries the default

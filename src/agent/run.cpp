@@ -14,6 +14,7 @@
 #include <optional>
 
 #include "agent/agent.h"
+#include "agent/caller.h"
 #include "agent/facts.h"
 #include "agent/frames.h"
 #include "agent/http_exchange.h"
@@ -103,10 +104,15 @@ Result<void> speak(int fd, int bell, Start start) {
       log_error("the server's addresses were not taken", told.error());
   };
   HttpTokens tokens(start.identity);
+  Caller caller(start.identity, warden);
   std::optional<Identities> identities;
   if (start.serves_identities) identities.emplace(tokens, clock, random, TRY(boot_id()));
   const auto exchange = TRY(HttpExchange::make(std::move(start.identity), tell_addresses, bell));
-  exchange->on_renewed([&tokens](const std::string& pem) { tokens.use_certificate(pem); });
+  exchange->on_renewed([&](const std::string& pem) {
+    tokens.use_certificate(pem);
+    caller.use_certificate(pem);
+  });
+  exchange->on_calls([&](const std::vector<machine::AgentCall>& calls) { caller.follow(calls); });
   Session session(clock, random, *exchange, warden, collect_facts, std::move(start.head));
   if (identities) session.serve_identities(*identities);
   while (true) {

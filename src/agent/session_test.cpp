@@ -269,6 +269,26 @@ TEST_F(SessionTest, AnIdentityEndpointWhosePortIsTakenIsTriedAgainAndToldOnce) {
   EXPECT_EQ(port.asked, 3) << "what works is left alone";
 }
 
+TEST_F(SessionTest, WhatIsToldOfTheSshServerIsToldWhenItChangesAndAfterARestore) {
+  const auto keys_of = [&] {
+    const auto& told = server.last().facts;
+    return told && told->ssh ? told->ssh->host_keys : std::vector<std::string>();
+  };
+  warden.ssh = machine::SshFacts{{"ssh-ed25519 AAAA"}, "Off", ""};
+  server.state = state(3);
+  step();
+  EXPECT_THAT(keys_of(), ElementsAre("ssh-ed25519 AAAA"));
+  step();
+  EXPECT_FALSE(server.last().facts.has_value());
+  warden.ssh->host_keys = {"ssh-ed25519 BBBB"};
+  step();
+  EXPECT_THAT(keys_of(), ElementsAre("ssh-ed25519 BBBB"));
+  server.state->version = {2, 1};
+  step();
+  step();
+  EXPECT_THAT(keys_of(), ElementsAre("ssh-ed25519 BBBB")) << "the server's memory is an older one";
+}
+
 TEST_F(SessionTest, TheIdentityEndpointIsSettledOnceTheKernelFollows) {
   TakenPort port;
   port.taken = false;

@@ -68,6 +68,7 @@ class FakeWarden final : public WardenPort {
   machine::Version version;
   std::string head, refuse;
   std::optional<int64_t> next_deadline_ms;
+  std::optional<machine::SshFacts> ssh;
   Duration heard{};
   bool confirmed = true, released = false, gone = false;
 
@@ -85,6 +86,7 @@ class FakeWarden final : public WardenPort {
                          {"open", JsonArray()},
                          {"blockers", JsonArray{"inet filter input (policy drop)"}},
                          {"events", std::move(list)}};
+    if (ssh) answer["ssh"] = ssh->to_json();
     if (next_deadline_ms) answer["nextDeadlineMs"] = *next_deadline_ms;
     return answer;
   }

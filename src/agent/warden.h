@@ -102,6 +102,7 @@ class Warden {
   Result<JsonObject> remove(const JsonObject& request);
   Result<JsonObject> identity(const JsonObject& request);
   Result<JsonObject> ssh(const JsonObject& request);
+  Result<JsonObject> call(const JsonObject& request);
 
   IdentityRedirects identity_redirects(bool with_users) const;
   Result<void> redirect_identities(bool with_users);

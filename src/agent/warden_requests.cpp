@@ -47,13 +47,18 @@ Result<JsonObject> Warden::dispatch(const std::string& name, const JsonObject& r
     std::string_view name;
     Result<JsonObject> (Warden::*act)(const JsonObject&);
   };
-  static constexpr Row kRequests[] = {
-      {"status", &Warden::status},         {"apply", &Warden::apply},
-      {"openings", &Warden::set_openings}, {"confirm", &Warden::confirm},
-      {"heard", &Warden::heard},           {"contact", &Warden::contact},
-      {"keep-head", &Warden::keep_head},   {"keep-certificate", &Warden::keep_certificate},
-      {"identity", &Warden::identity},     {"ssh", &Warden::ssh},
-      {"remove", &Warden::remove}};
+  static constexpr Row kRequests[] = {{"status", &Warden::status},
+                                      {"apply", &Warden::apply},
+                                      {"openings", &Warden::set_openings},
+                                      {"confirm", &Warden::confirm},
+                                      {"heard", &Warden::heard},
+                                      {"contact", &Warden::contact},
+                                      {"keep-head", &Warden::keep_head},
+                                      {"keep-certificate", &Warden::keep_certificate},
+                                      {"identity", &Warden::identity},
+                                      {"ssh", &Warden::ssh},
+                                      {"call", &Warden::call},
+                                      {"remove", &Warden::remove}};
   for (const Row& row : kRequests)
     if (row.name == name) return (this->*row.act)(request);
   return fail(ErrorKind::invalid, "NoSuchRequest",

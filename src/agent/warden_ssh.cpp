@@ -1,6 +1,10 @@
-// This machine's SSH server, as part of what the privileged half keeps.
+// This machine's SSH server, as part of what the privileged half keeps; and where the other half may lead to.
+#include <algorithm>
+
+#include "agent/facts.h"
 #include "agent/warden.h"
 #include "base/log.h"
+#include "machine/call.h"
 
 namespace merlon::agent {
 namespace {
@@ -20,6 +24,27 @@ Result<JsonObject> Warden::ssh(const JsonObject& request) {
   if (!ssh_ || removed_) return JsonObject{};
   TRY(ssh_->trust(wanted));
   next_ssh_ = {};
+  return JsonObject{};
+}
+
+// To a port that the owner has named, at an address of one of this machine's interfaces as the kernel has
+// them: what the server calls an address of this machine may be another one's. Loopback is none.
+Result<JsonObject> Warden::call(const JsonObject& request) {
+  const auto wanted = TRY(machine::AgentCall::from_json(request));
+  const std::vector<uint16_t>& ports = settings_.cap.carried_ports;
+  if (!settings_.cap.allows("carry") || std::ranges::find(ports, wanted.port) == ports.end())
+    return fail(ErrorKind::forbidden, "LocalCap",
+                "the machine's local cap (local.json) does not let its agent lead to port " +
+                    std::to_string(wanted.port) + " (\"carry\" in capabilities, and carried_ports).");
+  const auto interfaces = collect_facts().interfaces;
+  const bool own = std::ranges::any_of(interfaces, [&](const machine::ReportedInterface& interface) {
+    return std::ranges::any_of(interface.addresses,
+                               [&](const auto& address) { return address.first == wanted.address; });
+  });
+  if (!own || wanted.address.is_loopback())
+    return fail(ErrorKind::forbidden, "NotOwnAddress",
+                wanted.address.text() + " is none of the machine's addresses.");
+  note("carried", {{"port", wanted.port}, {"address", wanted.address.text()}});
   return JsonObject{};
 }
 

@@ -5,6 +5,7 @@
 #include "agent/http_exchange.h"
 #include "agent/test_control_plane.h"
 #include "agent/test_sockets.h"
+#include "machine/call.h"
 #include "machine/traffic.h"
 
 namespace merlon::agent::testing {
@@ -54,6 +55,15 @@ TEST(Warden, AChangeWithoutContactIsTakenBackAndOpeningsStay) {
     // What the table does not list, and what is malformed, is refused.
     for (const std::string_view name : {"exec", "", "read-file", "../status"})
       EXPECT_TRUE(ask(name, {}).contains("error")) << name;
+    // Where somebody may be led: to the ports that the owner names, at an address of this machine's own.
+    const auto led = [&](std::string_view address, int port) {
+      const machine::AgentCall call{"id", *IpAddress::parse(address), static_cast<uint16_t>(port)};
+      return ask("call", call.to_json()).contains("answer");
+    };
+    EXPECT_TRUE(led("10.1.0.4", 22));
+    EXPECT_FALSE(led("10.1.0.4", 23));
+    EXPECT_FALSE(led("127.0.0.1", 22));
+    EXPECT_FALSE(led("192.0.2.254", 22)) << "another machine's";
     EXPECT_TRUE(ask("apply", {{"state", "all"}}).contains("error"));
     EXPECT_TRUE(ask("apply", {{"state", sealed_machine(1).to_json()}}).contains("error"))
         << "an older version";

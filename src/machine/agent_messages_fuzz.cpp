@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "base/bytes.h"
+#include "machine/call.h"
 #include "machine/messages.h"
 
 using namespace merlon;
@@ -38,5 +39,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   round_trip<machine::IdentityEndpoint>(*json);
   round_trip<machine::SshTrust>(*json);
   round_trip<machine::SshFacts>(*json);
+  round_trip<machine::AgentCall>(*json);
+  round_trip<machine::CallRefusal>(*json);
+  if (const auto calls = machine::read_calls(*json); calls && calls->size() > machine::kCallsMax)
+    std::abort();
   return 0;
 }

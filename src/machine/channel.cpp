@@ -14,6 +14,7 @@ constexpr std::string_view kEnrolPath = "/agent/v1/enrol";
 constexpr std::string_view kSyncPath = "/agent/v1/sync";
 constexpr std::string_view kRenewPath = "/agent/v1/renew";
 constexpr std::string_view kTokenPath = "/agent/v1/token";
+constexpr std::string_view kCallPath = "/agent/v1/call";
 constexpr std::string_view kTokenAction = "Merlon.Machines/machines/token/action";
 constexpr Duration kWriteSeenEvery = std::chrono::seconds(1);
 constexpr size_t kAgentsKept = 16'384;
@@ -67,6 +68,8 @@ void Channel::handle(net::Request request, net::Responder respond) {
     respond(to_response(renew(request, agent->key_hash), request.request_id));
   } else if (request.path == kTokenPath) {
     respond(to_response(token(request, *agent), request.request_id));
+  } else if (request.path == kCallPath) {
+    respond(to_response(refuse_call(request), request.request_id));
   } else if (request.path == kSyncPath) {
     sync(request, *agent, std::move(respond));
   } else {
@@ -160,6 +163,34 @@ Result<net::Response> Channel::token(const net::Request& request, const Agent& a
   return std::unexpected(answered.error());
 }
 
+// A call needs no boot id: it was told to the agent of this key alone, moments ago.
+Result<Machine> Channel::calling_machine(const std::string& certificate_pem) {
+  const Agent agent = TRY(agent_of(certificate_pem));
+  auto machine = TRY(store::read_value<std::optional<Machine>>(
+      fleet_.core.store, [&](store::Reader& reader) { return fleet_.by_key(reader, agent.key_hash); }));
+  if (!machine || machine->removed || machine->quarantined ||
+      agent.certificate_end <= fleet_.core.clock.now())
+    return not_enrolled();
+  return *std::move(machine);
+}
+
+Result<net::Response> Channel::refuse_call(const net::Request& request) {
+  const CallRefusal refusal = TRY(CallRefusal::from_json(TRY(parse_json_object(request.body))));
+  TRY(switchboard_.refuse(TRY(calling_machine(request.client_certificate_pem)), refusal));
+  return resource::json_response(200, {});
+}
+
+std::expected<net::TunnelPlan, net::Response> Channel::upgrade(const net::Request& request) {
+  const std::string prefix = std::string(kCallPath) + "/";
+  const auto plan = [&]() -> Result<net::TunnelPlan> {
+    if (!request.path.starts_with(prefix)) return std::unexpected(no_such_operation());
+    const Machine machine = TRY(calling_machine(request.client_certificate_pem));
+    return switchboard_.answer(machine, request.path.substr(prefix.size()));
+  }();
+  if (plan) return *plan;
+  return std::unexpected(to_response(std::unexpected(plan.error()), request.request_id));
+}
+
 Result<Channel::Heard> Channel::hear(const Agent& agent, const SyncRequest& said) {
   auto known = TRY(store::read_value<std::optional<Machine>>(
       fleet_.core.store, [&](store::Reader& reader) { return fleet_.by_key(reader, agent.key_hash); }));
@@ -247,6 +278,7 @@ void Channel::sync(const net::Request& request, const Agent& agent, net::Respond
     return;
   }
   const Machine& machine = heard->machine;
+  switchboard_.seen_at(machine, request.peer);
   if (said->gone) {
     SyncAnswer farewell;
     farewell.nonce = said->nonce;
@@ -255,7 +287,8 @@ void Channel::sync(const net::Request& request, const Agent& agent, net::Respond
     respond(resource::json_response(200, farewell.to_json()));
     return;
   }
-  if (machine.removed || machine.desired.version != said->have || said->wait_ms == 0) {
+  if (machine.removed || machine.desired.version != said->have || said->wait_ms == 0 ||
+      switchboard_.has_calls(machine.id.text())) {
     respond(to_response(answer(*said, agent.key_hash, heard->unheard, arrived), request.request_id));
     return;
   }
@@ -284,7 +317,8 @@ void Channel::park(const std::string& machine_id, Waiting waiting) {
   // once more.
   const auto now = store::read_value<std::optional<Machine>>(
       fleet_.core.store, [&](store::Reader& reader) { return fleet_.by_key(reader, waiting.key_hash); });
-  if (!now || !*now || (*now)->removed || (*now)->desired.version != waiting.request.have) {
+  if (!now || !*now || (*now)->removed || (*now)->desired.version != waiting.request.have ||
+      switchboard_.has_calls(machine_id)) {
     std::optional<Waiting> mine;
     {
       const std::lock_guard lock(mutex_);
@@ -329,7 +363,24 @@ Result<net::Response> Channel::answer(const SyncRequest& said, const std::string
   answer.held = fleet_.core.clock.boottime() - arrived;
   answer.released = machine->removed;
   if (!machine->removed && machine->desired.version != said.have) answer.state = machine->desired;
-  return resource::json_response(200, answer.to_json());
+  JsonObject body = answer.to_json();
+  // Beside the state, which is what the machine must look like; a call is good for seconds.
+  if (!machine->removed && !machine->quarantined)
+    if (const auto calls = switchboard_.take_calls(machine->id.text()); !calls.empty())
+      body["calls"] = calls_json(calls);
+  return resource::json_response(200, body);
+}
+
+void Channel::hurry(const std::string& machine_id) {
+  std::optional<Waiting> waiting;
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto it = waiting_.find(machine_id); it != waiting_.end()) {
+      waiting.emplace(std::move(it->second));
+      waiting_.erase(it);
+    }
+  }
+  if (waiting) waiting->respond(answer(*waiting));
 }
 
 net::Response Channel::answer(const Waiting& waiting) {

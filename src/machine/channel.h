@@ -4,19 +4,23 @@
 #pragma once
 
 #include <atomic>
+#include <expected>
 #include <map>
 #include <mutex>
 #include <set>
 #include <string>
 
 #include "machine/fleet.h"
+#include "machine/switchboard.h"
 #include "net/http.h"
 
 namespace merlon::machine {
 
 class Channel {
  public:
-  explicit Channel(Fleet& fleet) : fleet_(fleet) {}
+  Channel(Fleet& fleet, Switchboard& switchboard) : fleet_(fleet), switchboard_(switchboard) {}
+  void hurry(const std::string& machine_id);  // answers it, if it waits
+  std::expected<net::TunnelPlan, net::Response> upgrade(const net::Request& request);
   bool handles(const net::Request& request) const;
   void handle(net::Request request, net::Responder respond);
   void answer_waits();
@@ -50,6 +54,8 @@ class Channel {
   Result<net::Response> answer(const SyncRequest& said, const std::string& key_hash, bool unheard,
                                Duration arrived);
   net::Response answer(const Waiting& waiting);
+  Result<Machine> calling_machine(const std::string& certificate_pem);
+  Result<net::Response> refuse_call(const net::Request& request);
   Result<Machine> working_machine(const Agent& agent, const std::string& boot_id);
   Result<Agent> agent_of(const std::string& certificate_pem);
   Result<std::pair<std::string, std::vector<std::string>>> newest_head(store::Reader& reader,
@@ -61,6 +67,7 @@ class Channel {
   void note_failure(const net::Request& request, std::string_view action, const Error& error);
 
   Fleet& fleet_;
+  Switchboard& switchboard_;
   std::mutex mutex_;
   std::map<std::string, Waiting> waiting_;  // by machine id: a machine waits once
   std::map<std::string, Agent> agents_;     // by certificate: reading one costs more than all else in a poll

@@ -3,17 +3,20 @@
 #include "machine/machines.h"
 
 #include "machine/channel.h"
+#include "machine/reach.h"
 #include "machine/routes.h"
 #include "machine/traffic.h"
 
 namespace merlon::machine {
 namespace {
 
-class MachinesImpl final : public Machines {
+class MachinesImpl final : public Machines, public Reach {
  public:
   MachinesImpl(const resource::Core& core, resource::Manager& manager, const grant::Grants& grants,
                AgentsAuthority authority)
-      : fleet_(core, manager, grants, std::move(authority)), channel_(fleet_) {
+      : fleet_(core, manager, grants, std::move(authority)),
+        switchboard_(core.random, [this](const std::string& machine_id) { channel_.hurry(machine_id); }),
+        channel_(fleet_, switchboard_) {
     add_routes(fleet_);
   }
 
@@ -60,19 +63,35 @@ class MachinesImpl final : public Machines {
   void handle(net::Request request, net::Responder respond) override {
     channel_.handle(std::move(request), std::move(respond));
   }
+  bool is_behind_translation(const Machine& machine) override {
+    return switchboard_.is_behind_translation(machine);
+  }
+  Result<int> reach(const Machine& machine, const IpAddress& address, uint16_t port) override {
+    return switchboard_.reach(machine, address, port);
+  }
+  std::expected<net::TunnelPlan, net::Response> upgrade(const net::Request& request) override {
+    return channel_.upgrade(request);
+  }
   std::string agents_authority_pem() const override { return fleet_.authority.certificate_pem(); }
   void answer_waits() override { channel_.answer_waits(); }
   void tick() override { channel_.tick(); }
-  void stop() override { channel_.stop(); }
+  void stop() override {
+    switchboard_.stop();
+    channel_.stop();
+  }
   void others_wrote() override { channel_.others_wrote(); }
   Result<size_t> start_new_epoch(store::Transaction& tx) override { return fleet_.start_new_epoch(tx); }
 
  private:
   Fleet fleet_;
+  Switchboard switchboard_;
   Channel channel_;
 };
 
 }  // namespace
+
+// There is one implementation, which open() makes.
+Reach& reach_of(Machines& machines) { return static_cast<MachinesImpl&>(machines); }
 
 const std::vector<store::TableSpec>& tables() {
   static const std::vector<store::TableSpec> specs = {

@@ -1,5 +1,7 @@
 // A request that becomes a tunnel: whoever decides says where it leads, and then the connection is the
 // tunnel's until it ends (tunnel_relay.h).
+#include <unistd.h>
+
 #include <boost/asio/post.hpp>
 #include <boost/beast/websocket/rfc6455.hpp>
 
@@ -11,9 +13,9 @@
 namespace merlon::net {
 namespace asio = boost::asio;
 
-// RFC 6455 section 4.2.1; Beast looks at the rest when it greets. The agents' plane has no tunnels.
+// RFC 6455 section 4.2.1; Beast looks at the rest when it greets.
 bool Connection::asks_for_tunnel() const {
-  return parser_ && core_->upgrade && plane_ == Plane::control && request_.method == "GET" &&
+  return parser_ && core_->upgrade && request_.method == "GET" &&
          boost::beast::websocket::is_upgrade(parser_->get());
 }
 
@@ -45,7 +47,10 @@ void Connection::dispatch_upgrade() {
       const auto loop = weak_loop.lock();
       if (!loop) return;
       asio::post(loop->context, [weak_self, sequence, plan] {
-        if (const auto self = weak_self.lock()) self->deliver_plan(sequence, std::move(*plan));
+        if (const auto self = weak_self.lock())
+          self->deliver_plan(sequence, std::move(*plan));
+        else if (plan->descriptor >= 0)
+          ::close(plan->descriptor);
       });
     } catch (const std::exception& error) {
       log(LogLevel::error, "an upgrade handler threw", {{"requestId", id}, {"cause", error.what()}});
@@ -61,7 +66,10 @@ void Connection::dispatch_upgrade() {
 }
 
 void Connection::deliver_plan(uint64_t sequence, TunnelPlan plan) {
-  if (sequence != sequence_ || response_ || plan_) return;
+  if (sequence != sequence_ || response_ || plan_) {
+    if (plan.descriptor >= 0) ::close(plan.descriptor);
+    return;
+  }
   plan_ = std::move(plan);
   answered_.cancel();
 }
@@ -70,6 +78,7 @@ Awaitable<bool> Connection::run_tunnel() {
   if (!plan_ || aborted_) co_return false;
   if (buffer_.size() != 0) {  // RFC 6455 section 4.1: the client waits for the answer
     response_ = error_response({400, "BadRequest", "Bytes came before the WebSocket was there."});
+    if (plan_->descriptor >= 0) ::close(plan_->descriptor);
     plan_.reset();
     co_return false;
   }

@@ -238,6 +238,8 @@ Result<std::string> carry_tunnel(const TunnelTarget& target, int in, int out) {
     parameters.port = target.port;
     parameters.server_name = target.server_name;
     parameters.authorities_pem = target.authorities_pem;
+    parameters.certificate_pem = target.certificate_pem;
+    parameters.private_key_pem = target.private_key_pem;
     auto context = make_client_context(parameters);
     auto ssl = context ? make_client_ssl(context->get(), target.server_name)
                        : Result<SslPointer>(std::unexpected(context.error()));

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "base/secret.h"
 
 namespace merlon::net {
 
@@ -16,10 +17,12 @@ namespace merlon::net {
 struct TunnelTarget {
   std::string host;  // name or address to connect to
   std::string port;
-  std::string server_name;      // SNI and verified name
-  std::string authorities_pem;  // the only trust; empty = the system's store
-  std::string path;             // "/webtunnelv2/…"
-  std::string token;            // the caller's own mark, given back to `closed`
+  std::string server_name;           // SNI and verified name
+  std::string authorities_pem;       // the only trust; empty = the system's store
+  std::string path;                  // "/webtunnelv2/…"
+  std::string token;                 // the caller's own mark, given back to `closed`
+  std::string certificate_pem = {};  // client certificate, may be empty
+  Secret private_key_pem = {};
 };
 
 // Carries bytes between two open descriptors and a WebSocket until one side ends; takes both over. What the

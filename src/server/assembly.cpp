@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "machine/reach.h"
 #include "net/fetch.h"
 #include "net/local_address.h"
 #include "resource/call.h"
@@ -148,6 +149,7 @@ std::optional<net::Response> Assembly::answer_at_once(const net::Request& reques
 }
 
 std::expected<net::TunnelPlan, net::Response> Assembly::upgrade(const net::Request& request) {
+  if (request.plane == net::Plane::agents) return machine::reach_of(*machines_).upgrade(request);
   if (terminal_->handles(request)) return terminal_->upgrade(request);
   if (bastion_->handles(request)) return bastion_->upgrade(request);
   Error error;

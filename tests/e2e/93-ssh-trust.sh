@@ -46,8 +46,14 @@ sshd_before=$(sshd_says)
 
 # -- enrolled, and nothing else
 start_agent() {
-  on_machine "$MERLON" agent run --state "$MERLON_TMP/agent" >>"$MERLON_TMP/agent.log" 2>&1 &
+  # Not on_machine: the process id must be the agent's own.
+  nsenter -t "$machine_pid" --mount --uts --net env -u MERLON_CLIENT_SECRET "$MERLON" agent run \
+    --state "$MERLON_TMP/agent" >>"$MERLON_TMP/agent.log" 2>&1 &
   agent_pid=$!
+}
+stop_agent() {
+  kill "$agent_pid"
+  wait "$agent_pid" 2>/dev/null || true
 }
 enrol_machine() {
   local said
@@ -152,8 +158,7 @@ equal "and it works" web-1 "$(by_ssh "admin+web-1@$bastion" hostname)"
 
 # -- whom sshd lets in: certificates of an authority of our own, put in place of Merlon's while no agent looks
 machine_id=$(jq -er .properties.machineId <<<"$machine")
-kill "$agent_pid"
-wait "$agent_pid" 2>/dev/null || true
+stop_agent
 ssh-keygen -q -t ed25519 -N '' -f "$MERLON_TMP/authority"
 ssh-keygen -q -t ed25519 -N '' -f "$MERLON_TMP/key"
 on_machine cp "$MERLON_TMP/authority.pub" /etc/ssh/sshd_config.d/merlon_authority.pub
@@ -178,6 +183,48 @@ start_agent
 on_machine "$MERLON" agent ssh on --state "$MERLON_TMP/agent" >/dev/null
 wait_for 20 "it is on again" is_back
 equal "ssh, again" web-1 "$(by_ssh "admin+web-1@$bastion" hostname)"
+
+# -- behind a router that translates addresses and lets nothing in: the agent leads there
+stop_agent
+in_ns router nft -f - <<TEXT
+table ip translation {
+  chain post {
+    type nat hook postrouting priority srcnat
+    iifname "to-web" masquerade
+  }
+  chain forward {
+    type filter hook forward priority filter
+    oifname "to-web" ct state new drop
+  }
+}
+TEXT
+not can_connect server || fail "the server reaches the machine by itself, so the test below proves nothing"
+# Its connection as the server sees it: from the router.
+comes_translated() { in_ns server ss -Htn state established "sport = :8443 and dst 10.77.0.1" | grep -q .; }
+start_agent
+wait_for 20 "the agent comes by the router's address" comes_translated
+gets_there() { [[ $(by_ssh "admin+web-1@$bastion" hostname 2>>"$MERLON_TMP/by-agent.log") == web-1 ]]; }
+wait_for 60 "the server has seen where the agent comes from, and is led" gets_there
+ok "ssh to a machine that the server cannot reach"
+equal "merlon ssh there" web-1 "$(merlon ssh web-1 --login admin -- hostname)"
+head -c 3000000 /dev/urandom >"$MERLON_TMP/payload"
+equal "three megabytes each way" "$(sha256sum <"$MERLON_TMP/payload")" \
+  "$(by_ssh "admin+web-1@$bastion" cat <"$MERLON_TMP/payload" | sha256sum)"
+for n in 1 2 3 4 5; do by_ssh "admin+web-1@$bastion" true || fail "connection $n"; done
+ok "five connections one after the other"
+merlon bastion session list -n bst --output json >"$MERLON_TMP/sessions.json"
+jq -e '[.value[].properties | select(.reachedBy == "agent")] | length >= 7' "$MERLON_TMP/sessions.json" >/dev/null ||
+  fail "the sessions do not say how the machine was reached: $(head -c 600 "$MERLON_TMP/sessions.json")"
+merlon ledger export >"$MERLON_TMP/ledger.jsonl"
+grep -q '"reachedBy":"agent"' "$MERLON_TMP/ledger.jsonl" || fail "the ledger does not say so"
+ok "sessions and ledger say that the agent led there"
+jq '.carried_ports = [3389]' "$MERLON_TMP/agent/local.json" >"$MERLON_TMP/local.json"
+cp "$MERLON_TMP/local.json" "$MERLON_TMP/agent/local.json"
+stop_agent
+wait_for 10 "the agent's connection is gone" not comes_translated
+start_agent
+wait_for 20 "the agent is connected again" comes_translated
+refused "a port that the machine's owner does not name" "carried_ports" "admin+web-1@$bastion"
 merlon machine remove web-1 >/dev/null
 wait_for 20 "the agent ends" ended "$agent_pid"
 equal "after the machine's removal sshd is as it was" "$sshd_before" "$(sshd_says)"

@@ -40,6 +40,7 @@ JsonObject start_details(const Session& session, const IpAddress& source) {
                         {"address", session.address.text()},
                         {"port", session.port},
                         {"source", source.text()},
+                        {"reachedBy", session.by_agent ? "agent" : "bastion"},
                         {"recording", recording_text(session.recording)}};
   if (!session.login.empty()) details["login"] = session.login;
   if (session.moderation) details["moderation"] = *session.moderation == Moderation::end ? "end" : "pause";
@@ -240,7 +241,10 @@ Result<void> Service::check_room(store::Reader& reader, const Judged& judged, co
 // The machine's own door: opened for this server's address alone where a just-in-time policy guards it, and
 // asked of the security groups where none does.
 Result<void> Service::open_way(WriteContext& context, const WayIn& way, Judged& judged) {
-  const auto source = parameters_.source_for(judged.place.address);
+  judged.by_agent = TRY(goes_by_agent(context.tx, judged));
+  // Whom the agent leads comes from the machine itself: for nobody else is anything opened.
+  const auto source = judged.by_agent ? std::optional<IpAddress>(judged.place.address)
+                                      : parameters_.source_for(judged.place.address);
   if (!source)
     return fail(ErrorKind::unavailable, "NoRouteToMachine",
                 fmt::format("The server has no route to {} ('{}').", judged.place.address.text(),
@@ -248,7 +252,8 @@ Result<void> Service::open_way(WriteContext& context, const WayIn& way, Judged& 
   judged.source = *source;
   // Nobody reaches the server itself by describing a machine that has its address.
   const IpAddress& to = judged.place.address;
-  if (to.is_loopback() || to.is_link_local() || to.is_multicast() || to.is_unspecified() || to == *source)
+  if (to.is_loopback() || to.is_link_local() || to.is_multicast() || to.is_unspecified() ||
+      (to == *source && !judged.by_agent))
     return fail(ErrorKind::forbidden, "InvalidTarget",
                 fmt::format("{} is the bastion's own address, or none that a machine can have.", to.text()));
   if (!judged.target.is_machine) return {};
@@ -292,6 +297,7 @@ Result<Session> Service::session_of(WriteContext& context, const WayIn& way, con
   session.target_text = judged.target.id.text();
   session.target_name = judged.target.id.name();
   session.address = judged.place.address;
+  session.by_agent = judged.by_agent;
   session.port = way.port;
   session.protocol = way.protocol;
   session.transport = way.transport;

@@ -261,11 +261,12 @@ Result<net::TunnelPlan> Service::redeem(const net::Request& request, const std::
   way.caller.address = request.peer;
   way.bastion = bastion;
   std::optional<Admission> admission;
-  bool opened = false;
+  bool opened = false, by_agent = false;
   TRY(as_caller(way, [&](WriteContext& context) -> Result<void> {
     way.ends_protocol = ends_ssh(context.tx, way);
     const Judged judged = TRY(judge(context, way, true));
     opened = judged.opening.has_value();
+    by_agent = judged.by_agent;
     admission = TRY(register_session(context, way, judged));
     auto current = TRY(store::get<TunnelToken>(context.tx, tenant, used.digest));
     if (!current)
@@ -274,8 +275,8 @@ Result<net::TunnelPlan> Service::redeem(const net::Request& request, const std::
     return store::put(context.tx, tenant, *current);
   }));
   net::TunnelPlan plan = plan_for(*admission, opened);
-  if (!way.ends_protocol) return plan;
-  const auto descriptor = ssh_end_(*admission);
+  if (!way.ends_protocol && !by_agent) return plan;
+  const auto descriptor = way.ends_protocol ? ssh_end_(*admission) : reach_by_agent(*admission);
   if (!descriptor) {
     TRY(ended(admission->session, {.reason = "ConnectFailed", .message = descriptor.error().message}));
     return std::unexpected(descriptor.error());

@@ -206,6 +206,10 @@ Shape policy_shape() {
            optional("recording", text_of({"require", "bestEffort"})), optional("privateOnly", boolean()),
            optional("moderation", text_of({"pause", "end"})
                                       .describe("a moderator must be there; what happens when they leave")),
+           optional("reach",
+                    text_of({"direct", "agent"})
+                        .describe("whether the bastion connects by itself, or the machine's agent leads it "
+                                  "there; by itself where it can when absent")),
            optional("justificationRequired", boolean())}))});
 }
 
@@ -237,6 +241,8 @@ Result<SessionPolicy> read_policy(const ResourceId& bastion, const std::string& 
   if (const auto recording = string_at(properties, "recording")) policy.recording = recording_of(*recording);
   if (const auto moderation = string_at(properties, "moderation"))
     policy.moderation = *moderation == "end" ? Moderation::end : Moderation::pause;
+  if (const auto reach = string_at(properties, "reach"))
+    policy.reach = *reach == "agent" ? ReachBy::agent : ReachBy::direct;
   policy.private_only = bool_at(properties, "privateOnly").value_or(false);
   policy.justification_required = bool_at(properties, "justificationRequired").value_or(false);
   return policy;
@@ -266,6 +272,7 @@ Result<Limits> apply(const std::vector<SessionPolicy>& policies, const Host& hos
     tighten(limits.lasts_max, policy.lasts_max);
     if (policy.moderation)
       limits.moderation = std::max(limits.moderation.value_or(*policy.moderation), *policy.moderation);
+    limits.reach = std::max(limits.reach, policy.reach);
     if (policy.keeps_after_grant) ++(*policy.keeps_after_grant ? keep : cut);
   }
   limits.keeps_after_grant = keep > 0 && cut == 0;

@@ -14,6 +14,8 @@
 
 namespace merlon::bastion {
 
+enum class ReachBy : uint8_t { automatic, direct, agent };  // how the bastion comes to the machine
+
 struct SessionPolicy {
   std::string id, name;
   // Whom and what it concerns; an empty list leaves nobody and nothing out.
@@ -31,6 +33,7 @@ struct SessionPolicy {
   std::optional<bool> keeps_after_grant;
   std::optional<Recording> recording;
   std::optional<Moderation> moderation;
+  ReachBy reach = ReachBy::automatic;
   bool private_only = false;
   bool justification_required = false;
 };
@@ -57,6 +60,7 @@ struct Limits {
   bool keeps_after_grant = false;
   Recording recording = Recording::off;
   std::optional<Moderation> moderation;
+  ReachBy reach = ReachBy::automatic;  // agent where one says so, else direct where one does
 };
 // Refuses what the policies do not let through (`forbidden`); how fresh the sign-in is, the caller asks.
 Result<Limits> apply(const std::vector<SessionPolicy>& policies, const Host& host, const WayIn& way,

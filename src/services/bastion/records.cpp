@@ -79,6 +79,7 @@ JsonObject Session::to_json() const {
                      {"clientPort", client_port},
                      {"start", to_rfc3339(start)},
                      {"recording", recording_text(recording)},
+                     {"byAgent", by_agent},
                      {"server", server},
                      {"bytesToMachine", bytes_to_machine},
                      {"bytesToClient", bytes_to_client}};
@@ -153,6 +154,7 @@ Result<Session> Session::from_json(const JsonObject& json) {
   session.keep_after_grant = bool_at(json, "keepAfterGrant").value_or(false);
   session.grant = text_at(json, "grant");
   session.grant_own = bool_at(json, "grantOwn").value_or(false);
+  session.by_agent = bool_at(json, "byAgent").value_or(false);
   session.recording = recording_of(text_at(json, "recording")).value_or(Recording::off);
   session.server = TRY(require_string(json, "server"));
   session.correlation = text_at(json, "correlation");

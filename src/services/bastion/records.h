@@ -46,6 +46,7 @@ struct Session {
   std::optional<Moderation> moderation;
   std::string moderator, moderator_name;
   std::optional<Timestamp> moderator_seen;
+  bool by_agent = false;  // the machine's agent leads there
   std::string server;
   std::string correlation;
   // Somebody wants it ended.

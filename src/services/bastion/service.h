@@ -43,7 +43,8 @@ struct Judged {
   Host host;
   Target target;
   Place place;
-  IpAddress source;  // this server's, towards the machine
+  IpAddress source;  // this server's, towards the machine; by its agent the machine's own
+  bool by_agent = false;
   Limits limits;
   std::optional<jit::PortAccess> opening;
   std::optional<Link> link;
@@ -126,6 +127,8 @@ class Service final : public Bastion {
   // gate.cpp
   Result<void> check_rights(resource::WriteContext& context, const Judged& judged);
   Result<void> check_sign_in(resource::WriteContext& context, const WayIn& way, const Judged& judged);
+  Result<bool> goes_by_agent(store::Reader& reader, const Judged& judged);
+  Result<int> reach_by_agent(const Admission& admission);
   Result<void> check_room(store::Reader& reader, const Judged& judged, const WayIn& way);
   Result<Limits> limits_of(resource::WriteContext& context, const WayIn& way, const Judged& judged);
   Result<void> open_way(resource::WriteContext& context, const WayIn& way, Judged& judged);

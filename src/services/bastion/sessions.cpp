@@ -61,6 +61,7 @@ JsonObject session_json(const Session& session, Timestamp now) {
                            {"userAgent", session.user_agent},
                            {"startTimeUtc", to_rfc3339(session.start)},
                            {"recording", recording_text(session.recording)},
+                           {"reachedBy", session.by_agent ? "agent" : "bastion"},
                            {"bytesToMachine", session.bytes_to_machine},
                            {"bytesToClient", session.bytes_to_client},
                            {"state", session.ended ? "Ended" : "Active"},

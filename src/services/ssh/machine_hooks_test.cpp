@@ -1,6 +1,14 @@
 // Host keys that machines report: who may say what is in place of what was known, and what the ledger says.
+// Calls that a machine's agent makes.
+#include <unistd.h>
+
+#include <atomic>
+
 #include "base/text.h"
 #include "crypto/x509.h"
+#include "machine/call.h"
+#include "machine/reach.h"
+#include "net/worker_pool.h"
 #include "services/ssh/identities_fixture.h"
 
 namespace merlon::ssh_identity {
@@ -26,10 +34,10 @@ class MachineHooksTest : public IdentitiesTest {
     EXPECT_TRUE(answer.has_value());
     return answer.value_or(net::Response());
   }
-  Enrolled enrol(const std::vector<std::string>& keys) {
+  Enrolled enrol(const std::vector<std::string>& keys, const std::string& name = "web-1") {
     const std::string group = kScope + "/resourceGroups/rg";
     const Answer token = send(bob_, "POST", group + "/providers/Merlon.Machines/enrolmentTokens",
-                              {{"name", "web-1"}, {"enforce", false}});
+                              {{"name", name}, {"enforce", false}});
     EXPECT_EQ(token.status, 201) << to_text(token.body);
     machine::EnrolRequest wanted;
     wanted.token = string_at(token.body, "token").value_or("");
@@ -164,6 +172,122 @@ TEST_F(MachineHooksTest, EveryMachineIsToldWhomToTrust) {
   const auto answer = sync(web, std::nullopt);
   ASSERT_TRUE(answer.state.has_value());
   EXPECT_EQ(answer.state->ssh.authority, ssh_->machines_authority().line());
+}
+
+// A connection that somebody waits for, and the agents that come for it.
+class MachineCallTest : public MachineHooksTest {
+ protected:
+  machine::Reach& reach() { return machine::reach_of(*machines_); }
+  machine::Machine record(const Enrolled& agent) {
+    return *must(store::read_value<std::optional<machine::Machine>>(
+        world_.store(), [&](store::Reader& reader) { return machines_->by_resource(reader, agent.vm); }));
+  }
+  void wait_for(const Enrolled& agent) {
+    waiter_.submit([this, machine = record(agent)] {
+      reached_ = reach().reach(machine, *IpAddress::parse("10.7.0.4"), 22);
+      done_ = true;
+    });
+  }
+  std::vector<machine::AgentCall> calls(const Enrolled& agent) {
+    SyncRequest said;
+    said.nonce = "n";
+    said.boot_id = "boot-1";
+    net::Request request;
+    request.path = "/agent/v1/sync";
+    request.plane = net::Plane::agents;
+    request.peer = *IpAddress::parse("203.0.113.9");
+    request.client_certificate_pem = agent.certificate;
+    request.body = to_text(said.to_json());
+    return must(machine::read_calls(must(parse_json_object(ask(std::move(request)).body))));
+  }
+  // As soon as the agent is told of it.
+  machine::AgentCall told(const Enrolled& agent) {
+    for (int i = 0; i < 500; ++i) {
+      if (const auto found = calls(agent); !found.empty()) return found.front();
+      std::ignore = ::usleep(10'000);
+    }
+    ADD_FAILURE() << "no call was told";
+    return {};
+  }
+  std::expected<net::TunnelPlan, net::Response> call(const std::string& certificate, const std::string& id) {
+    net::Request request;
+    request.method = "GET";
+    request.path = "/agent/v1/call/" + id;
+    request.plane = net::Plane::agents;
+    request.client_certificate_pem = certificate;
+    return reach().upgrade(request);
+  }
+  void settle() {
+    waiter_.stop();
+    EXPECT_TRUE(done_);
+  }
+
+  net::WorkerPool waiter_{"waiter", 1, 1};
+  Result<int> reached_ = -1;
+  std::atomic<bool> done_ = false;
+};
+
+TEST_F(MachineCallTest, TheMachinesOwnAgentIsJoinedOnceWithWhoWaits) {
+  const Enrolled web = enrol({new_key()});
+  const Enrolled other = enrol({new_key()}, "web-2");
+  wait_for(web);
+  const machine::AgentCall wanted = told(web);
+  EXPECT_EQ(wanted.port, 22);
+  EXPECT_EQ(wanted.address.text(), "10.7.0.4");
+  EXPECT_THAT(calls(web), IsEmpty()) << "told once";
+  EXPECT_THAT(calls(other), IsEmpty());
+  EXPECT_EQ(call(other.certificate, wanted.id).error().status, 404) << "another machine's agent";
+  EXPECT_EQ(call(web.certificate, "guessed").error().status, 404);
+  const auto plan = call(web.certificate, wanted.id);
+  ASSERT_TRUE(plan.has_value());
+  EXPECT_EQ(call(web.certificate, wanted.id).error().status, 404) << "a second time";
+  settle();
+  ASSERT_TRUE(reached_) << reached_.error().message;
+  EXPECT_EQ(::write(plan->descriptor, "hello", 5), 5);
+  char heard[6] = {};
+  EXPECT_EQ(::read(*reached_, heard, 5), 5);
+  EXPECT_STREQ(heard, "hello");
+  ::close(plan->descriptor);
+  ::close(*reached_);
+}
+
+TEST_F(MachineCallTest, WhatTheAgentDoesNotDoIsSaidAtOnce) {
+  const Enrolled web = enrol({new_key()});
+  wait_for(web);
+  net::Request request;
+  request.path = "/agent/v1/call";
+  request.plane = net::Plane::agents;
+  request.client_certificate_pem = web.certificate;
+  request.body = to_text(machine::CallRefusal{told(web).id, "its owner says no."}.to_json());
+  EXPECT_EQ(ask(std::move(request)).status, 200);
+  settle();
+  ASSERT_FALSE(reached_);
+  EXPECT_THAT(reached_.error().message, testing::HasSubstr("its owner says no."));
+}
+
+TEST_F(MachineCallTest, ARemovedMachinesAgentCarriesNothingAndAStoppingServerWaitsForNobody) {
+  const Enrolled web = enrol({new_key()});
+  wait_for(web);
+  const machine::AgentCall wanted = told(web);
+  const std::string path = kScope + "/resourceGroups/rg/providers/Merlon.Machines/machines/web-1";
+  EXPECT_EQ(send(bob_, "DELETE", path).status, 200);
+  EXPECT_EQ(call(web.certificate, wanted.id).error().status, 401);
+  machines_->stop();
+  settle();
+  EXPECT_FALSE(reached_);
+}
+
+TEST_F(MachineCallTest, AMachineIsBehindTranslationWhenItsAgentIsSeenWhereItIsNot) {
+  const Enrolled web = enrol({new_key()});
+  machine::Machine known = record(web);
+  machine::ReportedInterface eth0;
+  eth0.addresses = {{*IpAddress::parse("10.7.0.4"), 24U}};
+  known.facts.interfaces = {eth0};
+  EXPECT_FALSE(reach().is_behind_translation(known)) << "not seen yet";
+  calls(web);
+  EXPECT_TRUE(reach().is_behind_translation(known));
+  known.facts.interfaces.front().addresses.emplace_back(*IpAddress::parse("203.0.113.9"), 24U);
+  EXPECT_FALSE(reach().is_behind_translation(known));
 }
 
 }  // namespace

@@ -139,7 +139,10 @@ class DeskImpl final : public ssh::Desk {
             ErrorKind::unavailable, "RecordingNotPossible",
             "This session must be recorded, and a recording cannot be begun: " + started.error().message);
     }
-    return make_session({.core = parts_.core, .bastion = parts_.bastion, .identities = parts_.identities},
+    return make_session({.core = parts_.core,
+                         .bastion = parts_.bastion,
+                         .identities = parts_.identities,
+                         .machines = parts_.machines},
                         caller, admission, std::move(tape));
   }
 

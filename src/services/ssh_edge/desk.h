@@ -28,6 +28,7 @@ struct DeskParts {
   const resource::Core& core;
   bastion::Bastion& bastion;
   ssh_identity::SshIdentities& identities;
+  machine::Machines& machines;
   // The protocol faces of identity, for device codes: a request as a client would send it.
   std::function<std::optional<net::Response>(const net::Request&, const std::string& origin)> sign_in;
   // A tape for what was admitted.

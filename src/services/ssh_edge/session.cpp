@@ -5,6 +5,7 @@
 #include <atomic>
 
 #include "base/log.h"
+#include "machine/reach.h"
 #include "ssh/connect.h"
 
 namespace merlon::ssh_edge {
@@ -51,8 +52,7 @@ class Session final : public ssh::Passage {
               "' is not known, and the bastion trusts none at first sight. Its agent "
               "reports it ('merlon machine show'), or, for an sshd of its own: merlon ssh host-keys " +
               name + " --file ssh_host_ed25519_key.pub");
-    connected.socket =
-        TRY(ssh::connect_to(admission_.address, admission_.port, name, kReachWithin, parts_.core.clock));
+    connected.socket = TRY(connect_to_machine(name));
     auto credential = TRY(parts_.identities.machine_credential(caller_, admission_.login, machine_id(),
                                                                admission_.session.text()));
     connected.private_key = std::move(credential.private_key);
@@ -94,6 +94,20 @@ class Session final : public ssh::Passage {
   }
 
  private:
+  // By itself, or led by the machine's agent, as the gate has entered it.
+  Result<ssh::Descriptor> connect_to_machine(const std::string& name) {
+    std::optional<machine::Machine> led_by;
+    TRY(parts_.core.store.read([&](store::Reader& reader) -> Result<void> {
+      const auto session = TRY(parts_.bastion.session(reader, admission_.session));
+      if (session && string_at(*session, "properties.reachedBy") == "agent")
+        led_by = TRY(parts_.machines.by_resource(reader, admission_.target_id));
+      return {};
+    }));
+    if (!led_by)
+      return ssh::connect_to(admission_.address, admission_.port, name, kReachWithin, parts_.core.clock);
+    auto& reach = machine::reach_of(parts_.machines);
+    return ssh::Descriptor(TRY(reach.reach(*led_by, admission_.address, admission_.port)));
+  }
   static uint64_t bytes(const JsonObject& facts, std::string_view name) {
     return static_cast<uint64_t>(std::max<int64_t>(0, int_at(facts, name).value_or(0)));
   }

@@ -11,6 +11,7 @@ struct SessionParts {
   const resource::Core& core;
   bastion::Bastion& bastion;
   ssh_identity::SshIdentities& identities;
+  machine::Machines& machines;
 };
 
 std::unique_ptr<ssh::Passage> make_session(const SessionParts& parts, const identity::Principal& caller,
