@@ -266,11 +266,14 @@ class EdgeImpl final : public Edge {
     const Duration now = clock_.boottime();
     if (now - checked_ < std::chrono::seconds(1)) return;
     checked_ = now;
-    std::vector<int> late;
-    for (const auto& [socket, entry] : entries_)
+    std::vector<std::pair<int, std::string>> late;
+    for (const auto& [socket, entry] : entries_) {
       if (!entry.connection->is_known() && now - entry.began > parameters_.limits.grace + kGraceMargin)
-        late.push_back(socket);
-    for (const int socket : late) drop(socket, "NotSignedIn");
+        late.emplace_back(socket, "NotSignedIn");
+      else if (auto reason = entry.connection->overstays(now); reason)
+        late.emplace_back(socket, *std::move(reason));
+    }
+    for (const auto& [socket, reason] : late) drop(socket, reason);
     std::erase_if(failures_, [&](const auto& each) {
       return now - each.second.since > parameters_.limits.failures_for;
     });

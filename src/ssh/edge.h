@@ -20,7 +20,9 @@ struct EdgeLimits {
   size_t failures_max = 30;
   Duration failures_for = std::chrono::minutes(5);
   Duration grace = std::chrono::minutes(2);  // to sign in
-  size_t sessions_max = 16;                  // of one connection
+  Duration obey_within =
+      std::chrono::seconds(10);  // for a process to end a session as it is told; then it is killed
+  size_t sessions_max = 16;      // of one connection
   unsigned workers = 16;
 };
 

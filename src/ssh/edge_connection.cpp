@@ -326,10 +326,21 @@ void EdgeConnection::refuse(const Error& error) {
 }
 
 void EdgeConnection::notify(uint32_t session, const Notice& notice) {
-  if (closed_ || out_.size() > kOutMax) return;
+  if (closed_) return;
+  if (notice.ends && passages_.contains(session)) endings_.try_emplace(session, Ending{notice.reason, {}});
+  if (out_.size() > kOutMax) return;
   JsonObject json{{"ends", notice.ends}, {"reason", notice.reason}, {"message", notice.message}};
   if (notice.hold) json["hold"] = *notice.hold;
   out_ += encode({FrameKind::notice, session, to_text(json)});
+}
+
+std::optional<std::string> EdgeConnection::overstays(Duration now) {
+  std::erase_if(endings_, [this](const auto& each) { return !passages_.contains(each.first); });
+  for (auto& [session, ending] : endings_) {
+    if (!ending.until) ending.until = now + context_.limits.obey_within;
+    if (now >= *ending.until) return ending.reason;
+  }
+  return std::nullopt;
 }
 
 void EdgeConnection::close(std::string_view why) {

@@ -57,6 +57,9 @@ class EdgeConnection : public std::enable_shared_from_this<EdgeConnection> {
   // Of bytes as they come from the process. False as above.
   bool take(std::string_view bytes);
   void notify(uint32_t session, const Notice& notice);
+  // Why a session should have ended by now that its process was told to end: the process does not obey, and
+  // is to be killed. Asked again and again; what it was told counts from the first time.
+  std::optional<std::string> overstays(Duration now);
   // Ends what was admitted and not ended yet. `why` for the record.
   void close(std::string_view why);
 
@@ -98,6 +101,11 @@ class EdgeConnection : public std::enable_shared_from_this<EdgeConnection> {
   unsigned devices_ = 0;
   uint32_t last_session_ = 0;
   std::map<uint32_t, std::shared_ptr<Passage>> passages_;
+  struct Ending {
+    std::string reason;
+    std::optional<Duration> until;  // CLOCK_BOOTTIME
+  };
+  std::map<uint32_t, Ending> endings_;  // sessions whose process was told to end them
 };
 
 }  // namespace merlon::ssh

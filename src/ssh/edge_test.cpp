@@ -91,8 +91,27 @@ TEST_F(EdgeTest, AnUnknownKeyIsNobodys) {
 
 class ImpatientEdgeTest : public test::EdgeFixture {
  protected:
-  ImpatientEdgeTest() { limits_.failures_max = 2; }
+  ImpatientEdgeTest() {
+    limits_.failures_max = 2;
+    limits_.obey_within = std::chrono::seconds(1);
+  }
 };
+
+// What was taken over by what somebody sent does as it likes: here it does nothing any more.
+TEST_F(ImpatientEdgeTest, AProcessThatDoesNotEndItsSessionIsKilled) {
+  test::FakePassage::tells().clear();
+  std::thread later([this] {
+    for (int i = 0; i < 300 && !recorded_.has("command", "sleep 60"); ++i) ::usleep(50'000);
+    const std::string own = std::to_string(::getpid());
+    EXPECT_EQ(test::run({"pkill", "-STOP", "-P", own, "-f", "SessionProcess"}).status, 0);
+    test::FakePassage::tells().back()({true, "Disconnected", "somebody has ended this session."});
+  });
+  const Ran ran = ssh({}, {"sleep 60"});
+  later.join();
+  EXPECT_EQ(ran.status, 255) << ran.out;
+  wait_until_ended();
+  EXPECT_THAT(recorded_.all(), HasSubstr("ended Disconnected"));
+}
 
 TEST_F(ImpatientEdgeTest, KeysThatAreTriedBeforeTheRightOneAreNoFailures) {
   test::run({"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", directory_ + "/other"});
