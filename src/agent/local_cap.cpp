@@ -81,12 +81,14 @@ void LocalCap::allow(const std::string& capability, bool allowed) {
 }
 
 JsonObject LocalCap::to_json() const {
+  JsonArray carried;
+  for (const int64_t port : carried_ports) carried.emplace_back(port);
   return {{"capabilities", JsonArray(capabilities.begin(), capabilities.end())},
           {"longest_grant", to_iso8601_duration(longest_grant)},
           {"widest_source", JsonObject{{"v4", widest_v4}, {"v6", widest_v6}}},
           {"internal_interfaces", JsonArray(internal_interfaces.begin(), internal_interfaces.end())},
           {"mark_mask", fmt::format("{:#010x}", mark_mask)},
-          {"carried_ports", JsonArray(carried_ports.begin(), carried_ports.end())}};
+          {"carried_ports", std::move(carried)}};
 }
 
 Result<LocalCap> LocalCap::from_json(const JsonObject& json) {

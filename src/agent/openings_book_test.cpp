@@ -331,6 +331,10 @@ TEST(LocalCapText, DefaultsReadBackAndUnknownWordsAreErrors) {
   EXPECT_TRUE(bad("internal_interfaces", JsonArray{"*"}));
   EXPECT_TRUE(bad("internal_interfaces", "docker*"));
   EXPECT_TRUE(bad("capabilities", JsonArray{7}));
+  EXPECT_TRUE(bad("carried_ports", JsonArray{0}));
+  EXPECT_TRUE(bad("carried_ports", JsonArray{65536}));
+  EXPECT_TRUE(bad("carried_ports", 22));
+  EXPECT_EQ(read->carried_ports, LocalCap().carried_ports);
   for (const char* mask : {"0x7f", "ff00ff00", "0xff00ff0g", "0x1ffffffff", "", "-0xff00"})
     EXPECT_TRUE(bad("mark_mask", mask)) << mask;
   EXPECT_TRUE(bad("mark_mask", 255));
