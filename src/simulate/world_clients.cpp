@@ -216,7 +216,13 @@ void World::put_rule() {
   rule.port = chance_.pick(std::vector<std::string>{"443", "22", "80", "*", "3389"});
   const auto& rules = documents_.machines[i].rules;
   const auto named = [&](const BaseRule& other) { return other.name == rule.name; };
-  const bool known = std::any_of(rules.begin(), rules.end(), named);
+  const auto before = std::find_if(rules.begin(), rules.end(), named);
+  const bool known = before != rules.end();
+  // Beside openings a rule may be shown at another place than its own. Sent with that, it stays where it is
+  // (decision 0003), which Documents does not follow.
+  const bool open =
+      std::ranges::any_of(documents_.grants, [&](const auto& each) { return each.first.machine == i; });
+  if (known && open) rule.priority = before->priority;
   const bool clash = std::any_of(rules.begin(), rules.end(), [&](const BaseRule& other) {
     return other.priority == rule.priority && other.name != rule.name;
   });
