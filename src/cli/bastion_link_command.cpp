@@ -8,7 +8,7 @@ namespace merlon::cli {
 namespace {
 
 struct LinkOptions {
-  std::string machine, bastion, resource_group, lasts, uses, port, justification;
+  std::string machine, bastion, resource_group, lasts, uses, port, login, justification;
   bool sign_in = false, mfa = false;
 };
 
@@ -31,13 +31,13 @@ JsonObject machines_body(const std::string& machine) {
 }
 
 Table table_of(const JsonArray& links) {
-  Table table({"LINK", "MACHINE", "MADE BY", "UNTIL", "USES", "ADDRESS"});
+  Table table({"LINK", "MACHINE", "LOGIN", "MADE BY", "UNTIL", "USES", "ADDRESS"});
   for (const Json& value : links) {
     const JsonObject& link = value.get_object();
     const std::string machine = text_at(link, "vm.id");
-    table.add({text_at(link, "id"), machine.substr(machine.rfind('/') + 1), text_at(link, "createdBy"),
-               text_at(link, "expiresAt"), text_at(link, "uses") + " of " + text_at(link, "maximumUses"),
-               text_at(link, "bsl")});
+    table.add({text_at(link, "id"), machine.substr(machine.rfind('/') + 1), text_at(link, "login"),
+               text_at(link, "createdBy"), text_at(link, "expiresAt"),
+               text_at(link, "uses") + " of " + text_at(link, "maximumUses"), text_at(link, "bsl")});
   }
   return table;
 }
@@ -57,6 +57,7 @@ Result<int> create(Context& context, const LinkOptions& options) {
   }
   if (!options.uses.empty()) body["maximumUses"] = TRY(read_count(options.uses, "--uses", 1000));
   if (!options.port.empty()) body["port"] = TRY(read_count(options.port, "--resource-port", 65535));
+  if (!options.login.empty()) body["login"] = options.login;
   if (!options.justification.empty()) body["justification"] = options.justification;
   if (options.sign_in) body["signInRequired"] = true;
   if (options.mfa) body["mfaRequired"] = true;
@@ -71,6 +72,8 @@ Result<int> create(Context& context, const LinkOptions& options) {
                                                                        : "nothing but the link";
   show(context, made.body,
        facts_text({{"Link", text_at(link, "bsl")},
+                   {"Logs in as", options.login.empty() ? "nobody: it opens no terminal, make it with --login"
+                                                        : options.login},
                    {"Until", text_at(link, "expiresAt")},
                    {"Sessions", text_at(link, "maximumUses")},
                    {"Its holder needs", asks}}));
@@ -119,13 +122,15 @@ Result<int> remove(Context& context, const DeleteOptions& options) {
 std::vector<Command> bastion_link_commands() {
   return {make_command(
               "bastion link create", "A link that lets whoever has it reach one machine",
-              "merlon bastion link create web-1 --for 2h --uses 1 --mfa", create,
+              "merlon bastion link create web-1 --login deploy --for 2h --uses 1 --mfa", create,
               [](Command& command, LinkOptions& options) {
                 command.text("machine", options.machine, "The machine, by name or resource id")
                     .required()
                     .text("--bastion,-b", options.bastion, "The bastion, when there are several")
                     .text("--resource-group,-g", options.resource_group,
                           "The machine's group, when several have the name")
+                    .text("--login,-l", options.login,
+                          "What its holder logs in as, without a password; you must be able to")
                     .text("--for", options.lasts, "How long it works (1d; 90d at most)")
                     .text("--uses", options.uses, "How many sessions it is good for (20)")
                     .flag("--sign-in", options.sign_in, "Its holder must have signed in, as anybody here")

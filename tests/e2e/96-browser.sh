@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The bastion's pages, in Chromium: somebody signs in, works in a terminal, sends and fetches a file; an administrator
 # ends the session; it is found and replayed. Who has no right sees nothing, other sites are refused, and the pages keep
-# to their policy.
-# time limit: 300 s
+# to their policy. Then somebody with a shareable link and nothing else.
+# time limit: 400 s
 # shellcheck source=/dev/null disable=SC2154,SC2034
 . "$(dirname "$0")/lib.sh"
 
@@ -88,3 +88,41 @@ done <"$MERLON_TMP/said"
 wait "$chromium" || fail "the browser: $(<"$MERLON_TMP/chromium.log")"
 api GET "$host_path/providers/Merlon.Bastion/sessions/$session"
 equal "the session was one from a browser" browser "$(field .properties.transport)"
+
+# -- whoever has a shareable link, and nothing else
+api GET "$host_path"
+api PUT "$host_path" "$(jq -c '.properties.enableShareableLink = true' <<<"$answer")"
+[[ $status =~ ^20 ]] || fail "links are switched on: $status $answer"
+create() { merlon bastion link create web-1 -b bst --login admin "$@" --output json | jq -er '.value[0].bsl'; }
+refused=0
+create >"$MERLON_TMP/refused" 2>&1 || refused=$?
+equal "nobody gives a login that they do not have" 1 "$refused"
+grep -q "You may not log in to 'web-1' as 'admin' yourself" "$MERLON_TMP/refused" || fail "$(<"$MERLON_TMP/refused")"
+merlon role assign --role "Virtual Machine Administrator Login" --assignee "$MERLON_CLIENT_ID" --scope "$group" >/dev/null
+answer_link() { # answer_link NAME TEXT
+  echo "$2" >"$MERLON_TMP/$1.new"
+  mv "$MERLON_TMP/$1.new" "$MERLON_TMP/$1.done"
+}
+mkfifo "$MERLON_TMP/asked"
+in_ns server node "$MERLON_ROOT/tests/e2e/link_in_chromium.mjs" "$bastion" "$state/ca.pem" "$MERLON_TMP" \
+  "$(jq -er .userPrincipalName "$MERLON_TMP/bob.json")" 'a Better 1 by far' >"$MERLON_TMP/asked" 2>"$MERLON_TMP/chromium.log" &
+chromium=$!
+while read -r line; do
+  case $line in
+    ok:*) echo "$line" ;;
+    link) answer_link link "$(create --uses 3)" ;;
+    link-deleted)
+      merlon bastion link delete --machine web-1 -b bst >/dev/null
+      answer_link link-deleted ""
+      ;;
+    link-once) answer_link link-once "$(create --uses 1)" ;;
+    link-sign-in) answer_link link-sign-in "$(create --sign-in)" ;;
+    link-held)
+      equal "the session has the holder's name" "$(jq -er .userPrincipalName "$MERLON_TMP/bob.json") link" \
+        "$(merlon bastion session list -n bst --output json |
+          jq -er '.value[] | select(.properties.state == "Active" and .properties.linkHolder) | .properties | .linkHolder + " " + .transport')"
+      answer_link link-held ""
+      ;;
+  esac
+done <"$MERLON_TMP/asked"
+wait "$chromium" || fail "the browser with a link: $(<"$MERLON_TMP/chromium.log")"

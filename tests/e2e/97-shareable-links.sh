@@ -56,6 +56,16 @@ grep -qi '^set-cookie: __Host-merlon-link=.*Secure.*HttpOnly\|^set-cookie: __Hos
   "$MERLON_TMP/head" || fail "its cookie is open to others: $(<"$MERLON_TMP/head")"
 equal "others are told what it is" web-1 "$(open_link "$url" >/dev/null && jq -r .machine "$MERLON_TMP/page")"
 equal "opening it uses nothing up" 3 "$(jq .usesLeft "$MERLON_TMP/page")"
+page=${url%/api/*}
+cookie="Cookie: __Host-merlon-link=$secret"
+equal "the page knows it by its cookie" 200 "$(open_link "$page/web/session" -H "$cookie")"
+equal "and that it is for no login" "true web-1 " "$(jq -r '"\(.link) \(.machine) \(.login)"' "$MERLON_TMP/page")"
+socket=(-H "$cookie" -H 'Connection: Upgrade' -H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13'
+  -H 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==' --http1.1)
+equal "such a link opens no terminal" 403 "$(open_link "$page/web/terminal" "${socket[@]}" -H "Origin: $page")"
+grep -q LinkNamesNoLogin "$MERLON_TMP/page" || fail "it does not say why: $(<"$MERLON_TMP/page")"
+equal "no other site uses it" 403 "$(open_link "$page/web/terminal" "${socket[@]}" -H 'Origin: https://evil.example')"
+grep -q ForeignOrigin "$MERLON_TMP/page" || fail "it does not say why: $(<"$MERLON_TMP/page")"
 
 # -- it is nowhere in clear
 not grep -raqFe "$secret" "$state" || fail "the link is at rest in clear: $(grep -rlaFe "$secret" "$state")"

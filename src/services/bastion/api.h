@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "machine/platform.h"
@@ -18,11 +19,15 @@
 
 namespace merlon::bastion {
 
+// Where a browser keeps the shareable link that was opened there.
+inline constexpr std::string_view kLinkCookie = "__Host-merlon-link";
+
 // What somebody who holds a shareable link may know of it.
 struct LinkView {
   std::string id;
   std::string bastion_id, target_id, target_name;
   uint16_t port = 0;
+  std::string login;  // the one that it is for; empty: none, and it opens no terminal
   std::string maker;  // name
   Timestamp expires;
   int64_t uses_left = 0;
@@ -62,8 +67,9 @@ class Bastion {
   // The shareable link whose cookie (or, at its own address, whose token) the request brings. Errors are
   // sentences for whoever holds it; an unknown one is counted against the address that it comes from.
   virtual Result<LinkView> link_of(const net::Request& request) = 0;
-  // The way in that the link of the request is: to be completed with protocol, login and client port, and
-  // admitted, which judges the link anew and uses it up by one. `holder`: who has signed in, if somebody has.
+  // The way in that the link of the request is: to be completed with client port (and login, where the link
+  // is for none), and admitted, which judges the link anew and uses it up by one. `holder`: who has signed
+  // in, if somebody has.
   virtual Result<WayIn> way_by_link(const net::Request& request,
                                     std::optional<identity::Principal> holder) = 0;
 

@@ -22,8 +22,6 @@ using resource::WriteContext;
 
 constexpr size_t kUserAgentMax = 200;
 constexpr size_t kLoginMax = 64;
-constexpr std::string_view kUserLogin = "Microsoft.Compute/virtualMachines/login/action";
-constexpr std::string_view kAdminLogin = "Microsoft.Compute/virtualMachines/loginAsAdmin/action";
 
 std::unexpected<Error> lacks(const Host& host, std::string_view what, std::string_view remedy) {
   return fail(ErrorKind::forbidden, "BastionFeatureNotEnabled",
@@ -147,6 +145,8 @@ Result<Judged> Service::judge(WriteContext& context, const WayIn& way, bool open
                             judged.host.sku == Sku::developer ? "" : " or in one that is peered with it"));
   judged.place = *place;
   TRY(check_rights(context, judged));
+  if (judged.link)
+    TRY(check_link_login(context.tx, way.caller, judged.link->maker_name, judged.link->login, judged.target));
   TRY(check_client(judged.host, way.caller.address));
   TRY(check_features(judged.host, way, judged.target));
   TRY(check_sign_in(context, way, judged));
@@ -365,7 +365,9 @@ Result<Admission> Service::register_session(WriteContext& context, const WayIn& 
     admission.held_because =
         fmt::format("this session begins when a moderator has joined it (merlon bastion session join {}).",
                     session.id.text());
-  // By a link one logs in with what the machine itself asks for: its maker's certificate is not passed on.
+  // A link gives the one login that it is for, which judge() has asked about, and no other that its maker
+  // has.
+  admission.login_is_by_link = judged.link && !judged.link->login.empty();
   if (judged.target.is_machine && !judged.link) {
     admission.may_log_in = TRY(has_data_right(context.tx, way.caller, kUserLogin, session.target_text));
     admission.may_log_in_as_admin =
@@ -417,7 +419,7 @@ Result<Admission> Service::admit(const WayIn& way) {
   // What its maker lacks is for the ledger, where it has been entered, and not for whoever holds a link.
   const Error& error = done.error();
   const bool maker_lacks = error.kind == ErrorKind::not_found || error.code == "LinkedAuthorizationFailed" ||
-                           error.code == "SignInEnded";
+                           error.code == "SignInEnded" || error.code == "LoginNotAllowed";
   if (!way.link_id.empty() && maker_lacks)
     return fail(
         ErrorKind::forbidden, "LinkMakerLacksRight",

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "base/time_text.h"
 #include "identity/cookies.h"
+#include "identity/page.h"
 #include "services/bastion/service.h"
 
 namespace merlon::bastion {
@@ -23,11 +24,9 @@ std::unexpected<Error> not_known() {
 }
 
 JsonObject view_json(const LinkView& view) {
-  return {{"machine", view.target_name},
-          {"createdBy", view.maker},
-          {"expiresAt", to_rfc3339(view.expires)},
-          {"usesLeft", view.uses_left},
-          {"signInRequired", view.sign_in_required},
+  return {{"machine", view.target_name},     {"login", view.login},
+          {"createdBy", view.maker},         {"expiresAt", to_rfc3339(view.expires)},
+          {"usesLeft", view.uses_left},      {"signInRequired", view.sign_in_required},
           {"mfaRequired", view.mfa_required}};
 }
 
@@ -71,6 +70,7 @@ Result<LinkView> Service::link_of(const net::Request& request) {
                   .target_id = link.target_text,
                   .target_name = TRY(resource::ResourceId::parse(link.target_text)).name(),
                   .port = link.port,
+                  .login = link.login,
                   .maker = link.maker_name,
                   .expires = link.expires,
                   .uses_left = link.uses_max - link.uses,
@@ -97,6 +97,7 @@ Result<WayIn> Service::way_by_link(const net::Request& request, std::optional<id
   way.target = link.target_text;
   way.bastion = link.bastion_text;
   way.port = link.port;
+  way.login = link.login;
   way.justification = link.justification;
   way.link_id = link.id.text();
   way.holder = std::move(holder);
@@ -104,10 +105,16 @@ Result<WayIn> Service::way_by_link(const net::Request& request, std::optional<id
 }
 
 Result<net::Response> Service::open_link(const net::Request& request) {
-  const LinkView view = TRY(link_of(request));
+  const auto view = link_of(request);
+  const bool is_person = request.headers.value_or("Accept", "").find("text/html") != std::string_view::npos;
+  if (!view && is_person && view.error().kind != ErrorKind::internal)
+    return identity::page_reply({.status = net::http_status(view.error().kind),
+                                 .title = "This link does not work",
+                                 .content = identity::page_alert(view.error().message)});
+  if (!view) return std::unexpected(view.error());
   net::Response response;
-  if (request.headers.value_or("Accept", "").find("text/html") == std::string_view::npos) {
-    response = resource::json_response(200, view_json(view));
+  if (!is_person) {
+    response = resource::json_response(200, view_json(*view));
   } else {
     response.status = 303;
     response.headers.set("Location", "/");

@@ -29,7 +29,7 @@ struct Wish {
   int64_t uses = kLinkUses;
   bool sign_in = false, mfa = false;
   uint16_t port = kSshPort;
-  std::string justification;
+  std::string login, justification;
   bool says_something = false;  // then an earlier link of theirs is replaced, not given again
 };
 
@@ -46,8 +46,10 @@ Result<Wish> read_wish(const JsonObject& body) {
   wish.mfa = bool_at(body, "mfaRequired").value_or(false);
   wish.sign_in = wish.mfa || bool_at(body, "signInRequired").value_or(false);
   wish.port = static_cast<uint16_t>(int_at(body, "port").value_or(kSshPort));
+  wish.login = string_at(body, "login").value_or("");
   wish.justification = string_at(body, "justification").value_or("");
-  for (const std::string_view own : {"expiresIn", "maximumUses", "mfaRequired", "signInRequired", "port"})
+  for (const std::string_view own :
+       {"expiresIn", "maximumUses", "mfaRequired", "signInRequired", "port", "login"})
     wish.says_something = wish.says_something || body.contains(own);
   return wish;
 }
@@ -56,6 +58,7 @@ JsonObject facts_of(const Link& link) {
   return {{"link", link.id.text()},
           {"bastion", link.bastion_text},
           {"port", link.port},
+          {"login", link.login},
           {"maker", link.maker_name},
           {"expires", to_rfc3339(link.expires)},
           {"maximumUses", link.uses_max},
@@ -94,12 +97,14 @@ Result<Link> Service::make_link(WriteContext& context, const Host& host, const s
   way.target = machine;
   way.bastion = host.id.text();
   way.port = wish.port;
+  way.login = wish.login;
   way.justification = wish.justification;
   const auto id = ResourceId::parse(machine);
   if (!id || !ascii_iequal(id->type(), "Microsoft.Compute/virtualMachines"))
     return fail(ErrorKind::invalid, "InvalidTarget",
                 "A shareable link leads to a virtual machine. Give its resource id.", "vms");
   const Judged judged = TRY(judge(context, way, false));
+  TRY(check_link_login(context.tx, way.caller, way.caller.name, wish.login, judged.target));
   for (const Link& earlier :
        TRY(store::find<Link>(context.tx, tenant, "place", host.id.key() + "\n" + judged.target.id.key()))) {
     if (earlier.maker != way.caller.object_id) continue;
@@ -118,6 +123,7 @@ Result<Link> Service::make_link(WriteContext& context, const Host& host, const s
   link.target = judged.target.id.key();
   link.target_text = judged.target.id.text();
   link.port = wish.port;
+  link.login = wish.login;
   link.maker = way.caller.object_id;
   link.maker_is_person = way.caller.kind == identity::PrincipalKind::user;
   link.maker_name = way.caller.name;
@@ -202,6 +208,7 @@ Result<JsonObject> Service::link_json(const Host& host, const Link& link) {
                      {"createdBy", link.maker_name},
                      {"expiresAt", to_rfc3339(link.expires)},
                      {"port", link.port},
+                     {"login", link.login},
                      {"uses", link.uses},
                      {"maximumUses", link.uses_max},
                      {"signInRequired", link.sign_in_required},
@@ -243,7 +250,8 @@ Result<Link> Service::valid_link(store::Reader& reader, const WayIn& way, Timest
   if (!link || link->is_over(now)) return link_over();
   const bool fits = way.transport == Transport::link && way.caller.object_id == link->maker &&
                     ascii_iequal(way.target, link->target_text) &&
-                    ascii_iequal(way.bastion, link->bastion_text) && way.port == link->port;
+                    ascii_iequal(way.bastion, link->bastion_text) && way.port == link->port &&
+                    (link->login.empty() || way.login == link->login);
   if (!fits) return internal_error("a way in by a link leads elsewhere than the link");
   if (!link->sign_in_required) return *link;
   if (!way.holder || (link->mfa_required && !has_second_factor(*way.holder)))
@@ -256,6 +264,23 @@ Result<Link> Service::valid_link(store::Reader& reader, const WayIn& way, Timest
   if (sign_in.session_id.empty() || !TRY(identity::still_holds(reader, platform_.core.directory, sign_in)))
     return link_needs_sign_in(*link);
   return *link;
+}
+
+// The rule of Azure's two rights (docs/decisions/0034), for whoever makes a link: it gives no login that they
+// do not have. `caller` may go by another name than theirs.
+Result<void> Service::check_link_login(store::Reader& reader, const identity::Principal& caller,
+                                       const std::string& name, const std::string& login,
+                                       const Target& target) {
+  if (login.empty() || TRY(has_data_right(reader, caller, kAdminLogin, target.id.text()))) return {};
+  const bool is_own = ascii_iequal(name.substr(0, name.find('@')), login);
+  if (is_own && TRY(has_data_right(reader, caller, kUserLogin, target.id.text()))) return {};
+  return fail(
+      ErrorKind::forbidden, "LoginNotAllowed",
+      fmt::format("You may not log in to '{}' as '{}' yourself, so no link of yours does. Ask for the role "
+                  "Virtual Machine Administrator Login on it (or Virtual Machine User Login, for the name "
+                  "that is your own).",
+                  target.id.name(), login),
+      "login");
 }
 
 Result<void> Service::use_link(WriteContext& context, const Link& link) {

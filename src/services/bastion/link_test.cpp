@@ -6,6 +6,8 @@ namespace merlon::bastion {
 namespace {
 
 constexpr const char* kNetworkContributor = "4d97b98b-1d4f-4787-a291-c67834d212e7";
+constexpr const char* kAdministratorLogin = "1c0163c0-47e6-4577-8991-ea5c82e286e4";
+constexpr const char* kUserLoginRole = "fb879df8-f326-4884-b1cf-06f3ad86be52";
 
 class LinkTest : public BastionFixture {
  protected:
@@ -51,7 +53,7 @@ class LinkTest : public BastionFixture {
   }
   Result<Admission> go_in(const std::string& token, std::optional<identity::Principal> holder = {}) {
     WayIn way = TRY(bastion_->way_by_link(with_cookie(token), std::move(holder)));
-    way.login = "admin";
+    if (way.login.empty()) way.login = "admin";
     return bastion_->admit(way);
   }
   std::vector<JsonObject> listed(const Person& who, const JsonObject& body = {}) {
@@ -193,6 +195,42 @@ TEST_F(LinkTest, ItMayAskItsHolderToSignIn) {
   Person proven = bob;
   proven.amr = {"pwd", "mfa"};
   EXPECT_TRUE(go_in(strict, principal(proven)));
+}
+
+TEST_F(LinkTest, ItGivesTheOneLoginThatItsMakerHasAndNoOther) {
+  const auto ask = [&](const std::string& login) {
+    return send(ada_, "POST", kHostId + "/createShareableLinks", vms("web-1", {{"login", login}}));
+  };
+  EXPECT_EQ(ask("admin").code(), "LoginNotAllowed");
+  EXPECT_EQ(ask("ada").code(), "LoginNotAllowed");
+  EXPECT_EQ(ask("a b").status, 400);
+  assign(ada_.id, kUserLoginRole, kRg);
+  EXPECT_EQ(ask("admin").code(), "LoginNotAllowed");
+  EXPECT_EQ(ask("ada").status, 200);
+  assign(ada_.id, kAdministratorLogin, kRg);
+  const std::string token = token_of(make(ada_, vms("web-1", {{"login", "admin"}})));
+  EXPECT_EQ(must(bastion_->link_of(with_cookie(token))).login, "admin");
+  EXPECT_EQ(string_at(listed(ada_).front(), "login"), "admin");
+  const Admission admission = must(go_in(token));
+  EXPECT_TRUE(admission.login_is_by_link);
+  EXPECT_EQ(admission.login, "admin");
+  EXPECT_FALSE(admission.may_log_in || admission.may_log_in_as_admin);
+  WayIn other = must(bastion_->way_by_link(with_cookie(token), {}));
+  other.login = "root";
+  EXPECT_FALSE(bastion_->admit(other));
+  // Without one it gives none.
+  const std::string plain = token_of(make(ada_, vms("web-1", {{"maximumUses", 5}})));
+  EXPECT_FALSE(must(go_in(plain)).login_is_by_link);
+  // A policy that lets people in as themselves lets in nobody by a link.
+  set_policy("own", {{"logins", JsonArray{"{user}"}}});
+  EXPECT_EQ(ask("ada").code(), "SessionPolicyViolation");
+  call(owner_, "DELETE", kHostId + "/providers/Merlon.Bastion/sessionPolicies/own", {}, 200);
+  // And it stops with the right to log in, using nothing up.
+  const std::string ends = token_of(make(ada_, vms("web-1", {{"login", "admin"}, {"maximumUses", 1}})));
+  unassign_all(ada_);
+  assign(ada_.id, kReaderRole, kRg);
+  EXPECT_EQ(code(go_in(ends)), "LinkMakerLacksRight");
+  EXPECT_EQ(must(bastion_->link_of(with_cookie(ends))).uses_left, 1);
 }
 
 TEST_F(LinkTest, APolicyThatAsksForASecondFactorHoldsForLinksToo) {

@@ -44,6 +44,7 @@ JsonObject Link::to_json() const {
           {"target", target},
           {"targetId", target_text},
           {"port", port},
+          {"login", login},
           {"maker", maker.text()},
           {"makerIsPerson", maker_is_person},
           {"makerName", maker_name},
@@ -64,6 +65,7 @@ Result<Link> Link::from_json(const JsonObject& json) {
   if (!id || !maker) return internal_error("a shareable link is nobody's");
   link.id = *id;
   link.maker = *maker;
+  link.login = string_at(json, "login").value_or("");
   link.digest = TRY(require_string(json, "digest"));
   link.sealed = TRY(require_string(json, "sealed"));
   link.bastion = TRY(require_string(json, "bastion"));

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "services/bastion/api.h"
 #include "services/bastion/model.h"
 #include "store/table.h"
 
@@ -18,7 +19,6 @@ inline constexpr Duration kLinkLife = std::chrono::hours(24);  // unless its mak
 inline constexpr Duration kLinkLifeMax = std::chrono::hours(24 * 90);
 inline constexpr int64_t kLinkUses = 20;
 inline constexpr int64_t kLinkUsesMax = 1000;
-inline constexpr std::string_view kLinkCookie = "__Host-merlon-link";
 inline constexpr std::string_view kLinkPath = "/api/shareable-url/";
 inline constexpr std::string_view kLinkUseAction = "Merlon.Bastion/shareableLinks/use/action";
 
@@ -29,6 +29,7 @@ struct Link {
   std::string bastion, bastion_text;
   std::string target, target_text;
   uint16_t port = kSshPort;
+  std::string login;  // the one that it is for; empty: it gives no certificate for any
   // Whose right it is, and the stamp of their sign-ins at that time: ending all of them ends their links.
   Uuid maker;
   bool maker_is_person = true;

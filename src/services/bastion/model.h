@@ -117,6 +117,8 @@ struct Admission {
   // loginAsAdmin/action.
   bool may_log_in = false;
   bool may_log_in_as_admin = false;
+  bool login_is_by_link =
+      false;  // it is the one that a shareable link is for, and its maker may log in as it
   Timestamp start;
   std::optional<Timestamp> deadline{};  // the session is ended then
   std::optional<Duration> idle_max{};   // without a byte either way: to be watched by the transport

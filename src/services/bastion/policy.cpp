@@ -81,9 +81,11 @@ bool is_in_any(const ResourceId& target, const std::vector<std::string>& scopes)
   return std::ranges::any_of(scopes, [&](const std::string& scope) { return target.is_within(scope); });
 }
 
+// By a link nobody logs in as themselves.
 std::vector<std::string> logins_for(const std::vector<std::string>& patterns, const WayIn& way) {
   std::vector<std::string> logins;
   for (const std::string& pattern : patterns) {
+    if (pattern == "{user}" && way.transport == Transport::link) continue;
     const std::string& name = way.caller.name;
     logins.push_back(pattern == "{user}" ? name.substr(0, name.find('@')) : pattern);
   }

@@ -21,6 +21,9 @@ inline constexpr std::string_view kNetworkRead = "Microsoft.Network/virtualNetwo
 // No right, since Azure has none beyond reading: what the ledger calls it, and what step-up policies name.
 inline constexpr std::string_view kStartAction = "Merlon.Bastion/sessions/start/action";
 inline constexpr std::string_view kEndAction = "Merlon.Bastion/sessions/end/action";
+// Azure's rights to log in to a machine.
+inline constexpr std::string_view kUserLogin = "Microsoft.Compute/virtualMachines/login/action";
+inline constexpr std::string_view kAdminLogin = "Microsoft.Compute/virtualMachines/loginAsAdmin/action";
 inline constexpr std::string_view kKillAction = "Merlon.Bastion/sessions/disconnect/action";
 
 // An address of a machine, and where it is.
@@ -152,6 +155,8 @@ class Service final : public Bastion {
   // link_rules.cpp
   Result<Link> make_link(resource::WriteContext& context, const Host& host, const std::string& machine);
   Result<Link> valid_link(store::Reader& reader, const WayIn& way, Timestamp now);
+  Result<void> check_link_login(store::Reader& reader, const identity::Principal& caller,
+                                const std::string& name, const std::string& login, const Target& target);
   Result<void> use_link(resource::WriteContext& context, const Link& link);
   Result<void> forget_old_links(const grant::Grants::Guard& guard, Timestamp now);
 

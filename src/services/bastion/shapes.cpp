@@ -76,6 +76,8 @@ Shape links_shape() {
        optional("signInRequired", boolean().describe("their holder must have signed in here, as anybody")),
        optional("mfaRequired", boolean().describe("and with a second factor")),
        optional("port", integer().with_range(1, 65535).describe("of the machine; 22 unless said")),
+       optional("login", text().with_range(1, 64).describe(
+                             "of the machine, that its holder gets; its maker must be able to log in as it")),
        optional("justification",
                 text().with_range(0, 1024).describe("why; in the ledger, and for policies"))});
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "identity/principal.h"
@@ -15,8 +16,10 @@ struct Visitor {
   identity::Principal principal;
   bastion::Transport transport = bastion::Transport::browser;
   std::string user_agent;
-  std::string link_id;  // of the shareable link that the principal stands for
   std::string justification;
+  // Of who came by a shareable link (Bastion::way_by_link): the whole way, and where they go is no choice of
+  // theirs.
+  std::optional<bastion::WayIn> by_link{};
 };
 std::shared_ptr<ssh::Person> make_person(Visitor visitor);
 

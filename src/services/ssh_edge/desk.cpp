@@ -27,14 +27,27 @@ std::unique_ptr<SignedIn> by_ssh(identity::Principal principal) {
   return std::make_unique<SignedIn>(Visitor{.principal = std::move(principal),
                                             .transport = bastion::Transport::plain_ssh,
                                             .user_agent = "ssh",
-                                            .link_id = {},
-                                            .justification = {}});
+                                            .justification = {},
+                                            .by_link = {}});
+}
+
+// Of who goes by a right of their own.
+bastion::WayIn own_way(const Visitor& visitor, const ssh::Destination& to) {
+  bastion::WayIn way;
+  way.caller = visitor.principal;
+  way.transport = visitor.transport;
+  way.justification = visitor.justification;
+  way.target = to.machine;
+  way.bastion = to.bastion;
+  way.port = to.port;
+  way.login = to.login;
+  return way;
 }
 
 // Azure's two rights to log in (docs/bastion.md, Logins): a user's is for the name that is their own, an
 // administrator's for any.
 Result<void> check_login(const identity::Principal& caller, const bastion::Admission& admission) {
-  if (admission.may_log_in_as_admin) return {};
+  if (admission.may_log_in_as_admin || admission.login_is_by_link) return {};
   const std::string own = caller.name.substr(0, caller.name.find('@'));
   if (admission.may_log_in && ascii_iequal(own, admission.login)) return {};
   return fail(ErrorKind::forbidden, "LoginNotAllowed",
@@ -95,21 +108,13 @@ class DeskImpl final : public ssh::Desk {
   Result<std::unique_ptr<ssh::Passage>> admit(const ssh::Person& person, const ssh::Destination& to,
                                               const ssh::Source& source) override {
     const Visitor& visitor = static_cast<const SignedIn&>(person).visitor();
-    bastion::WayIn way;
-    way.caller = visitor.principal;
+    bastion::WayIn way = visitor.by_link ? *visitor.by_link : own_way(visitor, to);
     way.caller.address = source.address;
     way.client_port = source.port;
     way.user_agent = visitor.user_agent;
-    way.transport = visitor.transport;
-    way.link_id = visitor.link_id;
-    way.justification = visitor.justification;
     way.ends_protocol = true;
-    way.can_hold = visitor.transport == bastion::Transport::plain_ssh;  // the browser does not wait yet
-    way.target = to.machine;
-    way.bastion = to.bastion;
-    way.port = to.port;
+    way.can_hold = way.transport == bastion::Transport::plain_ssh;  // the browser does not wait yet
     way.protocol = bastion::Protocol::ssh;
-    way.login = to.login;
     const bastion::Admission admission = TRY(parts_.bastion.admit(way));
     auto passage = begin(way.caller, admission);
     if (passage) return *std::move(passage);

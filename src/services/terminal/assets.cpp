@@ -9,6 +9,7 @@
 #include "services/terminal/web/files_js.h"
 #include "services/terminal/web/guard_js.h"
 #include "services/terminal/web/index_html.h"
+#include "services/terminal/web/link_js.h"
 #include "services/terminal/web/machines_js.h"
 #include "services/terminal/web/names_js.h"
 #include "services/terminal/web/page_css.h"
@@ -41,6 +42,7 @@ constexpr std::array kFiles = {File{"index.html", "text/html; charset=utf-8", we
                                File{"dom.js", kScript, web::dom_js},
                                File{"files.js", kScript, web::files_js},
                                File{"guard.js", kScript, web::guard_js},
+                               File{"link.js", kScript, web::link_js},
                                File{"machines.js", kScript, web::machines_js},
                                File{"names.js", kScript, web::names_js},
                                File{"page.js", kScript, web::page_js},

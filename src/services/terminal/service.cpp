@@ -19,20 +19,6 @@ constexpr auto kSweepEvery = std::chrono::minutes(1);
 constexpr size_t kLoginMax = 64;
 constexpr size_t kMachineMax = 512;
 
-bool is_path(const net::Request& request, std::initializer_list<std::string_view> wanted) {
-  return std::ranges::equal(request.segments, wanted);
-}
-
-net::Response failed(const Error& error) {
-  if (error.kind == ErrorKind::internal) log_error("a request of a bastion's page failed", error);
-  return resource::json_response(net::http_status(error.kind),
-                                 {{"code", error.code}, {"message", error.message}});
-}
-
-std::unexpected<Error> not_here() {
-  return fail(ErrorKind::not_found, "NotFound", "There is nothing at this address of a bastion.");
-}
-
 Result<uint16_t> port_in(const net::Query& query) {
   const std::string* text = query.find("port");
   if (text == nullptr || text->empty()) return bastion::kSshPort;
@@ -54,6 +40,20 @@ Result<std::string> name_in(const net::Query& query, std::string_view name, size
 }
 
 }  // namespace
+
+bool is_path(const net::Request& request, std::initializer_list<std::string_view> wanted) {
+  return std::ranges::equal(request.segments, wanted);
+}
+
+net::Response failed(const Error& error) {
+  if (error.kind == ErrorKind::internal) log_error("a request of a bastion's page failed", error);
+  return resource::json_response(net::http_status(error.kind),
+                                 {{"code", error.code}, {"message", error.message}});
+}
+
+std::unexpected<Error> not_here() {
+  return fail(ErrorKind::not_found, "NotFound", "There is nothing at this address of a bastion.");
+}
 
 bool is_from_own_page(const net::Request& request) {
   const std::string* origin = request.headers.find("Origin");
@@ -96,11 +96,12 @@ Result<WebSession> Service::visitor(const net::Request& request) {
 
 Result<net::Response> Service::answer_api(const net::Request& request) {
   if (request.method == "POST" && is_path(request, {"web", "sign-out"})) return sign_out(request);
+  if (has_link(request)) return answer_link(request);
   const WebSession session = TRY(visitor(request));
   if (request.method == "GET" && is_path(request, {"web", "session"}))
     return resource::json_response(200, {{"name", session.principal.name},
                                          {"bastion", session.bastion.substr(session.bastion.rfind('/') + 1)},
-                                         {"link", !session.link_id.empty()}});
+                                         {"link", false}});
   if (request.method == "GET" && is_path(request, {"web", "machines"})) {
     const auto machines = TRY(
         store::read_value<std::vector<bastion::Bastion::Reachable>>(core_.store, [&](store::Reader& reader) {
@@ -108,11 +109,10 @@ Result<net::Response> Service::answer_api(const net::Request& request) {
         }));
     JsonArray all;
     for (const auto& machine : machines)
-      if (session.link_id.empty() || ascii_iequal(machine.id, session.link_machine))
-        all.push_back(JsonObject{{"id", machine.id}, {"name", machine.name}, {"system", machine.system}});
+      all.push_back(JsonObject{{"id", machine.id}, {"name", machine.name}, {"system", machine.system}});
     return resource::json_response(200, {{"value", std::move(all)}});
   }
-  if (request.segments.size() >= 2 && request.segments[1] == "recordings" && session.link_id.empty())
+  if (request.segments.size() >= 2 && request.segments[1] == "recordings")
     return ask_recordings(request, session);
   return not_here();
 }
@@ -129,22 +129,27 @@ Result<net::TunnelPlan> Service::open_terminal(const net::Request& request) {
   if (!is_from_own_page(request))
     return fail(ErrorKind::forbidden, "ForeignOrigin",
                 "This WebSocket was not opened by a page of this bastion's, and is refused.");
+  if (has_link(request)) return open_by_link(request);
   const WebSession session = TRY(visitor(request));
   ssh::Destination to;
-  to.machine =
-      session.link_id.empty() ? TRY(name_in(request.query, "machine", kMachineMax)) : session.link_machine;
+  to.machine = TRY(name_in(request.query, "machine", kMachineMax));
   to.login = TRY(name_in(request.query, "login", kLoginMax));
   to.port = TRY(port_in(request.query));
   to.bastion = session.bastion;
+  const std::string* why = request.query.find("justification");
+  return begin(request,
+               {.principal = session.principal,
+                .transport = bastion::Transport::browser,
+                .user_agent = {},
+                .justification = why == nullptr ? std::string() : why->substr(0, 1024)},
+               to);
+}
+
+Result<net::TunnelPlan> Service::begin(const net::Request& request, ssh_edge::Visitor visitor,
+                                       const ssh::Destination& to) {
   if (!connect_)
     return fail(ErrorKind::unavailable, "ServerStarting", "The server is starting. Try again in a moment.");
-  const std::string* why = request.query.find("justification");
-  ssh_edge::Visitor visitor{
-      .principal = session.principal,
-      .transport = session.link_id.empty() ? bastion::Transport::browser : bastion::Transport::link,
-      .user_agent = identity::kept_user_agent(request.headers.value_or("User-Agent", "")),
-      .link_id = session.link_id,
-      .justification = why == nullptr ? std::string() : why->substr(0, 1024)};
+  visitor.user_agent = identity::kept_user_agent(request.headers.value_or("User-Agent", ""));
   net::TunnelPlan plan;
   plan.descriptor = TRY(connect_(ssh_edge::make_person(std::move(visitor)), to,
                                  ssh::Source{.address = request.peer, .port = 0}));

@@ -1,6 +1,7 @@
 // What the pages ask of the server. Not for other rooms: api.h is theirs.
 #pragma once
 
+#include "services/ssh_edge/api.h"
 #include "services/terminal/api.h"
 #include "services/terminal/web_session.h"
 
@@ -20,7 +21,14 @@ class Service final : public Terminal {
   Result<net::Response> answer(const net::Request& request);
   Result<net::Response> answer_api(const net::Request& request);
   Result<net::TunnelPlan> open_terminal(const net::Request& request);
+  Result<net::TunnelPlan> begin(const net::Request& request, ssh_edge::Visitor visitor,
+                                const ssh::Destination& to);
   Result<WebSession> visitor(const net::Request& request);
+
+  // by_link.cpp
+  Result<std::optional<WebSession>> link_holder(const net::Request& request);
+  Result<net::Response> answer_link(const net::Request& request);
+  Result<net::TunnelPlan> open_by_link(const net::Request& request);
 
   // sign_in.cpp
   net::Response begin_sign_in(const net::Request& request);
@@ -46,6 +54,10 @@ class Service final : public Terminal {
 std::optional<net::Response> asset(const net::Request& request);
 // What every answer of the pages has, whatever it is.
 void harden(net::Response& response);
+net::Response failed(const Error& error);
+std::unexpected<Error> not_here();
+bool is_path(const net::Request& request, std::initializer_list<std::string_view> wanted);
+bool has_link(const net::Request& request);  // whose cookie it brings, whatever has become of it
 // Whether the browser says that a page of this very origin sends it.
 bool is_from_own_page(const net::Request& request);
 

@@ -162,7 +162,7 @@ Result<net::Response> Service::sign_out(const net::Request& request) {
       if (!session || session->host != request.host) return {};
       TRY(store::erase<WebSession>(tx, core_.tenant, digest));
       const auto sign_in = Uuid::parse(session->principal.session_id);
-      if (sign_in && session->link_id.empty()) TRY(identity::end_session(tx, core_.tenant, *sign_in));
+      if (sign_in) TRY(identity::end_session(tx, core_.tenant, *sign_in));
       ledger::Entry entry;
       entry.time = core_.clock.now();
       entry.actor = session->principal.actor();

@@ -78,8 +78,6 @@ JsonObject WebSession::to_json() const {
           {"bastion", bastion},
           {"principal", principal_json(principal)},
           {"stamp", stamp},
-          {"link", link_id},
-          {"linkMachine", link_machine},
           {"created", to_rfc3339(created)},
           {"expires", to_rfc3339(expires)}};
 }
@@ -93,8 +91,6 @@ Result<WebSession> WebSession::from_json(const JsonObject& json) {
   if (principal == nullptr) return internal_error("a web session names nobody");
   session.principal = TRY(principal_from(*principal));
   session.stamp = text_at(json, "stamp");
-  session.link_id = text_at(json, "link");
-  session.link_machine = text_at(json, "linkMachine");
   session.created = TRY(time_at(json, "created"));
   session.expires = TRY(time_at(json, "expires"));
   return session;
@@ -109,11 +105,10 @@ Result<WebSession> find_web_session(store::Reader& reader, const resource::Core&
   auto session = TRY(store::get<WebSession>(reader, core.tenant, web_session_digest(*cookie)));
   if (!session || session->host != request.host || session->expires <= core.clock.now())
     return sign_in_needed();
-  const identity::PastSignIn sign_in{
-      .principal = session->principal.object_id,
-      .is_person = session->principal.kind == identity::PrincipalKind::user && session->link_id.empty(),
-      .session_id = session->principal.session_id,
-      .stamp = session->stamp};
+  const identity::PastSignIn sign_in{.principal = session->principal.object_id,
+                                     .is_person = session->principal.kind == identity::PrincipalKind::user,
+                                     .session_id = session->principal.session_id,
+                                     .stamp = session->stamp};
   if (!TRY(identity::still_holds(reader, core.directory, sign_in))) return sign_in_needed();
   session->principal.address = request.peer;
   return *std::move(session);

@@ -22,8 +22,6 @@ struct WebSession {
   std::string bastion;  // resource id
   identity::Principal principal;
   std::string stamp;  // identity::session_stamp() when it began
-  // Of one who came by a shareable link: nobody has signed in, and it is for one machine.
-  std::string link_id, link_machine;
   Timestamp created, expires;
   // Indexes: expires.
   static const store::TableSpec& table();

@@ -1,11 +1,13 @@
 // Who is here, and which page they want: the part after the # says it.
 import { alert, ask, element, show } from './dom.js';
+import { isLinkOver, linkOver, showLink } from './link.js';
 import { showMachines } from './machines.js';
 import { showRecording, showRecordings } from './recordings.js';
 import { showTerminal } from './terminal.js';
 
 const PLACE = 'merlon-place'; // where somebody was before they went to sign in; no secret
 let leave = () => {};
+let byLink = false;
 
 function signInPage() {
   document.getElementById('nav').hidden = true;
@@ -22,14 +24,25 @@ async function go() {
   const [path, query] = (location.hash || '#/').slice(1).split('?');
   const parameters = new URLSearchParams(query ?? '');
   try {
-    if (path === '/terminal') leave = showTerminal(parameters);
+    if (byLink) await goByLink(path);
+    else if (path === '/terminal') leave = showTerminal(parameters);
     else if (path === '/recordings') await showRecordings(parameters);
     else if (path.startsWith('/recordings/')) leave = await showRecording(path.split('/')[2], parameters);
     else await showMachines();
   } catch (error) {
     if (error.status === 401 && error.code === 'SignInNeeded') signInPage();
+    else if (isLinkOver(error)) linkOver(error);
     else show(alert(error.message));
   }
+}
+
+// What the link still gives is asked anew each time: a WebSocket that does not come about says nothing.
+async function goByLink(path) {
+  const link = await ask('/web/session');
+  if (!link.link) return location.reload();
+  if (path !== '/terminal' || link.missing || !link.login) return showLink(link);
+  leave = showTerminal(new URLSearchParams({ machine: link.machineId, login: link.login, port: link.port }), 'Back to the link');
+  return undefined;
 }
 
 async function start() {
@@ -38,6 +51,7 @@ async function start() {
     session = await ask('/web/session');
   } catch (error) {
     if (error.status === 401) return signInPage();
+    if (isLinkOver(error)) return linkOver(error);
     return show(alert(error.message));
   }
   const place = sessionStorage.getItem(PLACE);
@@ -45,14 +59,16 @@ async function start() {
   if (place && place.startsWith('#/')) history.replaceState(null, '', `/${place}`);
   document.getElementById('where').textContent = session.bastion;
   document.getElementById('who').textContent = session.name;
-  document.getElementById('nav').hidden = session.link;
+  byLink = session.link;
+  document.getElementById('nav').hidden = byLink;
   const out = document.getElementById('sign-out');
-  out.hidden = false;
+  out.hidden = !session.name;
   out.addEventListener('click', async () => {
     leave();
     leave = () => {};
     await ask('/web/sign-out', {});
-    signInPage();
+    if (byLink) location.assign('/');
+    else signInPage();
   });
   addEventListener('hashchange', go);
   return go();

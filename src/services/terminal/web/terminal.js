@@ -18,7 +18,7 @@ export function makeTerminal(options) {
 // Bytes that the terminal has drawn are dealt with; told in steps, so that not every one costs a frame.
 const TOLD_EVERY = 32 * 1024;
 
-export function showTerminal(parameters) {
+export function showTerminal(parameters, back = 'Back to the machines') {
   const wanted = Object.fromEntries(['machine', 'login', 'port', 'justification']
     .filter((name) => parameters.get(name)).map((name) => [name, parameters.get(name)]));
   const title = `${wanted.login} on ${(wanted.machine ?? '').split('/').at(-1)}`;
@@ -61,7 +61,7 @@ export function showTerminal(parameters) {
     ended: ({ code, message }) => {
       status.textContent = 'Ended';
       terminal.options.disableStdin = true;
-      leave.replaceWith(element('a', { class: 'go', href: '#/' }, 'Back to the machines'));
+      leave.replaceWith(element('a', { class: 'go', href: '#/' }, back));
       if (code === 'StepUpRequired')
         said.replaceChildren(alert(message), element('p', {}, element('a', { class: 'go', id: 'step-up', href: '/sign-in?fresh' },
           'Sign in again with a second factor')));
