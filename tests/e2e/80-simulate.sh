@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The simulator as people run it: as many histories as a minute gives hold, the same seeds give the same traces, a wrong
+# The simulator as people run it: as many histories as forty seconds give hold, the same seeds give the same traces, a wrong
 # command line is told of, and nothing is left behind. With MERLON_LONG (./test --all): an hour of other seeds.
 # time limit: 5400 s
 # shellcheck source=/dev/null disable=SC2154
