@@ -16,6 +16,8 @@ namespace merlon::agent {
 namespace {
 
 constexpr int kProbeMs = 700;
+// For a connection that the kernel had redirected, but not finished, when it learnt of the new doors.
+constexpr std::chrono::milliseconds kLinger{500};
 constexpr Duration kLookAgain{600'000};
 constexpr uint32_t kLinkLocal = 0xa9fea9fe;  // 169.254.169.254
 
@@ -95,7 +97,7 @@ Result<std::vector<uint16_t>> MetadataServer::open_doors(const machine::Identity
 }
 
 void MetadataServer::settle() {
-  for (const uint16_t port : leaving_) server_->close(port);
+  for (const uint16_t port : leaving_) server_->close(port, kLinger);
   leaving_.clear();
 }
 

@@ -50,8 +50,9 @@ std::optional<std::pair<IpAddress, uint16_t>> meant_by(int fd) {
 }
 
 struct OpenDoor {
-  explicit OpenDoor(asio::io_context& context) : acceptor(context) {}
+  explicit OpenDoor(asio::io_context& context) : acceptor(context), lingering(context) {}
   tcp::acceptor acceptor;
+  asio::steady_timer lingering;
   uint16_t port = 0;
   size_t connections = 0;
 };
@@ -179,6 +180,12 @@ class Visit : public std::enable_shared_from_this<Visit> {
   std::optional<Response> response_;
 };
 
+void answer_at(const std::shared_ptr<Shared>& shared, const std::shared_ptr<OpenDoor>& door,
+               tcp::socket socket) {
+  asio::co_spawn(shared->context, Visit::run(std::make_shared<Visit>(shared, door, std::move(socket))),
+                 asio::detached);
+}
+
 asio::awaitable<void> accept_at(std::shared_ptr<Shared> shared, std::shared_ptr<OpenDoor> door) {
   asio::steady_timer pause(shared->context);
   while (door->acceptor.is_open()) {
@@ -190,9 +197,27 @@ asio::awaitable<void> accept_at(std::shared_ptr<Shared> shared, std::shared_ptr<
       [[maybe_unused]] const auto [woken] = co_await pause.async_wait(kToken);
       continue;
     }
-    asio::co_spawn(shared->context, Visit::run(std::make_shared<Visit>(shared, door, std::move(socket))),
-                   asio::detached);
+    answer_at(shared, door, std::move(socket));
   }
+}
+
+// The kernel resets connections that wait to be accepted when their port closes: they are accepted first.
+asio::awaitable<void> close_door(std::shared_ptr<Shared> shared, std::shared_ptr<OpenDoor> door,
+                                 std::chrono::milliseconds linger) {
+  if (linger.count() > 0) {
+    door->lingering.expires_after(linger);
+    [[maybe_unused]] const auto [woken] = co_await door->lingering.async_wait(kToken);
+  }
+  boost::system::error_code error;
+  door->acceptor.non_blocking(true, error);
+  while (!error && door->connections < shared->limits.connections_per_door_max) {
+    tcp::socket socket(shared->context);
+    door->acceptor.accept(socket, error);
+    if (!error) answer_at(shared, door, std::move(socket));
+  }
+  door->acceptor.close(error);
+  const auto known = shared->doors.find(door->port);
+  if (known != shared->doors.end() && known->second == door) shared->doors.erase(known);
 }
 
 class LoopbackServerImpl final : public LoopbackServer {
@@ -204,7 +229,10 @@ class LoopbackServerImpl final : public LoopbackServer {
   }
   ~LoopbackServerImpl() override {
     asio::post(shared_->context, [shared = shared_.get()] {
-      for (auto& [port, door] : shared->doors) door->acceptor.close();
+      for (auto& [port, door] : shared->doors) {
+        door->lingering.cancel();
+        door->acceptor.close();
+      }
       shared->doors.clear();
       for (beast::tcp_stream* stream : shared->streams) stream->close();
     });
@@ -238,12 +266,11 @@ class LoopbackServerImpl final : public LoopbackServer {
     return door->port;
   }
 
-  void close(uint16_t port) override {
-    asio::post(shared_->context, [shared = shared_, port] {
+  void close(uint16_t port, std::chrono::milliseconds linger) override {
+    asio::post(shared_->context, [shared = shared_, port, linger] {
       const auto door = shared->doors.find(port);
       if (door == shared->doors.end()) return;
-      door->second->acceptor.close();
-      shared->doors.erase(door);
+      asio::co_spawn(shared->context, close_door(shared, door->second, linger), asio::detached);
     });
   }
 

@@ -36,7 +36,9 @@ class LoopbackServer {
   static std::unique_ptr<LoopbackServer> start(Handle handle, LoopbackLimits limits = {});
   virtual ~LoopbackServer() = default;               // stops
   virtual Result<uint16_t> open(uint16_t port) = 0;  // 0 = any free; the port. AddressInUse when it is taken
-  virtual void close(uint16_t port) = 0;             // what was accepted is still answered
+  // Whoever has connected by then is still answered. `linger`: how long callers may be on their way there
+  // yet, as those whom the kernel redirected just before it learnt of another port.
+  virtual void close(uint16_t port, std::chrono::milliseconds linger = {}) = 0;
 };
 
 }  // namespace merlon::net

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <vector>
 
 namespace merlon::net {
@@ -73,6 +74,31 @@ TEST_F(LoopbackServerTest, AnswersAtEachDoorAndTellsThemApart) {
   for (int i = 0; i < 50 && ask_at(one, get("/")) != "refused"; ++i) ::usleep(10'000);
   EXPECT_EQ(ask_at(one, get("/")), "refused");
   EXPECT_THAT(ask_at(two, get("/")), ::testing::HasSubstr("200 OK"));
+}
+
+// Many connections wait to be accepted when a door closes: the kernel would reset them.
+TEST_F(LoopbackServerTest, WhoeverHasConnectedIsAnsweredThoughTheDoorCloses) {
+  LoopbackLimits limits;
+  limits.connections_per_door_max = 200;
+  const auto server = LoopbackServer::start([](const Request&, const Door&) { return Response{}; }, limits);
+  for (const auto linger : {std::chrono::milliseconds(0), std::chrono::milliseconds(50)}) {
+    const uint16_t port = *server->open(0);
+    std::vector<int> callers;
+    for (int i = 0; i < 100; ++i) callers.push_back(connect_to(port));
+    server->close(port, linger);
+    for (const int caller : callers) {
+      ASSERT_GE(caller, 0);
+      const std::string bytes = get("/");
+      EXPECT_EQ(::send(caller, bytes.data(), bytes.size(), MSG_NOSIGNAL), static_cast<ssize_t>(bytes.size()));
+      char part[64];
+      const ssize_t size = ::recv(caller, part, sizeof part, 0);
+      EXPECT_THAT(std::string(part, static_cast<size_t>(std::max<ssize_t>(size, 0))),
+                  ::testing::HasSubstr("200 OK"));
+      ::close(caller);
+    }
+    for (int i = 0; i < 500 && ask_at(port, get("/")) != "refused"; ++i) ::usleep(10'000);
+    EXPECT_EQ(ask_at(port, get("/")), "refused");
+  }
 }
 
 TEST_F(LoopbackServerTest, RefusesWhatIsNoPlainRequest) {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """kill -9 of a server under writing clients, again and again, on both stores: every acknowledged write is there, and
 the ledger has it and verifies. 15 kills of each by default (MERLON_KILLS says otherwise); with MERLON_LONG=1 it is
-10,000 of each, shared by several servers at once, for half an hour each at most.
+10,000 of each, shared by several servers at once, for half an hour each at most (MERLON_KILL_SECONDS says otherwise).
 
 time limit: 4200 s
 """
@@ -23,7 +23,7 @@ MERLON = os.environ["MERLON"]
 SCRATCH = os.environ["MERLON_TMP"]
 LONG = bool(os.environ.get("MERLON_LONG"))
 KILLS = int(os.environ.get("MERLON_KILLS", 10_000 if LONG else 15))
-SECONDS = 1800 if LONG else 120 * int(os.environ.get("MERLON_PATIENCE", 1))
+SECONDS = int(os.environ.get("MERLON_KILL_SECONDS") or (1800 if LONG else 120 * int(os.environ.get("MERLON_PATIENCE", 1))))
 # A server that starts or is checked waits more than it computes; each has a state of its own.
 SERVERS = 2 * (os.cpu_count() or 1) if LONG else 1
 POSTGRES = "/usr/lib/postgresql/15/bin/"
