@@ -184,6 +184,9 @@ void SimMachine::before_asking(std::string_view name, const JsonObject& body) {
     for (const auto& [id, opening] : asked_openings_) openings_.insert_or_assign(id, opening);
     openings_known_ = false;
   }
+  // Killed between taking the rules out and telling of it, it has none until it starts again; as it may be
+  // where it was told to go.
+  if (name == "remove") table_gone_ |= told_to_go_;
 }
 
 void SimMachine::after_asking(std::string_view name, const JsonObject* answer) {
@@ -207,7 +210,6 @@ void SimMachine::after_asking(std::string_view name, const JsonObject* answer) {
     openings_ = asked_openings_;
     openings_known_ = true;
   }
-  if (name == "remove" && done) table_gone_ = true;
 }
 
 Result<JsonObject> SimMachine::ask(std::string_view name, JsonObject body) {
@@ -236,6 +238,7 @@ Result<agent::Session::Step> SimMachine::hear(const agent::Session::Asked& asked
                                               const Result<machine::SyncAnswer>& answer, Timestamp answered) {
   if (answer && answer->nonce == asked.request.nonce && answer->state)
     learn_openings(*answer->state, answer->server_time, answered);
+  told_to_go_ = answer && answer->nonce == asked.request.nonce && answer->released;
   return session_->hear(asked, answer);
 }
 

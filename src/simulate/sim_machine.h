@@ -116,6 +116,7 @@ class SimMachine : private agent::WardenPort {
   bool openings_known_ = true;
   Duration unmended_sleep_{};
   bool table_gone_ = false;
+  bool told_to_go_ = false;  // by the answer that is being heard
   machine::Version version_;
 };
 

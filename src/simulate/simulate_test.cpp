@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <filesystem>
 #include <iostream>
 
 #include "agent/test_packets.h"
@@ -107,6 +108,56 @@ TEST_F(SimulateTest, ASeedReplaysExactlyHereAndInAnotherProcess) {
   EXPECT_EQ(player.play({.seed = 3}, 12).hash, once);
   EXPECT_EQ(hash_elsewhere(3, 12), once);
   EXPECT_NE(player.play({.seed = 4}, 1).hash, player.play({.seed = 5}, 1).hash);
+}
+
+class NoServer final : public agent::Exchange {
+ public:
+  Result<machine::SyncAnswer> sync(const machine::SyncRequest&) override { return away(); }
+  Result<std::string> renew() override { return away(); }
+  Timestamp renew_after() const override { return Timestamp::max(); }
+
+ private:
+  static std::unexpected<Error> away() {
+    return fail(ErrorKind::unavailable, "ConnectionFailed", "There is no server.");
+  }
+};
+
+// Whoever was removed has no rules, also when its agent died before it could say so; it starts with them again.
+TEST_F(SimulateTest, AnAgentThatDiesWhileItTakesItsRulesOutRightlyHasNone) {
+  const Timestamp truth = kBeginning;
+  SeededRandom random(1);
+  RuleCache rules;
+  NoServer no_server;
+  int tries = 0;
+  for (bool killed = true; killed; ++tries) {
+    SimMachine::Place place = setting->machines[0];
+    place.directory = scratch->path() + "/leaves-" + std::to_string(tries);
+    std::filesystem::copy(setting->directory + "/" + place.name, place.directory);
+    std::filesystem::permissions(place.directory, std::filesystem::perms::owner_all);
+    SimMachine m(place, truth, random, rules);
+    m.enrolled = true;
+    ASSERT_TRUE(m.start_agent(no_server));
+    ASSERT_TRUE(m.kernel().has_table() && !m.table_may_be_gone());
+    const auto asked = m.ask();
+    ASSERT_TRUE(asked) << asked.error().message;
+    machine::SyncAnswer answer;
+    answer.nonce = asked->request.nonce;
+    answer.server_time = truth;
+    answer.released = true;
+    m.kill_in(tries + 1);
+    try {
+      const auto step = m.hear(*asked, answer, truth);
+      killed = false;
+      EXPECT_TRUE(step && step->removed && !m.kernel().has_table());
+    } catch (const AgentKilled&) {
+      m.kill_agent();
+    }
+    EXPECT_TRUE(m.kernel().has_table() || m.table_may_be_gone()) << "killed at change " << tries + 1;
+    if (!killed) continue;
+    ASSERT_TRUE(m.start_agent(no_server));
+    EXPECT_TRUE(m.kernel().has_table() && !m.table_may_be_gone());
+  }
+  EXPECT_GE(tries, 3) << "killed before the table went, and after it";
 }
 
 TEST_F(SimulateTest, AKernelThatKeepsWhatIsTakenOutIsNoticed) {

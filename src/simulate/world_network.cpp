@@ -119,6 +119,8 @@ void World::hear(size_t i, uint64_t id, const Result<machine::SyncAnswer>& answe
                      v.number));
     if (step->removed) {
       note(names_[i] + ": has heard that it was removed");
+      if (documents_.machines[i].enrolled && !instead_)
+        violated("7: a machine keeps its rules", names_[i] + " was told to go, and nobody removed it");
       m.forget_enrolment();
       return;
     }
