@@ -7,9 +7,14 @@
 namespace merlon::ssh {
 
 struct DataCommand {
+  // It is one of these programs, as their clients start it, and nothing else: no second command, nothing that
+  // a shell would put in its place, no option that starts another program. Only this is let through where
+  // commands are not, and not recorded word by word.
   bool is_protocol = false;
-  bool sends = false;    // files to the machine
-  bool fetches = false;  // files from it
+  // Files go to the machine, or come from it: as the command says, for whatever looks like one of these. What
+  // looks like one and is none is a command like any other.
+  bool sends = false;
+  bool fetches = false;
 };
 
 // What a command says of itself: whoever writes another command moves bytes in another way, which is

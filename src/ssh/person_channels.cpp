@@ -210,7 +210,7 @@ std::string PersonEnd::refusal_of(int type, const std::string& what) const {
     return "Merlon: this bastion's policy lets no files be sent to the machine.";
   if (data.fetches && !passes(allowed_, "download"))
     return "Merlon: this bastion's policy lets no files be fetched from the machine.";
-  return passes(allowed_, "commands") || data.sends || data.fetches
+  return passes(allowed_, "commands") || data.is_protocol
              ? ""
              : "Merlon: this bastion's policy lets no commands through.";
 }

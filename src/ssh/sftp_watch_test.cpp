@@ -112,6 +112,49 @@ TEST(DataCommand, KnowsWhichWayFilesGo) {
     EXPECT_FALSE(data_command(other).is_protocol) << other;
 }
 
+// What is let through where no commands are, and not recorded word by word, must be the protocol and nothing
+// else.
+TEST(DataCommand, IsAProtocolOnlyAsClientsHaveIt) {
+  for (const char* client : {"scp -t /tmp", "scp -r -p -d -t -- '/a b'", "/usr/bin/scp -v -f -- ~/x*",
+                             "scp -pf 'it'\\''s'", "scp -f a\\ b", "rsync --server -vlogDtpre.iLsfxC . x",
+                             "rsync --server --sender -vlogDtpre.iLsfxC . x\\ y", "git-receive-pack 'repo'",
+                             "/usr/bin/git-upload-pack '/srv/it'\\!''", "/usr/lib/openssh/sftp-server"})
+    EXPECT_TRUE(data_command(client).is_protocol) << client;
+  for (const char* other : {"scp -t x; id",
+                            "scp -t x\nid",
+                            "scp -f x && id",
+                            "scp -f x|sh",
+                            "scp -t $(id)",
+                            "scp -t `id`",
+                            "scp -t x >y",
+                            "scp -t \"$(id)\"",
+                            "scp -t 'x",
+                            "scp -t x\\",
+                            "scp -oProxyCommand=test -t x",
+                            "scp -Stest a h:b",
+                            "scp a\\ -t h:b",
+                            "scp a -t",
+                            "scp -t a -S x",
+                            "/tmp/scp -t x",
+                            "./scp -t x",
+                            "/usr/bin/../../tmp/scp -t x",
+                            "scp -t {-S,x}",
+                            "rsync --server --daemon --config=x .",
+                            "rsync -e sh --server . x",
+                            "/home/a/rsync --server . x",
+                            "rsync --server . x;id",
+                            "git-upload-pack 'a';id",
+                            "git-upload-pack --x 'a'",
+                            "git-receive-pack 'a' 'b'",
+                            "sftp-server -d / ; id",
+                            "X=1 scp -t x"})
+    EXPECT_FALSE(data_command(other).is_protocol) << other;
+  // They are refused by their direction all the same.
+  EXPECT_TRUE(data_command("scp -t x; id").sends);
+  EXPECT_TRUE(data_command("scp -f x | sh").fetches);
+  EXPECT_TRUE(data_command("rsync --server --sender --remove-source-files . x").sends);
+}
+
 TEST(Frames, AreCutFromAnyStream) {
   const std::string stream = encode({FrameKind::output, 3, "hello"}) + encode({FrameKind::ask, 0, ""});
   FrameBuffer buffer;
