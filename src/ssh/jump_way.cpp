@@ -88,7 +88,9 @@ bool JumpWay::step() {
 void JumpWay::add_polls(std::vector<pollfd>& polls) const {
   short events = out_.size() < kWaitingMax ? POLLIN : 0;
   if (!in_.empty()) events |= POLLOUT;
-  polls.push_back({feed_.get(), events, 0});
+  // Once the inner end has gone, a poll would say so again and again, however slowly its last words are
+  // taken.
+  if (!out_ended_) polls.push_back({feed_.get(), events, 0});
   inner_->add_polls(polls);
 }
 

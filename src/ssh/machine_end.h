@@ -22,7 +22,7 @@ class MachineEnd {
   ~MachineEnd();
 
   ssh_session session() const { return session_.get(); }
-  bool is_alive() const { return session_ && ssh_is_connected(session_.get()) != 0; }
+  bool is_alive() const { return session_ && ssh::is_alive(session_.get()); }
   // Reads what has come, whether or not a channel is read from: after a channel's last byte there are still
   // its exit status, its close and room for what goes there. Never waits.
   void step();

@@ -22,7 +22,7 @@ bool is_plain(std::string_view text) {
 
 void add_poll(std::vector<pollfd>& polls, ssh_session session) {
   const int socket = ssh_get_fd(session);
-  if (socket < 0) return;
+  if (socket < 0 || !is_alive(session)) return;
   const bool writes = (ssh_get_poll_flags(session) & SSH_WRITE_PENDING) != 0;
   polls.push_back({socket, static_cast<short>(writes ? POLLIN | POLLOUT : POLLIN), 0});
 }
@@ -92,7 +92,7 @@ bool PersonEnd::step() {
     reason_ = "MachineClosed";
     over_ = true;
   }
-  if (ssh_is_connected(session_.get()) == 0) over_ = true;
+  if (!is_alive(session_.get())) over_ = true;
   return moved;
 }
 

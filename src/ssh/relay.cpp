@@ -122,7 +122,8 @@ void Relay::finish() {
   } else if (all_shown) {
     pass_end(person_, down_);
     // The status comes before the close, and both after the last byte (RFC 4254 section 6.10).
-    if (!refused_ && ssh_channel_is_closed(machine_) == 0) return;
+    if (!refused_ && ssh_channel_is_closed(machine_) == 0 && is_alive(ssh_channel_get_session(machine_)))
+      return;
     if (!exit_signal.empty())
       ssh_channel_request_send_exit_signal(person_, exit_signal.c_str(), 0, "", "");
     else if (exit_status)
