@@ -5,6 +5,7 @@
   tunnel_client.py connect WEBSOCKET  redeems a websocketToken, carries standard input and output
   tunnel_client.py proxy              tokens, connect and delete: ssh's ProxyCommand
   tunnel_client.py race COUNT         as many at once as COUNT; prints how many were let in, and why not the others
+  tunnel_client.py replay COUNT       the same with one token for all of them
 """
 import argparse
 import base64
@@ -165,8 +166,8 @@ def connect(options, websocket_token):
     carry(websocket)
 
 
-def race(options, count):
-    given = [tokens(options) for _ in range(count)]
+def race(options, count, one_token=False):
+    given = [tokens(options)] * count if one_token else [tokens(options) for _ in range(count)]
     gate, lock, results, sockets = threading.Barrier(count), threading.Lock(), [], []
 
     def one(answer):
@@ -194,7 +195,7 @@ def main():
     parser.add_argument('--workload-port', default='22')
     parser.add_argument('--last', default='')
     parser.add_argument('--node', default='x')
-    parser.add_argument('what', choices=['tokens', 'connect', 'proxy', 'race', 'delete'])
+    parser.add_argument('what', choices=['tokens', 'connect', 'proxy', 'race', 'replay', 'delete'])
     parser.add_argument('argument', nargs='?', default='')
     options = parser.parse_args()
     if options.what == 'tokens':
@@ -204,8 +205,8 @@ def main():
         connect(options, options.argument)
     elif options.what == 'delete':
         print(exchange(options, 'DELETE', '/api/tokens/' + options.argument)[0])
-    elif options.what == 'race':
-        race(options, int(options.argument))
+    elif options.what in ('race', 'replay'):
+        race(options, int(options.argument), options.what == 'replay')
     else:
         status, answer = tokens(options)
         if status != 200:
