@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/text_runs.h"
+
 namespace merlon {
 namespace {
 
@@ -148,23 +150,26 @@ void write_escaped(std::string& out, char c) {
     case '\f':
       out += "\\f";
       break;
-    default:
-      out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+    default: {
+      constexpr std::string_view kHex = "0123456789abcdef";
+      const auto code = static_cast<uint8_t>(c);
+      out += "\\u00";
+      out.push_back(kHex[code >> 4U]);
+      out.push_back(kHex[code & 0x0fU]);
+    }
   }
 }
 
 // Runs of what needs no escape at once: nearly all text is one.
 void write_string(std::string& out, std::string_view text) {
   out.push_back('"');
-  size_t begin = 0;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (static_cast<unsigned char>(c) >= 0x20 && c != '"' && c != '\\') continue;
-    out.append(text, begin, i - begin);
-    write_escaped(out, c);
-    begin = i + 1;
+  for (;;) {
+    const size_t run = run_without_escapes(text);
+    out.append(text, 0, run);
+    if (run == text.size()) break;
+    write_escaped(out, text[run]);
+    text.remove_prefix(run + 1);
   }
-  out.append(text, begin);
   out.push_back('"');
 }
 

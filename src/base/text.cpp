@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "base/text_runs.h"
+
 namespace merlon {
 
 std::string ascii_lower(std::string_view text) {
@@ -56,6 +58,8 @@ bool is_utf8(std::string_view text) {
   if (seen < 0x80) return true;
   size_t i = 0;
   while (i < text.size()) {
+    while (i + 8 <= text.size() && (eight_bytes(text.data() + i) & runs::kHighs) == 0) i += 8;
+    if (i == text.size()) break;
     const auto lead = static_cast<uint8_t>(text[i]);
     size_t length = 1;
     uint32_t minimum = 0;

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/text_runs.h"
+
 namespace merlon {
 namespace {
 
@@ -50,6 +52,32 @@ TEST(Text, RefusesMalformedUtf8) {
         "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xf8\x88\x80\x80\x80", "\xfe", "\xff",
         "a\xf0\x9f\x92"})
     EXPECT_FALSE(is_utf8(text)) << testing::PrintToString(text);
+}
+
+// Each byte at each place of the eight that are looked at together, and beyond them.
+TEST(Text, RunsEndAtTheFirstByteThatMatters) {
+  for (size_t length = 0; length <= 20; ++length)
+    for (size_t at = 0; at <= length; ++at)
+      for (unsigned byte = 0; byte < 256; ++byte) {
+        std::string text(length, 'x');
+        const auto c = static_cast<char>(byte);
+        if (at < length) text[at] = c;
+        if (at + 1 < length) text[at + 1] = '\n';
+        const size_t next = at + 1 < length ? at + 1 : length;
+        const bool control = byte < 0x20 || byte == 0x7f;
+        const bool escaped = byte < 0x20 || byte == '"' || byte == '\\';
+        ASSERT_EQ(run_without_controls(text), at < length && control ? at : next) << byte << " at " << at;
+        ASSERT_EQ(run_without_escapes(text), at < length && escaped ? at : next) << byte << " at " << at;
+      }
+}
+
+TEST(Text, EightBytesAreMadeSmallAsOneIs) {
+  for (unsigned byte = 0; byte < 256; ++byte)
+    for (unsigned place = 0; place < 64; place += 8) {
+      const auto lower = static_cast<uint8_t>(ascii_lower(static_cast<char>(byte)));
+      const uint64_t others = 0x5a417e8040ff5b60U & ~(uint64_t{0xff} << place);
+      ASSERT_EQ(ascii_lower8(others | uint64_t{byte} << place) >> place & 0xff, lower) << byte;
+    }
 }
 
 }  // namespace

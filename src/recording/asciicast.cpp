@@ -53,11 +53,6 @@ std::string with_replacements(std::string_view bytes) {
   return text;
 }
 
-Utf8Stream::Piece piece_of(std::string_view bytes) {
-  if (is_utf8(bytes)) return {std::string(bytes), {}};
-  return {with_replacements(bytes), std::string(bytes)};
-}
-
 Result<CastHeader> header_of(const JsonObject& json, const JsonObject& size, std::string_view cols,
                              std::string_view rows) {
   CastHeader header;
@@ -136,19 +131,28 @@ Result<std::optional<CastEvent>> parse_event(std::string_view line) {
   return std::optional(std::move(event));
 }
 
+Utf8Stream::Piece Utf8Stream::piece_of(std::string_view bytes) {
+  if (is_utf8(bytes)) return {bytes, {}};
+  replaced_ = with_replacements(bytes);
+  return {replaced_, bytes};
+}
+
 Utf8Stream::Piece Utf8Stream::push(std::string_view bytes) {
-  std::string all;
   if (!rest_.empty()) {
-    all = std::exchange(rest_, {});
-    all.append(bytes);
-    bytes = all;
+    joined_.swap(rest_);
+    joined_.append(bytes);
+    bytes = joined_;
   }
   const size_t tail = unfinished_tail(bytes);
   rest_.assign(bytes.substr(bytes.size() - tail));
   return piece_of(bytes.substr(0, bytes.size() - tail));
 }
 
-Utf8Stream::Piece Utf8Stream::finish() { return piece_of(std::exchange(rest_, {})); }
+Utf8Stream::Piece Utf8Stream::finish() {
+  joined_.swap(rest_);
+  rest_.clear();
+  return piece_of(joined_);
+}
 
 Result<std::string> CastV2::convert(std::string_view line) {
   if (line.starts_with('{')) return header_line(TRY(parse_header(line)).header, CastForm::v2);

@@ -53,16 +53,21 @@ Result<std::optional<CastEvent>> parse_event(std::string_view line);
 // Output as it comes from a terminal, cut anywhere, as text. Not thread-safe.
 class Utf8Stream {
  public:
+  // Good until the next call, and as long as what was pushed.
   struct Piece {
-    std::string text;   // well-formed; what is not became U+FFFD
-    std::string bytes;  // the exact bytes, only where the text is not
+    std::string_view text;   // well-formed; what is not became U+FFFD
+    std::string_view bytes;  // the exact bytes, only where the text is not
   };
   // A sequence that is not finished yet stays here for the next call (at most three bytes).
   Piece push(std::string_view bytes);
   Piece finish();
 
  private:
+  Piece piece_of(std::string_view bytes);
+
   std::string rest_;
+  std::string joined_;    // what was left, and what came
+  std::string replaced_;  // a piece's text, where it is not its bytes
 };
 
 // Version 3 as version 2, line by line. Not thread-safe.

@@ -70,10 +70,15 @@ TEST(Utf8Stream, CharactersAreCutAnywhere) {
   const std::string text = "aż漢🙂\r\n";
   for (size_t cut = 0; cut <= text.size(); ++cut) {
     Utf8Stream stream;
-    const auto first = stream.push(text.substr(0, cut));
-    const auto second = stream.push(text.substr(cut));
-    EXPECT_EQ(first.text + second.text + stream.finish().text, text);
-    EXPECT_TRUE(first.bytes.empty() && second.bytes.empty()) << cut;
+    std::string whole;
+    const auto add = [&](const Utf8Stream::Piece& piece) {
+      whole += piece.text;
+      EXPECT_TRUE(piece.bytes.empty()) << cut;
+    };
+    add(stream.push(std::string_view(text).substr(0, cut)));
+    add(stream.push(std::string_view(text).substr(cut)));
+    add(stream.finish());
+    EXPECT_EQ(whole, text);
   }
 }
 

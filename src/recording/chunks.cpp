@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "crypto/aead.h"
+#include "crypto/digest_stream.h"
 
 namespace merlon::recording {
 namespace {
@@ -76,9 +77,10 @@ Result<ChunkHeader> parse_chunk(ByteView body) {
 }
 
 ChunkHash hash_chunk(const Uuid& recording, ByteView body) {
-  Bytes text = to_bytes("merlon.recording.chunk.v1\n" + recording.text() + "\n");
-  text.insert(text.end(), body.begin(), body.end());
-  return crypto::sha256(text);
+  crypto::Sha256Stream digest;
+  digest.add(as_bytes("merlon.recording.chunk.v1\n" + recording.text() + "\n"));
+  digest.add(body);
+  return digest.finish();
 }
 
 Result<Secret> open_chunk(const Secret& key, const Uuid& recording, const Chunk& chunk) {

@@ -96,7 +96,7 @@ Result<void> Recorder::output(std::string_view bytes) {
 }
 Result<void> Recorder::input(std::string_view bytes) {
   Utf8Stream text;
-  std::string whole = text.push(bytes).text;
+  std::string whole(text.push(bytes).text);
   whole += text.finish().text;
   return all_.add(*live_, [&](Duration now) { return live_->event('i', whole, now, all_.random_); });
 }

@@ -137,13 +137,19 @@ TEST_F(SearchTest, BadTextIsRefused) {
 }
 
 TEST(VisibleText, IsWhatAPersonSees) {
+  // However it comes: by the byte, in pieces, all at once.
   const auto seen = [](std::string_view bytes) {
-    std::string all;
-    VisibleText text;
-    const auto line = [&](std::string_view each) { all += std::string(each) + "|"; };
-    for (const char c : bytes) text.feed({&c, 1}, line);
-    text.end_line(line);
-    return all;
+    std::string first;
+    for (const size_t piece : {size_t{1}, size_t{3}, size_t{7}, bytes.size()}) {
+      std::string all;
+      VisibleText text;
+      const auto line = [&](std::string_view each) { all += std::string(each) + "|"; };
+      for (size_t i = 0; i < bytes.size(); i += piece) text.feed(bytes.substr(i, piece), line);
+      text.end_line(line);
+      if (piece == 1) first = all;
+      EXPECT_EQ(all, first) << piece;
+    }
+    return first;
   };
   EXPECT_EQ(seen("a\r\nb\rc\n"), "a|b|c|");
   EXPECT_EQ(seen("lx\b \bs"), "ls|");
@@ -170,6 +176,31 @@ TEST(TrigramFilter, SaysNoForCertain) {
   EXPECT_LE(wrong, 20);
   EXPECT_FALSE(folded_may_hold(Bytes(3), trigrams_of("abc")));
   EXPECT_FALSE(folded_may_hold({}, trigrams_of("abc")));
+}
+
+// Nothing is passed over because something like it was there a moment ago.
+TEST(TrigramFilter, EveryTrigramIsThere) {
+  const std::vector<std::string> texts{std::string(8, '\0'),
+                                       "\x01" + std::string(40, '\0'),
+                                       "ABCDEFGH",
+                                       "abcdefghi",
+                                       "abcdefgh\xff\xfe\xfd\xfc\xfb\xfa\xf9",
+                                       "abc",
+                                       "abcd",
+                                       "xabcdefgh",
+                                       "zzzzzzzzzzzz"};
+  for (const auto& text : texts) {
+    TrigramFilter filter;
+    for (const auto& other : texts)
+      if (other != text) filter.add(other);
+    filter.add(text);
+    filter.add(text);
+    TrigramFilter alone;
+    alone.add(text);
+    EXPECT_TRUE(filter.may_hold(trigrams_of(text))) << testing::PrintToString(text);
+    EXPECT_TRUE(alone.may_hold(trigrams_of(text))) << testing::PrintToString(text);
+    EXPECT_FALSE(alone.may_hold(trigrams_of("qwertyuiop")));
+  }
 }
 
 }  // namespace

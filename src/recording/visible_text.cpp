@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "base/text_runs.h"
+
 namespace merlon::recording {
 namespace {
 
@@ -26,8 +28,7 @@ void VisibleText::feed(std::string_view bytes, const Line& line) {
         if (is_control) {
           control(c, line);
         } else {
-          const size_t run = visible(bytes.substr(i), line);
-          i += run - 1;
+          i += visible(bytes.substr(i), line) - 1;
         }
         break;
       case State::escape:
@@ -70,8 +71,13 @@ void VisibleText::feed(std::string_view bytes, const Line& line) {
 // All that is visible at the beginning, as far as the line has room for it: how much that was, at least one
 // byte.
 size_t VisibleText::visible(std::string_view text, const Line& line) {
-  const auto end = std::ranges::find_if(text.substr(0, kLineBytesMax - line_.size()), is_control_character);
-  const auto run = std::max<size_t>(1, static_cast<size_t>(end - text.begin()));
+  const std::string_view fits = text.substr(0, kLineBytesMax - line_.size());
+  const size_t run = std::max<size_t>(1, run_without_controls(fits));
+  // A whole line, and nothing of one before: nearly all of what programs print.
+  if (line_.empty() && run < fits.size() && (fits[run] == '\n' || fits[run] == '\r')) {
+    line(fits.substr(0, run));
+    return run;
+  }
   if (line_.empty()) began_at_ = place_;
   line_.append(text.substr(0, run));
   if (line_.size() >= kLineBytesMax) end_line(line);

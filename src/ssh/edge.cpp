@@ -29,6 +29,7 @@ namespace {
 
 constexpr size_t kWorkMax = 4096;
 constexpr int kTickMs = 1000;
+constexpr size_t kReadBytes = 256 * 1024;  // at once, of one connection
 constexpr Duration kStopWithin = std::chrono::seconds(3);
 constexpr Duration kGraceMargin = std::chrono::seconds(15);
 
@@ -257,7 +258,7 @@ class EdgeImpl final : public Edge {
     const auto found = entries_.find(poll.fd);
     if (found == entries_.end()) return;
     EdgeConnection& connection = *found->second.connection;
-    if ((poll.revents & (POLLIN | POLLHUP | POLLERR)) != 0 && !connection.read())
+    if ((poll.revents & (POLLIN | POLLHUP | POLLERR)) != 0 && !connection.read(space_))
       return drop(poll.fd, "ClientClosed");
     if (connection.wants_to_write() && !connection.write()) drop(poll.fd, "ClientClosed");
   }
@@ -372,6 +373,7 @@ class EdgeImpl final : public Edge {
   std::vector<Descriptor> listeners_;
   std::vector<std::string> addresses_;
   std::map<int, Entry> entries_;
+  std::vector<char> space_ = std::vector<char>(kReadBytes);  // to read into, for all
   std::map<IpPrefix, Failures> failures_;
   std::vector<pid_t> dying_;
   Duration checked_{};

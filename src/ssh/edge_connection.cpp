@@ -33,30 +33,21 @@ JsonObject allowed_json(const Allowed& allowed) {
 
 }  // namespace
 
-bool EdgeConnection::read() {
-  std::array<char, 64 * 1024>
-      bytes;  // NOLINT(cppcoreguidelines-pro-type-member-init): written before it is read
+bool EdgeConnection::read(std::span<char> space) {
   // Without room for control data the kernel closes what descriptors the process may send along.
-  const ssize_t count = ::recv(socket_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
+  const ssize_t count = ::recv(socket_.get(), space.data(), space.size(), MSG_DONTWAIT);
   if (count < 0) return errno == EAGAIN || errno == EINTR;
-  return count > 0 && take({bytes.data(), static_cast<size_t>(count)});
+  return count > 0 && take({space.data(), static_cast<size_t>(count)});
 }
 
 bool EdgeConnection::take(std::string_view bytes) {
-  in_.add(bytes);
-  for (;;) {
-    auto frame = in_.next();
-    if (!frame) {
-      log_error("an SSH session's process has broken the rules and is ended", frame.error());
-      return false;
-    }
-    if (!*frame) return true;
-    if (!handle(**std::move(frame))) {
-      log(LogLevel::warning, "an SSH session's process has asked out of order and is ended",
-          {{"address", source_.address.text()}});
-      return false;
-    }
-  }
+  const auto taken = in_.feed(bytes, [this](const Frame& frame) { return handle(frame); });
+  if (!taken)
+    log_error("an SSH session's process has broken the rules and is ended", taken.error());
+  else if (!*taken)
+    log(LogLevel::warning, "an SSH session's process has asked out of order and is ended",
+        {{"address", source_.address.text()}});
+  return taken && *taken;
 }
 
 bool EdgeConnection::write() {
@@ -90,7 +81,7 @@ bool EdgeConnection::write() {
   return true;
 }
 
-bool EdgeConnection::handle(Frame frame) {
+bool EdgeConnection::handle(const Frame& frame) {
   switch (frame.kind) {
     case FrameKind::ask:
       return frame.session == 0 && ask(frame.payload);
@@ -107,7 +98,7 @@ bool EdgeConnection::handle(Frame frame) {
   return false;
 }
 
-bool EdgeConnection::ask(const std::string& payload) {
+bool EdgeConnection::ask(std::string_view payload) {
   if (asking_ || ++questions_ > kQuestionsMax) return false;
   auto question = read_question(payload);
   if (!question) return false;

@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "ssh/desk.h"
@@ -51,8 +52,8 @@ class EdgeConnection : public std::enable_shared_from_this<EdgeConnection> {
   const Source& source() const { return source_; }
   bool is_known() const { return person_ != nullptr; }
   bool wants_to_write() const { return !out_.empty(); }
-  // False: it is over, and the process is to be killed.
-  bool read();
+  // False: it is over, and the process is to be killed. `space`: to read into.
+  bool read(std::span<char> space);
   bool write();
   // Of bytes as they come from the process. False as above.
   bool take(std::string_view bytes);
@@ -64,8 +65,8 @@ class EdgeConnection : public std::enable_shared_from_this<EdgeConnection> {
   void close(std::string_view why);
 
  private:
-  bool handle(Frame frame);
-  bool ask(const std::string& payload);
+  bool handle(const Frame& frame);
+  bool ask(std::string_view payload);
   void carry_out(Question question);
   bool record(const Frame& frame);
   bool finish(const Frame& frame);

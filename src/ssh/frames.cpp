@@ -8,7 +8,8 @@
 namespace merlon::ssh {
 namespace {
 
-constexpr size_t kHeadBytes = 9;
+constexpr size_t kSizeBytes = 4;
+constexpr size_t kKeptBytes = 16 * 1024;  // of memory, while nothing is in it
 constexpr size_t kQuestionBytesMax = 32 * 1024;
 constexpr size_t kNameBytesMax = 512;
 constexpr size_t kKeyBytesMax = 16 * 1024;
@@ -29,34 +30,72 @@ Result<std::string> name_at(const JsonObject& json, std::string_view key) {
   return name;
 }
 
-}  // namespace
-
-std::string encode(const Frame& frame) {
-  MERLON_CHECK(frame.payload.size() <= kFramePayloadMax);
-  WireWriter writer;
-  writer.number32(static_cast<uint32_t>(frame.payload.size() + kHeadBytes - 4));
-  writer.byte(static_cast<uint8_t>(frame.kind)).number32(frame.session).raw(as_bytes(frame.payload));
-  return std::string(as_text(writer.bytes()));
+// Of the first frame, when its length is known; 0 before that.
+Result<size_t> frame_size(std::string_view bytes) {
+  if (bytes.size() < kSizeBytes) return 0;
+  const uint32_t length = WireReader(as_bytes(bytes)).number32();
+  if (length < kFrameHeadBytes - kSizeBytes || length > kFramePayloadMax + kFrameHeadBytes - kSizeBytes)
+    return broken("a frame without bounds");
+  return length + kSizeBytes;
 }
 
-Result<std::optional<Frame>> FrameBuffer::next() {
-  const std::string_view rest = std::string_view(buffer_).substr(at_);
-  WireReader reader(as_bytes(rest));
-  if (rest.size() < kHeadBytes) return std::nullopt;
-  const uint32_t length = reader.number32();
-  if (length < kHeadBytes - 4 || length > kFramePayloadMax + kHeadBytes - 4)
-    return broken("a frame without bounds");
-  if (rest.size() < length + 4) return std::nullopt;
+Result<Frame> frame_in(std::string_view whole) {
+  WireReader reader(as_bytes(whole.substr(kSizeBytes)));
   const uint8_t kind = reader.byte();
   if (!is_kind(kind)) return broken("a frame of no kind");
-  Frame frame{static_cast<FrameKind>(kind), reader.number32(),
-              std::string(rest.substr(kHeadBytes, length + 4 - kHeadBytes))};
-  at_ += length + 4;
-  if (at_ == buffer_.size() || at_ > kFramePayloadMax) {
-    buffer_.erase(0, at_);
-    at_ = 0;
+  return Frame{static_cast<FrameKind>(kind), reader.number32(), whole.substr(kFrameHeadBytes)};
+}
+
+}  // namespace
+
+std::array<char, kFrameHeadBytes> frame_head(const Frame& frame) {
+  MERLON_CHECK(frame.payload.size() <= kFramePayloadMax);
+  const auto length = static_cast<uint32_t>(frame.payload.size() + kFrameHeadBytes - kSizeBytes);
+  std::array<char, kFrameHeadBytes> head{};
+  const auto put = [&head](size_t at, uint32_t value) {
+    for (size_t i = 0; i < 4; ++i) head[at + i] = static_cast<char>(value >> (24 - 8 * i));
+  };
+  put(0, length);
+  head[kSizeBytes] = static_cast<char>(frame.kind);
+  put(kSizeBytes + 1, frame.session);
+  return head;
+}
+
+std::string encode(const Frame& frame) {
+  const auto head = frame_head(frame);
+  std::string out(head.begin(), head.end());
+  out += frame.payload;
+  return out;
+}
+
+Result<bool> FrameBuffer::finish_kept(std::string_view& bytes,
+                                      const std::function<bool(const Frame&)>& visit) {
+  while (!kept_.empty()) {
+    const size_t size = TRY(frame_size(kept_));
+    const size_t wanted = size == 0 ? kSizeBytes : size;
+    const size_t more = std::min(wanted - kept_.size(), bytes.size());
+    kept_.append(bytes.substr(0, more));
+    bytes.remove_prefix(more);
+    if (kept_.size() < wanted) return true;
+    if (size == 0) continue;
+    const bool goes_on = visit(TRY(frame_in(kept_)));
+    kept_.clear();
+    if (kept_.capacity() > kKeptBytes) std::string().swap(kept_);
+    if (!goes_on) return false;
   }
-  return frame;
+  return true;
+}
+
+Result<bool> FrameBuffer::feed(std::string_view bytes, const std::function<bool(const Frame&)>& visit) {
+  if (!TRY(finish_kept(bytes, visit))) return false;
+  for (;;) {
+    const size_t size = TRY(frame_size(bytes));
+    if (size == 0 || bytes.size() < size) break;
+    if (!visit(TRY(frame_in(bytes.substr(0, size))))) return false;
+    bytes.remove_prefix(size);
+  }
+  kept_.append(bytes);
+  return true;
 }
 
 Result<Question> read_question(std::string_view payload) {

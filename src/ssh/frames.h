@@ -5,7 +5,9 @@
 //   length (4 bytes, of what follows) · kind (1) · session (4) · payload
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -29,24 +31,27 @@ enum class FrameKind : uint8_t {
 
 struct Frame {
   FrameKind kind = FrameKind::ask;
-  uint32_t session = 0;  // of those that this connection was admitted to, in order from 1; 0: none
-  std::string payload;
+  uint32_t session = 0;      // of those that this connection was admitted to, in order from 1; 0: none
+  std::string_view payload;  // where it was read, or is written from
 };
 
+inline constexpr size_t kFrameHeadBytes = 9;
 inline constexpr size_t kFramePayloadMax = 128 * 1024;
 
+// What stands before the payload, for those who write the payload itself beside it.
+std::array<char, kFrameHeadBytes> frame_head(const Frame& frame);
 std::string encode(const Frame& frame);
 
-// Cuts a stream into frames. An error is final.
+// Cuts a stream into frames. What is whole is shown where it lies; only the beginning of a frame is kept
+// until the rest has come.
 class FrameBuffer {
  public:
-  void add(std::string_view bytes) { buffer_.append(bytes); }
-  Result<std::optional<Frame>> next();
-  size_t size() const { return buffer_.size() - at_; }
+  // `bytes` are the stream's next. `visit` says whether to go on; so does the answer. An error is final.
+  Result<bool> feed(std::string_view bytes, const std::function<bool(const Frame&)>& visit);
 
  private:
-  std::string buffer_;
-  size_t at_ = 0;
+  Result<bool> finish_kept(std::string_view& bytes, const std::function<bool(const Frame&)>& visit);
+  std::string kept_;
 };
 
 // A question of the process, read strictly.

@@ -3,6 +3,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -17,11 +18,24 @@ std::unexpected<Error> server_gone() {
 
 }  // namespace
 
-void ParentLink::send_all(const std::string& bytes) {
-  for (size_t sent = 0; sent < bytes.size() && !gone_;) {
-    const ssize_t count = ::send(socket_, bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
-    if (count > 0) sent += static_cast<size_t>(count);
+// Head and payload from where they are.
+void ParentLink::send(const Frame& frame) {
+  auto head = frame_head(frame);
+  std::array<iovec, 2> parts{iovec{head.data(), head.size()},
+                             iovec{const_cast<char*>(frame.payload.data()), frame.payload.size()}};
+  msghdr message{};
+  message.msg_iov = parts.data();
+  message.msg_iovlen = parts.size();
+  while (parts[0].iov_len + parts[1].iov_len > 0 && !gone_) {
+    const ssize_t count = ::sendmsg(socket_, &message, MSG_NOSIGNAL);
     if (count < 0 && errno != EINTR) gone_ = true;
+    size_t sent = count < 0 ? 0 : static_cast<size_t>(count);
+    for (iovec& part : parts) {
+      const size_t of_this = std::min(sent, part.iov_len);
+      part.iov_base = static_cast<char*>(part.iov_base) + of_this;
+      part.iov_len -= of_this;
+      sent -= of_this;
+    }
   }
 }
 
@@ -46,16 +60,18 @@ void ParentLink::read_some(bool wait) {
       std::memcpy(&descriptor, CMSG_DATA(head), sizeof descriptor);
       descriptor_ = Descriptor(descriptor);
     }
-  buffer_.add({bytes.data(), static_cast<size_t>(count)});
-  for (;;) {
-    auto frame = buffer_.next();
-    if (!frame) gone_ = true;
-    if (!frame || !*frame) return;
-    auto json = parse_json_object((*frame)->payload);
-    if (!json) continue;
-    if ((*frame)->kind == FrameKind::answer) answer_ = *std::move(json);
-    if ((*frame)->kind == FrameKind::notice) notices_.emplace_back((*frame)->session, *std::move(json));
-  }
+  const auto taken = buffer_.feed({bytes.data(), static_cast<size_t>(count)}, [this](const Frame& frame) {
+    take(frame);
+    return true;
+  });
+  if (!taken) gone_ = true;
+}
+
+void ParentLink::take(const Frame& frame) {
+  auto json = parse_json_object(frame.payload);
+  if (!json) return;
+  if (frame.kind == FrameKind::answer) answer_ = *std::move(json);
+  if (frame.kind == FrameKind::notice) notices_.emplace_back(frame.session, *std::move(json));
 }
 
 bool ParentLink::receive() {
@@ -65,7 +81,7 @@ bool ParentLink::receive() {
 
 Result<JsonObject> ParentLink::ask(const JsonObject& question) {
   answer_.reset();
-  send_all(encode({FrameKind::ask, 0, to_text(question)}));
+  send({FrameKind::ask, 0, to_text(question)});
   while (!gone_ && !answer_) read_some(true);
   if (!answer_) return server_gone();
   JsonObject answer = *std::move(answer_);
@@ -79,7 +95,7 @@ Result<JsonObject> ParentLink::ask(const JsonObject& question) {
 void ParentLink::tell(FrameKind kind, uint32_t session, std::string_view payload) {
   do {
     const std::string_view part = payload.substr(0, kFramePayloadMax);
-    send_all(encode({kind, session, std::string(part)}));
+    send({kind, session, part});
     payload.remove_prefix(part.size());
   } while (!payload.empty());
 }

@@ -26,7 +26,8 @@ class ParentLink {
 
  private:
   void read_some(bool wait);
-  void send_all(const std::string& bytes);
+  void take(const Frame& frame);
+  void send(const Frame& frame);
 
   const int socket_;
   bool gone_ = false;

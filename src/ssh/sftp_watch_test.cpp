@@ -156,18 +156,37 @@ TEST(DataCommand, IsAProtocolOnlyAsClientsHaveIt) {
 }
 
 TEST(Frames, AreCutFromAnyStream) {
-  const std::string stream = encode({FrameKind::output, 3, "hello"}) + encode({FrameKind::ask, 0, ""});
-  FrameBuffer buffer;
-  std::vector<Frame> got;
-  for (const char c : stream) {
-    buffer.add({&c, 1});
-    const auto next = buffer.next();
-    ASSERT_TRUE(next);
-    if (*next) got.push_back(**next);
+  const std::string stream = encode({FrameKind::output, 3, "hello"}) + encode({FrameKind::ask, 0, ""}) +
+                             encode({FrameKind::output, 4, std::string(50'000, 'x')});
+  for (const size_t cut : {size_t{1}, size_t{2}, size_t{5}, size_t{13}, size_t{40'000}, stream.size()}) {
+    FrameBuffer buffer;
+    std::vector<std::pair<uint32_t, std::string>> got;
+    for (size_t i = 0; i < stream.size(); i += cut) {
+      const auto fed = buffer.feed(std::string_view(stream).substr(i, cut), [&](const Frame& frame) {
+        got.emplace_back(frame.session, frame.payload);
+        return true;
+      });
+      ASSERT_TRUE(fed && *fed);
+    }
+    ASSERT_EQ(got.size(), 3U) << cut;
+    EXPECT_EQ(got[0], std::pair(3U, std::string("hello")));
+    EXPECT_EQ(got[1], std::pair(0U, std::string()));
+    EXPECT_EQ(got[2], std::pair(4U, std::string(50'000, 'x')));
   }
-  ASSERT_EQ(got.size(), 2U);
-  EXPECT_EQ(got[0].session, 3U);
-  EXPECT_EQ(got[0].payload, "hello");
+}
+
+TEST(Frames, AfterOneThatIsRefusedNoneIsShown) {
+  const std::string stream = encode({FrameKind::output, 3, "a"}) + encode({FrameKind::output, 3, "b"});
+  for (const size_t cut : {size_t{3}, stream.size()}) {
+    FrameBuffer buffer;
+    int shown = 0;
+    const auto refuse = [&](const Frame&) { return ++shown > 1; };
+    bool goes_on = true;
+    for (size_t i = 0; i < stream.size() && goes_on; i += cut)
+      goes_on = *buffer.feed(std::string_view(stream).substr(i, cut), refuse);
+    EXPECT_FALSE(goes_on);
+    EXPECT_EQ(shown, 1);
+  }
 }
 
 TEST(Frames, WithoutBoundsOrOfNoKindAreTheEnd) {
@@ -177,8 +196,7 @@ TEST(Frames, WithoutBoundsOrOfNoKindAreTheEnd) {
                     9),
         std::string("\0\0\0\5z\0\0\0\1", 9), std::string("\0\0\0\1o\0\0\0\1", 9)}) {
     FrameBuffer buffer;
-    buffer.add(bytes);
-    EXPECT_FALSE(buffer.next());
+    EXPECT_FALSE(buffer.feed(bytes, [](const Frame&) { return true; }));
   }
 }
 
