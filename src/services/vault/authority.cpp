@@ -15,15 +15,15 @@ Result<void> check_step_up(const resource::Core& core, store::Reader& reader, co
                            const access::Decision& decision) {
   const std::string action = "Microsoft.KeyVault/vaults/" + asked.operation->action;
   const auto need = TRY(
-      resource::StepUps(core).missing(reader, asked.principal, action, asked.vault.resource_id, decision));
+      resource::StepUps(core).missing(reader, asked.principal, action, asked.vault().resource_id, decision));
   if (!need) return {};
-  return std::unexpected(resource::step_up_needed(*need, action, asked.vault.resource_id));
+  return std::unexpected(resource::step_up_needed(*need, action, asked.vault().resource_id));
 }
 
 Result<std::string> check_roles(const resource::Core& core, store::Reader& reader, const Asked& asked) {
   access::Question question;
   question.action = "Microsoft.KeyVault/vaults/" + asked.operation->action;
-  question.scope = asked.vault.resource_id;
+  question.scope = asked.vault().resource_id;
   // A role may be given for one secret or key (Microsoft Learn, "Provide access to Key Vault with Azure
   // RBAC").
   if (!asked.arguments.empty())
@@ -62,7 +62,7 @@ Result<std::string> check_policies(const resource::Core& core, store::Reader& re
     const auto application = string_at(policy, "applicationId");
     return !application || ascii_iequal(*application, asked.principal.app_id.text());
   };
-  if (const JsonArray* policies = array_at(asked.vault.properties, "accessPolicies"))
+  if (const JsonArray* policies = array_at(asked.vault().properties, "accessPolicies"))
     for (const Json& policy : *policies)
       if (holds(policy.as_object()) && has_word(policy.as_object(), *asked.operation)) {
         TRY(check_step_up(core, reader, asked, {}));
@@ -71,7 +71,7 @@ Result<std::string> check_policies(const resource::Core& core, store::Reader& re
   return fault(ErrorKind::forbidden, "Forbidden",
                "The user, group or application '" + caller(asked) + "' does not have " +
                    asked.operation->policy_kind + " " + asked.operation->policy_word +
-                   " permission on key vault '" + asked.vault.name + ";location=" + asked.vault.location +
+                   " permission on key vault '" + asked.vault().name + ";location=" + asked.vault().location +
                    "'. Whoever may change the vault can add an access policy.",
                "AccessDenied");
 }
@@ -123,7 +123,7 @@ Result<void> check_network(Platform& platform, store::Reader& reader, const Vaul
 }
 
 Result<std::string> check_right(const resource::Core& core, store::Reader& reader, const Asked& asked) {
-  return asked.vault.uses_rbac() ? check_roles(core, reader, asked) : check_policies(core, reader, asked);
+  return asked.vault().uses_rbac() ? check_roles(core, reader, asked) : check_policies(core, reader, asked);
 }
 
 }  // namespace merlon::vault

@@ -72,25 +72,25 @@ class Settings {
   explicit Settings(const resource::Core& core) : objects_(core) {}
 
   Result<Answer> contacts(Asked& asked, store::Reader& reader) const {
-    const auto setting = TRY(find(reader, asked.vault, std::string(kContacts)));
+    const auto setting = TRY(find(reader, asked.vault(), std::string(kContacts)));
     if (!setting) return no_contacts();
     return Answer{200, shown_contacts(asked, *setting)};
   }
   Result<Answer> set_contacts(Asked& asked, store::Transaction& tx) const {
     const Setting setting{
-        asked.vault.uid, std::string(kContacts), {{"contacts", TRY(read_contacts(asked.body))}}};
+        asked.vault().uid, std::string(kContacts), {{"contacts", TRY(read_contacts(asked.body))}}};
     TRY(store::put(tx, tenant(), setting));
     return Answer{200, shown_contacts(asked, setting)};
   }
   Result<Answer> remove_contacts(Asked& asked, store::Transaction& tx) const {
-    const auto setting = TRY(find(tx, asked.vault, std::string(kContacts)));
+    const auto setting = TRY(find(tx, asked.vault(), std::string(kContacts)));
     if (!setting) return no_contacts();
     TRY(store::erase<Setting>(tx, tenant(), setting->key()));
     return Answer{200, shown_contacts(asked, *setting)};
   }
 
   Result<Answer> issuers(Asked& asked, store::Reader& reader) const {
-    return list_rows(objects_.core(), asked, reader, Setting::table(), asked.vault.uid.text() + "/issuers/",
+    return list_rows(objects_.core(), asked, reader, Setting::table(), asked.vault().uid.text() + "/issuers/",
                      [&](const store::Row& row) -> Result<std::optional<JsonObject>> {
                        const Setting setting = TRY(store::decode<Setting>(row));
                        return JsonObject{{"id", url(asked, setting)},
@@ -105,8 +105,8 @@ class Settings {
     for (const std::string_view reserved : {kSelf, kUnknown})
       if (ascii_iequal(name, reserved))
         return bad_parameter("Self and Unknown are issuers already, and no others can have their names.");
-    const auto before = TRY(find(tx, asked.vault, issuer_path(name)));
-    Setting setting = before.value_or(Setting{asked.vault.uid, issuer_path(name), {{"name", name}}});
+    const auto before = TRY(find(tx, asked.vault(), issuer_path(name)));
+    Setting setting = before.value_or(Setting{asked.vault().uid, issuer_path(name), {{"name", name}}});
     setting.body = TRY(read_issuer(asked, tx, std::move(setting.body)));
     TRY(store::put(tx, tenant(), setting));
     asked.details["authority"] = setting.body.at("authority");
@@ -131,7 +131,7 @@ class Settings {
     return store::get<Setting>(reader, tenant(), Setting{vault.uid, std::move(path), {}}.key());
   }
   Result<Setting> require(const Asked& asked, store::Reader& reader) const {
-    auto setting = TRY(find(reader, asked.vault, issuer_path(asked.arguments.at(0))));
+    auto setting = TRY(find(reader, asked.vault(), issuer_path(asked.arguments.at(0))));
     if (!setting) return no_issuer(asked.arguments.at(0));
     return *std::move(setting);
   }
@@ -153,7 +153,7 @@ class Settings {
     issuer["provider"] = kProvider;
     const std::string authority =
         string_at(asked.body, "credentials.account_id").value_or(string_at(issuer, "authority").value_or(""));
-    const ObjectName name{asked.vault.uid, Kind::certificates, authority};
+    const ObjectName name{asked.vault().uid, Kind::certificates, authority};
     const auto object = TRY(objects_.find(reader, name));
     if (authority.empty() || !object || object->facts.pending)
       return bad_parameter("credentials.account_id names no certificate of this vault.");

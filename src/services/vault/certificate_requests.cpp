@@ -147,7 +147,7 @@ Result<Answer> Certificates::merge(Asked& asked, store::Transaction& tx) const {
   if (request.status != "inProgress") return is_over(certificate.name);
   auto chain = TRY(read_chain(asked.body));
   auto material = TRY(crypto::KeyMaterial::load(
-      TRY(objects_.keyring(asked.vault).open(request.seal_context(certificate.name), request.sealed))));
+      TRY(objects_.keyring(asked.vault()).open(request.seal_context(certificate.name), request.sealed))));
   TRY(put_own_first(chain, material));
   JsonObject said{{"tags", nullptr}, {"attributes", nullptr}};
   for (const std::string_view key : {"tags", "attributes"})
@@ -156,7 +156,7 @@ Result<Answer> Certificates::merge(Asked& asked, store::Transaction& tx) const {
   request.status = "completed";
   request.sealed = {};
   const Version version =
-      TRY(complete(tx, asked.vault, certificate,
+      TRY(complete(tx, asked.vault(), certificate,
                    {request.version, std::move(facts), std::move(material), std::move(chain)}));
   TRY(store::put(tx, objects_.core().tenant, certificate));
   asked.details["version"] = version.id;

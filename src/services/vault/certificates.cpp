@@ -113,7 +113,7 @@ Result<void> Certificates::make(Asked& asked) const {
     if (given == nullptr && !before)
       return bad_parameter("The body needs 'policy': this certificate is new.");
     JsonObject policy = given == nullptr ? before->policy : TRY(read_certificate_policy(*given, {}));
-    KeyMaterial material = TRY(key_for(reader, asked.vault, name, policy));
+    KeyMaterial material = TRY(key_for(reader, asked.vault(), name, policy));
     asked.gathered = MadeCertificate{std::move(material), {}, std::move(policy)};
     return {};
   });
@@ -157,11 +157,12 @@ Result<Answer> Certificates::create(Asked& asked, store::Transaction& tx) const 
   request.status = elsewhere ? "inProgress" : "completed";
   certificate.pending = std::move(request);
   if (elsewhere) {
-    TRY(wait_for_merge(tx, asked.vault, certificate, made->material));
+    TRY(wait_for_merge(tx, asked.vault(), certificate, made->material));
   } else {
-    auto chain = TRY(sign(tx, asked.vault, certificate.policy, made->material, asked.now));
+    auto chain = TRY(sign(tx, asked.vault(), certificate.policy, made->material, asked.now));
     const PendingRequest& done = *certificate.pending;
-    TRY(complete(tx, asked.vault, certificate, {done.version, done.facts, made->material, std::move(chain)}));
+    TRY(complete(tx, asked.vault(), certificate,
+                 {done.version, done.facts, made->material, std::move(chain)}));
   }
   TRY(store::put(tx, core.tenant, certificate));
   return Answer{202, shown_operation(asked, certificate)};
@@ -262,7 +263,7 @@ Result<Answer> Certificates::import(Asked& asked, store::Transaction& tx) const 
   Certificate certificate = TRY(to_change(asked, tx, made->policy));
   certificate.pending.reset();
   const Version version =
-      TRY(complete(tx, asked.vault, certificate,
+      TRY(complete(tx, asked.vault(), certificate,
                    {objects_.new_version_id(), TRY(read_certificate_facts(asked.body, {}, asked.now)),
                     made->material, made->chain}));
   TRY(store::put(tx, objects_.core().tenant, certificate));

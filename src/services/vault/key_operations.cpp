@@ -44,7 +44,7 @@ class OpenedKeys {
 };
 
 struct Loaded {
-  Version version;
+  std::shared_ptr<const Version> version;
   std::optional<KeyMaterial> material;  // in memory; of a key in the token its public half, when it has one
   std::optional<crypto::HsmKey> in_token{};
 };
@@ -74,11 +74,12 @@ std::string text_of(const Secret& secret) { return to_base64url(secret.expose())
 
 class Uses {
  public:
-  Uses(const resource::Core& core, const HsmKeys& hsm) : objects_(core), hsm_(hsm) {}
+  Uses(const resource::Core& core, const HsmKeys& hsm) : objects_(core), known_(core), hsm_(hsm) {}
 
   // The dates stop what makes something new, never what reads the old (contract, Rules).
   Result<void> load(Asked& asked, store::Reader& reader, std::string_view op) {
-    Version version = TRY(objects_.require_version(reader, asked.object(Kind::keys), asked.arguments.at(1)));
+    auto known = TRY(known_.require(reader, asked.object(Kind::keys), asked.arguments.at(1)));
+    const Version& version = *known;
     asked.details["version"] = version.id;
     if (const auto algorithm = string_at(asked.body, "alg")) asked.details["alg"] = algorithm->substr(0, 32);
     const auto refused = [&](const std::string& why, std::string_view inner) {
@@ -100,9 +101,9 @@ class Uses {
       material = TRY(open(asked, version));
       if (material) opened_.keep(name, *material);
     }
-    Loaded found{std::move(version), std::move(material)};
-    if (found.version.in_hsm) found.in_token = key_in_token(found.version);
-    asked.cost = cost_of_use(found.version);
+    Loaded found{std::move(known), std::move(material)};
+    if (version.in_hsm) found.in_token = key_in_token(version);
+    asked.cost = cost_of_use(version);
     asked.gathered = std::move(found);
     return {};
   }
@@ -190,17 +191,18 @@ class Uses {
   Result<std::optional<KeyMaterial>> open(const Asked& asked, const Version& version) const {
     if (!version.in_hsm)
       return std::optional(TRY(KeyMaterial::load(
-          TRY(objects_.keyring(asked.vault).open(version.seal_context(), version.sealed)))));
+          TRY(objects_.keyring(asked.vault()).open(version.seal_context(), version.sealed)))));
     if (version.oct_bits != 0) return std::optional<KeyMaterial>();
     return std::optional(TRY(KeyMaterial::from_jwk(version.public_key)));
   }
   static Result<std::string> algorithm(const Asked& asked) { return required_text(asked.body, "alg"); }
   static Answer answer(const Asked& asked, std::string value) {
-    const Version& version = loaded(asked).version;
+    const Version& version = *loaded(asked).version;
     return {200, {{"kid", object_url(asked, version.name, version.id)}, {"value", std::move(value)}}};
   }
 
   Objects objects_;
+  KnownVersions known_;
   const HsmKeys& hsm_;
   OpenedKeys opened_;
 };

@@ -201,7 +201,7 @@ Result<void> Keys::make(Asked& asked) const {
   const Json* ops = asked.body.if_contains("key_ops");
   const std::string type = TRY(required_text(asked.body, "kty"));
   TRY(read_key_ops(ops, kind_of(type), true));  // before a token is put to work
-  asked.gathered = TRY(make_new(asked.vault, asked.object(Kind::keys).name, asked.body));
+  asked.gathered = TRY(make_new(asked.vault(), asked.object(Kind::keys).name, asked.body));
   return {};
 }
 
@@ -224,7 +224,7 @@ Result<Answer> Keys::add(Asked& asked, store::Transaction& tx) const {
   const auto existing = TRY(objects_.find(tx, name));
   TRY(require_unmanaged(existing, "create"));
   if (existing) name = existing->name;
-  Version version = TRY(new_version(tx, asked.vault, name, made));
+  Version version = TRY(new_version(tx, asked.vault(), name, made));
   version.facts = TRY(read_key_facts(asked.body, {}, asked.now, true));
   if (existing && !version.facts.expires)
     version.facts.expires = expiry_by_policy(existing->rotation_policy, asked.now);
@@ -279,7 +279,7 @@ Result<void> Keys::make_like_newest(Asked& asked) const {
   if (!newest.facts.enabled)
     return fault(ErrorKind::forbidden, "Forbidden", "Operation rotate is not allowed on a disabled key.",
                  "KeyDisabled");
-  asked.gathered = TRY(make_like(asked.vault, newest));
+  asked.gathered = TRY(make_like(asked.vault(), newest));
   return {};
 }
 
@@ -301,7 +301,7 @@ Result<Answer> Keys::rotate(Asked& asked, store::Transaction& tx) const {
   const Object object = TRY(objects_.require(tx, asked.object(Kind::keys)));
   TRY(require_unmanaged(object, "rotate"));
   const MadeKey& made = *std::any_cast<MadeKey>(&asked.gathered);
-  const Version version = TRY(rotate_to(tx, asked.vault, object, made, asked.now));
+  const Version version = TRY(rotate_to(tx, asked.vault(), object, made, asked.now));
   asked.details["version"] = version.id;
   return Answer{200, shown_version(asked, version)};
 }

@@ -86,6 +86,16 @@ Result<Version> Objects::require_version(store::Reader& reader, const ObjectName
   return *std::move(version);
 }
 
+Result<std::shared_ptr<const Version>> KnownVersions::require(store::Reader& reader, const ObjectName& name,
+                                                              const std::string& id) {
+  const auto object = TRY(objects_.get(reader, core_.tenant, name.key()));
+  if (!object) return not_found(name, {});
+  const std::string wanted = id.empty() ? object->current : ascii_lower(id);
+  auto version = TRY(versions_.get(reader, core_.tenant, object->name.version_prefix() + wanted));
+  if (!version) return not_found(name, wanted);
+  return version;
+}
+
 Result<Object> Objects::require_deleted(store::Reader& reader, const ObjectName& name) const {
   auto object = TRY(store::get<Object>(reader, core_.tenant, name.deleted_key()));
   if (object) return *std::move(object);
@@ -195,7 +205,7 @@ std::string object_url(const Asked& asked, const ObjectName& name, const std::st
 JsonObject shown_item(const Asked& asked, const ObjectName& name, const std::string& version,
                       const Facts& facts) {
   JsonObject shown{{name.kind == Kind::keys ? "kid" : "id", object_url(asked, name, version)},
-                   {"attributes", shown_attributes(asked.vault, facts)}};
+                   {"attributes", shown_attributes(asked.vault(), facts)}};
   if (!facts.content_type.empty()) shown["contentType"] = facts.content_type;
   if (!facts.tags.empty()) shown["tags"] = facts.tags;
   if (facts.managed) shown["managed"] = true;
@@ -221,7 +231,7 @@ JsonObject shown_version(const Asked& asked, const Version& version) {
   JsonObject key{{"kid", object_url(asked, version.name, version.id)}};
   for (const auto& member : version.public_key) key.insert(member);
   key["key_ops"] = JsonArray(version.key_ops.begin(), version.key_ops.end());
-  JsonObject shown{{"key", std::move(key)}, {"attributes", shown_attributes(asked.vault, version.facts)}};
+  JsonObject shown{{"key", std::move(key)}, {"attributes", shown_attributes(asked.vault(), version.facts)}};
   if (!version.facts.tags.empty()) shown["tags"] = version.facts.tags;
   if (!version.facts.release_policy.empty()) shown["release_policy"] = version.facts.release_policy;
   if (version.facts.managed) shown["managed"] = true;

@@ -33,6 +33,20 @@ class Objects {
   const resource::Core& core_;
 };
 
+// What is read again and again: a version by its name, decoded once for each state of the vaults.
+class KnownVersions {
+ public:
+  explicit KnownVersions(const resource::Core& core) : core_(core) {}
+  // As Objects::require_version().
+  Result<std::shared_ptr<const Version>> require(store::Reader& reader, const ObjectName& name,
+                                                 const std::string& id);
+
+ private:
+  const resource::Core& core_;
+  store::KnownRecords<Object> objects_;
+  store::KnownRecords<Version> versions_;
+};
+
 // 403 for the key and the secret of a certificate: they change with it, and only with it.
 Result<void> require_unmanaged(const Object& object, std::string_view operation);
 Result<void> require_unmanaged(const std::optional<Object>& object, std::string_view operation);

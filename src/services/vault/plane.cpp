@@ -128,6 +128,11 @@ net::Response fault_response(const Error& error) {
   return response;
 }
 
+const Vault& Asked::vault() const {
+  static const Vault nobodys{};
+  return found_vault ? *found_vault : nobodys;
+}
+
 Plane::Plane(Platform& platform, const HsmKeys& hsm) : platform_(platform) {
   const AddOperation add = [this](Operation operation) {
     MERLON_CHECK(!operation.action.empty() && !operation.policy_word.empty());
@@ -174,7 +179,6 @@ net::Response Plane::handle(const net::Request& request) const {
               .vault_name = vault_of_host(request.host, platform_.core.domain).value_or(""),
               .now = platform_.core.clock.now(),
               .arguments = {},
-              .vault = {},
               .principal = {},
               .reason = {},
               .body = {},
@@ -214,8 +218,9 @@ void Plane::set_headers(const Asked& asked, net::Response& response) const {
   response.headers.set("Cache-Control", "no-cache");
   response.headers.set("x-ms-request-id", request.request_id);
   response.headers.set("x-ms-keyvault-service-version", std::string(kServiceVersion));
-  response.headers.set("x-ms-keyvault-region",
-                       asked.vault.location.empty() ? platform_.core.default_location : asked.vault.location);
+  response.headers.set("x-ms-keyvault-region", asked.vault().location.empty()
+                                                   ? platform_.core.default_location
+                                                   : asked.vault().location);
   response.headers.set(
       "x-ms-keyvault-network-info",
       std::string("conn_type=") + (request.peer.is_v4() ? "Ipv4" : "Ipv6") + ";addr=" + request.peer.text() +
@@ -253,13 +258,13 @@ Result<void> Plane::admit(Asked& asked, store::Reader& reader) const {
   }
   asked.principal = *std::move(principal);
   asked.identified = true;
-  const auto vault = TRY(store::get<Vault>(reader, platform_.core.tenant, asked.vault_name));
+  auto vault = TRY(vaults_.get(reader, platform_.core.tenant, asked.vault_name));
   if (!vault || vault->deleted)
     return fault(ErrorKind::not_found, "VaultNotFound",
                  "There is no vault '" + asked.vault_name + "' here" +
                      (vault ? ": it is deleted, and can be recovered." : "."));
-  asked.vault = *vault;
-  TRY(check_network(platform_, reader, asked.vault, asked.request.peer));
+  asked.found_vault = std::move(vault);
+  TRY(check_network(platform_, reader, asked.vault(), asked.request.peer));
   TRY(route(asked));
   const std::string* version = asked.request.query.find("api-version");
   if (version == nullptr || version->empty()) return bad_parameter("api-version must be specified");
@@ -277,7 +282,7 @@ Result<void> Plane::parse(Asked& asked) const {
 // What has a right, and no more: nobody else can spend what is a vault's.
 Result<void> Plane::spend(Asked& asked) const {
   if (!throttle_) return {};
-  const auto wait = throttle_->spend(asked.vault.uid, cost_of(asked));
+  const auto wait = throttle_->spend(asked.vault().uid, cost_of(asked));
   if (!wait) return {};
   asked.retry_after_s = *wait;
   return fault(ErrorKind::throttled, "Throttled",
@@ -345,8 +350,8 @@ ledger::Entry Plane::entry_for(const Asked& asked, ledger::Decision decision) co
                                  : ledger::Actor{"Anonymous", {}, {}, asked.request.peer.text()};
   entry.action = asked.operation == nullptr ? "Microsoft.KeyVault/vaults/request/action"
                                             : std::string(kActionPrefix) + asked.operation->action;
-  entry.resource =
-      asked.vault.resource_id.empty() ? "/vaults/" + asked.vault_name.substr(0, 24) : asked.vault.resource_id;
+  entry.resource = asked.vault().resource_id.empty() ? "/vaults/" + asked.vault_name.substr(0, 24)
+                                                     : asked.vault().resource_id;
   if (asked.operation != nullptr && !asked.arguments.empty()) {
     entry.resource += "/" + asked.operation->object_folder + "/" + asked.arguments[0].substr(0, 127);
     if (asked.arguments.size() > 1 && !asked.arguments[1].empty())

@@ -13,6 +13,7 @@
 #include "net/http.h"
 #include "services/vault/records.h"
 #include "services/vault/throttle.h"
+#include "store/known_records.h"
 
 namespace merlon::vault {
 
@@ -27,7 +28,7 @@ struct Asked {
   Timestamp now;
   const Operation* operation = nullptr;
   std::vector<std::string> arguments;  // what stands at the path's {names}; absent ones at the end are ""
-  Vault vault;
+  std::shared_ptr<const Vault> found_vault{};
   identity::Principal principal;
   bool identified = false;
   std::string reason;  // what allowed it: an assignment's id, or "access policy"
@@ -36,8 +37,9 @@ struct Asked {
   JsonObject details;          // for the ledger
   Cost cost{};                 // of the key that is used, where one is
   unsigned retry_after_s = 0;  // when it is refused for being too much
+  const Vault& vault() const;  // one without a name until it is found
   ObjectName object(Kind kind) const {
-    return {vault.uid, kind, arguments.empty() ? std::string() : arguments[0]};
+    return {vault().uid, kind, arguments.empty() ? std::string() : arguments[0]};
   }
 };
 
@@ -90,6 +92,7 @@ class Plane {
   void set_headers(const Asked& asked, net::Response& response) const;
 
   Platform& platform_;
+  mutable store::KnownRecords<Vault> vaults_;
   std::vector<Operation> operations_;
   std::unique_ptr<VaultThrottle> throttle_;  // nothing: nobody is throttled
 };

@@ -53,9 +53,9 @@ class Revocations {
     const auto der = from_base64(version.certificate);
     if (!der || der->empty()) return not_ours(version);
     const auto reading = TRY(crypto::read_customer_certificate(*der));
-    const RevocationListName name = TRY(list_of(tx, asked.vault, version, *der, reading));
+    const RevocationListName name = TRY(list_of(tx, asked.vault(), version, *der, reading));
     const std::string serial = to_hex(reading.serial);
-    Setting entry{asked.vault.uid, entries_path(name) + serial, {}};
+    Setting entry{asked.vault().uid, entries_path(name) + serial, {}};
     if (TRY(store::get<Setting>(tx, tenant(), entry.key())))
       return fault(ErrorKind::conflict, "Conflict",
                    "This version of the certificate '" + version.name.name + "' is revoked already.");
@@ -67,7 +67,7 @@ class Revocations {
                   {"certificate", version.name.name},
                   {"version", version.id}};
     TRY(store::put(tx, tenant(), entry));
-    TRY(sign(tx, asked.vault, name, asked.now));
+    TRY(sign(tx, asked.vault(), name, asked.now));
     asked.details["version"] = version.id;
     asked.details["serial"] = serial;
     asked.details["reason"] = text;

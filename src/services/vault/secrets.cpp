@@ -10,17 +10,17 @@ const std::string& version_of(const Asked& asked) { return asked.arguments.at(1)
 
 class Secrets {
  public:
-  explicit Secrets(const resource::Core& core) : objects_(core) {}
+  explicit Secrets(const resource::Core& core) : objects_(core), known_(core) {}
 
-  Result<Answer> get(Asked& asked, store::Reader& reader) const {
-    const Version version =
-        TRY(objects_.require_version(reader, asked.object(Kind::secrets), version_of(asked)));
+  Result<Answer> get(Asked& asked, store::Reader& reader) {
+    const auto found = TRY(known_.require(reader, asked.object(Kind::secrets), version_of(asked)));
+    const Version& version = *found;
     asked.details["version"] = version.id;
     // The dates inform and forbid nothing (contract, Rules).
     if (!version.facts.enabled)
       return fault(ErrorKind::forbidden, "Forbidden", "Operation get is not allowed on a disabled secret.",
                    "SecretDisabled");
-    const Secret value = TRY(objects_.keyring(asked.vault).open(version.seal_context(), version.sealed));
+    const Secret value = TRY(objects_.keyring(asked.vault()).open(version.seal_context(), version.sealed));
     JsonObject shown{{"value", value.expose_text()}};
     for (const auto& member : shown_version(asked, version)) shown.insert(member);
     return Answer{200, std::move(shown)};
@@ -39,7 +39,7 @@ class Secrets {
     version.id = objects_.new_version_id();
     version.facts = TRY(read_facts(asked.body, {}, asked.now));
     version.sealed =
-        TRY(objects_.keyring(asked.vault).seal(version.seal_context(), value, objects_.core().random));
+        TRY(objects_.keyring(asked.vault()).seal(version.seal_context(), value, objects_.core().random));
     TRY(objects_.add_version(tx, version));
     asked.details["version"] = version.id;
     JsonObject shown{{"value", value.expose_text()}};
@@ -58,6 +58,7 @@ class Secrets {
 
  private:
   Objects objects_;
+  KnownVersions known_;
 };
 
 }  // namespace

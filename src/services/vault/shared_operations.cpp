@@ -13,7 +13,7 @@ class Shared {
   Shared(const resource::Core& core, Kind kind) : objects_(core), kind_(kind) {}
 
   Result<Answer> list(const Asked& asked, store::Reader& reader) const {
-    const std::string prefix = asked.vault.uid.text() + "/" + std::string(kind_text(kind_)) + "/";
+    const std::string prefix = asked.vault().uid.text() + "/" + std::string(kind_text(kind_)) + "/";
     const std::string* asks = asked.request.query.find("includePending");
     const bool with_pending = asks != nullptr && *asks == "true";
     return list_rows(core(), asked, reader, Object::table(), prefix,
@@ -43,7 +43,7 @@ class Shared {
       if (!one) continue;
       TRY(store::erase<Object>(tx, core().tenant, one->key()));
       one->deleted = asked.now;
-      one->purge_due = asked.now + std::chrono::hours(24 * asked.vault.retention_days());
+      one->purge_due = asked.now + std::chrono::hours(24 * asked.vault().retention_days());
       TRY(store::put(tx, core().tenant, *one));
       if (kind == kind_) object = *std::move(one);
     }
@@ -51,7 +51,7 @@ class Shared {
   }
 
   Result<Answer> deleted_list(const Asked& asked, store::Reader& reader) const {
-    const std::string prefix = asked.vault.uid.text() + "/deleted" + std::string(kind_text(kind_)) + "/";
+    const std::string prefix = asked.vault().uid.text() + "/deleted" + std::string(kind_text(kind_)) + "/";
     return list_rows(core(), asked, reader, Object::table(), prefix,
                      [&](const store::Row& row) -> Result<std::optional<JsonObject>> {
                        const Object object = TRY(store::decode<Object>(row));
@@ -80,9 +80,9 @@ class Shared {
 
   Result<Answer> purge(Asked& asked, store::Transaction& tx) const {
     const Object object = TRY(objects_.require_deleted(tx, asked.object(kind_)));
-    if (asked.vault.is_purge_protected())
+    if (asked.vault().is_purge_protected())
       return fault(ErrorKind::forbidden, "Forbidden",
-                   "The vault '" + asked.vault.name +
+                   "The vault '" + asked.vault().name +
                        "' is protected against purging: what is deleted goes by itself when its retention is "
                        "over, and "
                        "by nobody before.");
@@ -94,12 +94,12 @@ class Shared {
   Result<Answer> backup(Asked& asked, store::Reader& reader) const {
     const Object object = TRY(objects_.require(reader, asked.object(kind_)));
     TRY(require_unmanaged(object, "backup"));
-    return Answer{200, {{"value", TRY(make_backup(objects_, asked.vault, object, reader))}}};
+    return Answer{200, {{"value", TRY(make_backup(objects_, asked.vault(), object, reader))}}};
   }
 
   Result<Answer> restore(Asked& asked, store::Transaction& tx) const {
     const std::string text = TRY(required_text(asked.body, "value"));
-    const Version newest_version = TRY(restore_backup(objects_, asked.vault, kind_, text, tx));
+    const Version newest_version = TRY(restore_backup(objects_, asked.vault(), kind_, text, tx));
     asked.details["name"] = newest_version.name.name;
     return Answer{200, TRY(shown_whole(core(), asked, tx, newest_version))};
   }
