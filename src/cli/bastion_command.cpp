@@ -7,6 +7,7 @@
 #include "base/time_text.h"
 #include "cli/bastion_tunnel.h"
 #include "cli/output.h"
+#include "cli/private_files.h"
 
 namespace merlon::cli {
 namespace {
@@ -122,7 +123,7 @@ Result<int> kill(Context& context, const NameOptions& options) {
 }
 
 struct TunnelOptions {
-  std::string machine, bastion, resource_group, port, local_port = "0", user;
+  std::string machine, bastion, resource_group, port, local_port = "0", user, file;
   bool stdio = false;
   std::vector<std::string> command;
 };
@@ -204,8 +205,22 @@ Result<int> ssh(Context& context, const TunnelOptions& options) {
   });
 }
 
+// For clients that are not started here, such as Windows' own.
+Result<int> write_rdp_file(Context& context, const TunnelOptions& options, uint16_t port) {
+  Tunnels tunnels = TRY(Tunnels::make(context, {.machine = options.machine,
+                                                .bastion = options.bastion,
+                                                .resource_group = options.resource_group,
+                                                .port = port}));
+  TRY(write_private_file(options.file, TRY(tunnels.rdp_file())));
+  context.out
+      << "Wrote " << printable(options.file)
+      << ". Open it with a Remote Desktop client within five minutes; it is as good as a key until then.\n";
+  return kDone;
+}
+
 Result<int> rdp(Context& context, const TunnelOptions& options) {
   const uint16_t port = TRY(read_port(options.port, "--resource-port", 1));
+  if (!options.file.empty()) return write_rdp_file(context, options, port);
   return run_through(context, options, port, [&](uint16_t local) {
     std::vector<std::string> arguments = {"xfreerdp", "/v:127.0.0.1:" + std::to_string(local)};
     if (!options.user.empty()) arguments.push_back("/u:" + options.user);
@@ -276,7 +291,9 @@ std::vector<Command> bastion_commands() {
                    "merlon bastion rdp desk-1 --user ada", rdp,
                    [](Command& command, TunnelOptions& options) {
                      declare_way(command, options, "3389");
-                     command.text("--user,-l", options.user, "The login on the machine");
+                     command.text("--user,-l", options.user, "The login on the machine")
+                         .text("--file", options.file,
+                               "Write an .rdp file for the bastion's gateway instead of starting a client");
                      command.tail = &options.command;
                      command.without_output();
                    }),

@@ -115,6 +115,19 @@ Result<net::TunnelTarget> Tunnels::open() {
   return target;
 }
 
+Result<std::string> Tunnels::rdp_file() {
+  const std::lock_guard lock(state_->mutex);
+  const Secret token = TRY(state_->api->session().access_token());
+  net::ClientRequest request;
+  request.method = "GET";
+  request.target = "/api/rdpfile?format=rdp&resourceId=" + net::percent_encode(state_->machine_id) +
+                   "&rdpport=" + std::to_string(state_->port);
+  request.headers.set("Authorization", "Bearer " + std::string(token.expose_text()));
+  net::Response response = TRY(state_->client->send(request));
+  if (response.status != 200) return std::unexpected(refusal(response));
+  return std::move(response.body);
+}
+
 void Tunnels::close(const net::TunnelTarget& target) {
   const std::lock_guard lock(state_->mutex);
   net::ClientRequest request;

@@ -35,6 +35,7 @@ class Tunnels {
  public:
   static Result<Tunnels> make(const Context& context, const TunnelWish& wish);
   Result<net::TunnelTarget> open();
+  Result<std::string> rdp_file();               // for a client that goes through the bastion's gateway
   void close(const net::TunnelTarget& target);  // tells the server; what it answers does not matter any more
 
  private:

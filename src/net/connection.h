@@ -131,7 +131,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Step check_request(Head head, Framing framing);
   bool answered_at_once();
   void dispatch();
-  bool asks_for_tunnel() const;
+  bool asks_for_tunnel();
   void dispatch_upgrade();
   Awaitable<bool> run_tunnel();  // false: there is a response to write instead
 

@@ -13,10 +13,15 @@
 namespace merlon::net {
 namespace asio = boost::asio;
 
-// RFC 6455 section 4.2.1; Beast looks at the rest when it greets.
-bool Connection::asks_for_tunnel() const {
-  return parser_ && core_->upgrade && request_.method == "GET" &&
-         boost::beast::websocket::is_upgrade(parser_->get());
+// RFC 6455 section 4.2.1; Beast looks at the rest when it greets. Clients of Remote Desktop gateways say
+// RDG_OUT_DATA where the RFC has GET (MS-TSGU section 3.3.5.1), and mean the same.
+bool Connection::asks_for_tunnel() {
+  if (!parser_ || !core_->upgrade) return false;
+  if (request_.method == "RDG_OUT_DATA")
+    parser_->get().method(boost::beast::http::verb::get);
+  else if (request_.method != "GET")
+    return false;
+  return boost::beast::websocket::is_upgrade(parser_->get());
 }
 
 void Connection::dispatch_upgrade() {
@@ -84,7 +89,12 @@ Awaitable<bool> Connection::run_tunnel() {
   }
   expires_never();
   tunnel_ = std::make_shared<TunnelRelay>(loop_, stream_, *std::exchange(plan_, std::nullopt));
-  const bool there = co_await TunnelRelay::dial(tunnel_);
+  // With a dialog the client is greeted first: only then it says where it wants to go.
+  bool there = tunnel_->has_dialog();
+  if (!there) {
+    const bool dialled = co_await TunnelRelay::dial(tunnel_);
+    there = dialled;
+  }
   if (!there) {
     Response refused;
     refused.status = 502;

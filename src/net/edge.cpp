@@ -58,7 +58,8 @@ std::optional<Rejection> check_line(std::string_view line, bool request_line) {
 }
 
 std::optional<Rejection> check_method(const Head& head) {
-  const bool upper = std::ranges::all_of(head.method, [](char c) { return c >= 'A' && c <= 'Z'; });
+  const bool upper =
+      std::ranges::all_of(head.method, [](char c) { return (c >= 'A' && c <= 'Z') || c == '_'; });
   if (head.method.empty() || head.method.size() > 20 || !upper) {
     return Rejection{400, "InvalidHttpVerb",
                      "The request's method is not a word of capital letters, such as GET."};

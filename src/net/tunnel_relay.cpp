@@ -27,6 +27,7 @@ namespace {
 
 constexpr auto kToken = asio::as_tuple(asio::use_awaitable_t<Executor>());
 constexpr size_t kChunk = 64 * 1024;
+constexpr size_t kDialogChunk = 32 * 1024;  // one frame of a dialog in each message
 constexpr size_t kReasonMax = 123;  // RFC 6455 section 5.5: a control frame has 125 bytes, two are the code
 constexpr auto kLeaveTimeout = std::chrono::seconds(2);
 constexpr auto kGreetTimeout = std::chrono::seconds(10);
@@ -93,7 +94,8 @@ TunnelRelay::TunnelRelay(std::shared_ptr<Loop> loop, TlsStream& stream, TunnelPl
       client_(stream),
       stream_(stream),
       target_(loop_->context),
-      alarm_(loop_->context) {}
+      alarm_(loop_->context),
+      turn_(loop_->context) {}
 
 // One try. Closing the socket ends the wait for it.
 Awaitable<boost::system::error_code> TunnelRelay::attempt(std::shared_ptr<TunnelRelay> self,
@@ -157,11 +159,21 @@ Awaitable<bool> TunnelRelay::dial(std::shared_ptr<TunnelRelay> self) {
 TunnelControl TunnelRelay::control() {
   const std::weak_ptr<TunnelRelay> weak_self = weak_from_this();
   const std::weak_ptr<Loop> weak_loop = loop_;
-  return TunnelControl([weak_self, weak_loop](std::string reason) {
+  const auto cut = [weak_self, weak_loop](std::string reason) {
     const auto loop = weak_loop.lock();
     if (!loop) return;
     asio::post(loop->context, [weak_self, why = std::move(reason)] {
       if (const auto self = weak_self.lock()) self->finish(TunnelEnd::cut, why);
+    });
+  };
+  if (!plan_.dialog) return TunnelControl(cut);
+  return TunnelControl(cut, [weak_self, weak_loop](std::string text) {
+    const auto loop = weak_loop.lock();
+    if (!loop) return;
+    asio::post(loop->context, [weak_self, text = std::move(text)] {
+      const auto self = weak_self.lock();
+      if (!self || self->finished_) return;
+      asio::co_spawn(self->loop_->context, say(self, self->plan_.dialog->notice(text)), asio::detached);
     });
   });
 }
@@ -201,6 +213,13 @@ Awaitable<void> TunnelRelay::run(std::shared_ptr<TunnelRelay> self, const Upgrad
     self->finish(TunnelEnd::protocol_error, accept_error.message());
     co_return;
   }
+  if (self->plan_.dialog) {
+    const bool there = co_await converse(self);
+    if (!there) {
+      co_await take_leave(self);
+      co_return;
+    }
+  }
   if (self->plan_.started) self->plan_.started(self->control());
   self->touch();
   self->running_ = 2;
@@ -239,6 +258,7 @@ Awaitable<void> TunnelRelay::take_leave(std::shared_ptr<TunnelRelay> self) {
       boost::system::error_code none;
       relay->stream_.next_layer().close(none);
     });
+    if (self->plan_.dialog) co_await say(self, self->plan_.dialog->farewell());
     const std::string reason = self->said().detail.substr(0, kReasonMax);
     const websocket::close_reason why(code_of(end), end == TunnelEnd::target_closed ? "" : reason);
     [[maybe_unused]] const auto [close_error] = co_await self->client_.async_close(why, kToken);
@@ -275,21 +295,34 @@ Awaitable<void> TunnelRelay::to_target(std::shared_ptr<TunnelRelay> self) {
       in_message = 0;
     }
     if (count == 0) continue;
-    const auto bytes = buffer.data();
+    TunnelDialog::Step step;
+    if (self->plan_.dialog) {
+      auto heard = self->heard({static_cast<const char*>(buffer.data().data()), buffer.size()});
+      if (!heard) break;
+      step = *std::move(heard);
+      buffer.consume(buffer.size());
+      if (!step.to_client.empty()) co_await say(self, std::move(step.to_client));
+    }
+    const asio::const_buffer bytes = self->plan_.dialog ? asio::const_buffer(asio::buffer(step.to_target))
+                                                        : asio::const_buffer(buffer.data());
     const auto [write_error, written] = co_await asio::async_write(self->target_, bytes, kToken);
     self->said().bytes_to_target += written;
     if (write_error) {
       self->finish(TunnelEnd::target_closed, write_error.message());
       break;
     }
-    buffer.consume(count);
-    self->touch();
+    if (step.over) {
+      self->finish(TunnelEnd::client_closed, {});
+      break;
+    }
+    if (!self->plan_.dialog) buffer.consume(count);
+    if (written > 0) self->touch();
   }
   self->one_ended();
 }
 
 Awaitable<void> TunnelRelay::to_client(std::shared_ptr<TunnelRelay> self) {
-  std::vector<char> buffer(kChunk);
+  std::vector<char> buffer(self->plan_.dialog ? kDialogChunk : kChunk);
   const auto space = asio::buffer(buffer);
   while (!self->finished_) {
     const auto [error, count] = co_await self->target_.async_read_some(space, kToken);
@@ -297,11 +330,18 @@ Awaitable<void> TunnelRelay::to_client(std::shared_ptr<TunnelRelay> self) {
       self->finish(TunnelEnd::target_closed, error == asio::error::eof ? "" : error.message());
       break;
     }
-    const auto bytes = asio::buffer(buffer.data(), count);
-    const auto [write_error, written] = co_await self->client_.async_write(bytes, kToken);
-    if (write_error) {
-      self->finish(TunnelEnd::client_closed, write_error.message());
-      break;
+    if (self->plan_.dialog) {
+      const std::string_view piece(buffer.data(), count);
+      std::string framed = self->plan_.dialog->frames(piece);
+      const bool told = co_await say(self, std::move(framed));
+      if (!told) break;
+    } else {
+      const auto bytes = asio::buffer(buffer.data(), count);
+      const auto [write_error, written] = co_await self->client_.async_write(bytes, kToken);
+      if (write_error) {
+        self->finish(TunnelEnd::client_closed, write_error.message());
+        break;
+      }
     }
     self->said().bytes_to_client += count;
     self->touch();

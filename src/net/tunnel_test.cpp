@@ -82,6 +82,7 @@ class TunnelTest : public testing::Test {
         return std::unexpected(std::move(refused));
       }
       TunnelPlan plan = plan_;
+      if (plan.dialog) return plan;
       plan.started = [this](TunnelControl control) { control_.set_value(std::move(control)); };
       plan.ended = [this](const TunnelOutcome& outcome) {
         ++ends_;
@@ -268,6 +269,124 @@ TEST_F(TunnelTest, BytesBeforeTheAnswerAreRefused) {
   EXPECT_THAT(all, HasSubstr("400"));
   EXPECT_NE(outcome().end, TunnelEnd::target_closed);
   EXPECT_EQ(ends_, 1);
+}
+
+// Says where to go at the first "go", and puts each piece in brackets.
+class Brackets final : public TunnelDialog {
+ public:
+  Brackets(TunnelPlan plan, bool refuses) : plan_(std::move(plan)), refuses_(refuses) {}
+  Result<Step> take(std::string_view bytes) override {
+    if (bytes == "bye") return Step{.over = true};
+    if (bytes == "wrong") return fail(ErrorKind::invalid, "ProtocolError", "as told");
+    if (open_) return Step{.to_client = bytes == "ping" ? "pong" : "", .to_target = std::string(bytes)};
+    return Step{.to_client = "hello ", .asks = bytes == "go"};
+  }
+  Result<TunnelPlan> open() override {
+    if (refuses_) return fail(ErrorKind::forbidden, "No", "not for you");
+    return plan_;
+  }
+  std::string opened(const Error* refused) override {
+    open_ = refused == nullptr;
+    return refused == nullptr ? "there" : "no: " + refused->message;
+  }
+  std::string frames(std::string_view bytes) override { return "[" + std::string(bytes) + "]"; }
+  std::string notice(std::string_view text) override { return "(" + std::string(text) + ")"; }
+  std::string farewell() override { return open_ ? "farewell" : ""; }
+
+ private:
+  const TunnelPlan plan_;
+  const bool refuses_;
+  bool open_ = false;
+};
+
+class TunnelDialogTest : public TunnelTest {
+ protected:
+  std::unique_ptr<RawTls> begin(bool refuses = false, const std::string& method = "RDG_OUT_DATA") {
+    TunnelPlan inner;
+    inner.address = *IpAddress::parse("127.0.0.1");
+    inner.port = port_;
+    inner.connect_timeout = std::chrono::milliseconds(500);
+    inner.started = [this](TunnelControl control) { control_.set_value(std::move(control)); };
+    inner.ended = [this](const TunnelOutcome& outcome) {
+      ++ends_;
+      outcome_.set_value(outcome);
+    };
+    plan_ = {};
+    plan_.dialog = std::make_shared<Brackets>(inner, refuses);
+    auto peer = std::make_unique<RawTls>(test::port_of(*server_), kDomain);
+    EXPECT_TRUE(peer->write(method + " /tunnel HTTP/1.1\r\nHost: " + kDomain +
+                            "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                            "Content-Length: 0\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"));
+    answer_ = peer->read_some();
+    return peer;
+  }
+  // What has come until `last` is in it.
+  static std::string until(RawTls& peer, const std::string& last) {
+    std::string all;
+    while (all.find(last) == std::string::npos) {
+      const std::string more = peer.read_some();
+      if (more.empty()) break;
+      all += more;
+    }
+    return all;
+  }
+  uint16_t port_ = echo_.port();
+};
+
+TEST_F(TunnelDialogTest, FindsOutWhereToGoAndFramesWhatComes) {
+  const auto peer = begin();
+  EXPECT_THAT(answer_, HasSubstr("101"));
+  peer->write(frame(0x82, "hm"));
+  EXPECT_THAT(until(*peer, "hello"), HasSubstr("hello"));
+  peer->write(frame(0x82, "go"));
+  EXPECT_THAT(until(*peer, "there"), HasSubstr("there"));
+  const TunnelControl control = control_.get_future().get();
+  peer->write(frame(0x82, "ping"));
+  EXPECT_THAT(until(*peer, "[ping]"), testing::AllOf(HasSubstr("pong"), HasSubstr("[ping]")));
+  control.tell("soon");
+  EXPECT_THAT(until(*peer, "(soon)"), HasSubstr("(soon)"));
+  control.cut("now");
+  EXPECT_THAT(until(*peer, "now"), testing::AllOf(HasSubstr("farewell"), HasSubstr("now")));
+  const TunnelOutcome how = outcome();
+  EXPECT_EQ(how.end, TunnelEnd::cut);
+  EXPECT_EQ(how.bytes_to_target, 4U);
+  EXPECT_EQ(how.bytes_to_client, 4U);
+}
+
+TEST_F(TunnelDialogTest, ARefusalIsToldInsideAndNothingHasBegun) {
+  const auto peer = begin(true, "GET");
+  peer->write(frame(0x82, "go"));
+  EXPECT_THAT(until(*peer, "no: "), testing::AllOf(HasSubstr("(not for you)"), HasSubstr("no: not for you")));
+  peer->write(frame(0x82, "go"));
+  until(*peer, "for ever");
+  EXPECT_EQ(ends_, 0) << "what never began has no end";
+}
+
+TEST_F(TunnelDialogTest, SaysWhenTheOtherEndIsNotThere) {
+  port_ = 1;
+  const auto peer = begin();
+  peer->write(frame(0x82, "go"));
+  EXPECT_THAT(until(*peer, "no: "), HasSubstr("no: "));
+  EXPECT_EQ(outcome().end, TunnelEnd::connect_failed);
+}
+
+TEST_F(TunnelDialogTest, EndsWithGoodbyeAndWithWhatIsWrong) {
+  {
+    const auto peer = begin();
+    peer->write(frame(0x82, "wrong"));
+    EXPECT_THAT(until(*peer, "as told"), HasSubstr("as told"));
+  }
+  const auto peer = begin();
+  peer->write(frame(0x82, "go"));
+  EXPECT_THAT(until(*peer, "there"), HasSubstr("there"));
+  peer->write(frame(0x82, "bye"));
+  EXPECT_EQ(outcome().end, TunnelEnd::client_closed);
+}
+
+TEST_F(TunnelDialogTest, AStoppingServerWaitsForNone) {
+  const auto waiting = begin();
+  server_->stop();
+  EXPECT_EQ(ends_, 0);
 }
 
 TEST_F(TunnelTest, AStoppingServerEndsThem) {

@@ -102,11 +102,37 @@ merlon bastion session kill "$session" -n front >/dev/null
 wait_for 20 "a killed session's client ends" ended "$desktop"
 wait_for 10 "and its opening is closed" nothing_open
 
-# -- there is no gateway, and the answer says what to do
-equal "no .rdp file for a gateway" 501 "$(in_ns alice curl -sS --cacert "$state/ca.pem" \
-  --connect-to "$bastion:8443:${address4[server]}:8443" -H "Authorization: Bearer $token" -o "$MERLON_TMP/rdpfile" \
-  -w '%{http_code}' "https://$bastion:8443/api/rdpfile?resourceId=$(vm)&format=rdp&rdpport=3389&enablerdsaad=false")"
-grep -q 'merlon bastion rdp' "$MERLON_TMP/rdpfile" || fail "it does not say what to do: $(<"$MERLON_TMP/rdpfile")"
+# -- by a gateway: the .rdp file that az asks for leads any client through it, without a tunnel of its own
+rdp_file() { in_ns alice curl -sS --cacert "$state/ca.pem" \
+  --connect-to "$bastion:8443:${address4[server]}:8443" -H "Authorization: Bearer $token" -o "$MERLON_TMP/$1.rdp" \
+  -w '%{http_code}' "https://$bastion:8443/api/rdpfile?resourceId=$(vm)&format=rdp&rdpport=3389&enablerdsaad=false"; }
+by_gateway() { # by_gateway FILE OPTION...
+  in_ns alice env HOME="$MERLON_TMP" DISPLAY=":$(<"$MERLON_TMP/display")" xfreerdp "$MERLON_TMP/$1.rdp" \
+    /cert:ignore /u:ada /p:nonsense /log-level:INFO "${@:2}"
+}
+equal "an .rdp file for the gateway" 200 "$(rdp_file gateway)"
+before=$(grep -c 'TLS connection established' "$MERLON_TMP/xrdp.log")
+by_gateway gateway +auth-only >"$MERLON_TMP/gateway.log" 2>&1 || true
+grep -q 'Authentication only, exit status 0' "$MERLON_TMP/gateway.log" ||
+  fail "xfreerdp does not get through the gateway: $(<"$MERLON_TMP/gateway.log")"
+[[ $(grep -c 'TLS connection established' "$MERLON_TMP/xrdp.log") -gt $before ]] || fail "xrdp has seen nothing of it"
+ok "xfreerdp and xrdp negotiate through the gateway"
+wait_for 20 "and end" running 0
+by_gateway gateway >"$MERLON_TMP/desktop.log" 2>&1 &
+desktop=$!
+wait_for 20 "a desktop is up through the gateway" running 1
+session=$(merlon bastion session list -n front --output json | jq -er '.value[] | select(.properties.state == "Active") | .name')
+merlon bastion session kill "$session" -n front >/dev/null
+wait_for 20 "a killed session's client ends" ended "$desktop"
+wait_for 10 "and its opening is closed" nothing_open
+merlon bastion rdp web-1 --file "$MERLON_TMP/own.rdp" >/dev/null
+equal "the command writes the same file, for another token" "$(grep -v accesstoken "$MERLON_TMP/gateway.rdp")" \
+  "$(grep -v accesstoken "$MERLON_TMP/own.rdp")"
+sed 's/web-1:3389/web-2:3389/' "$MERLON_TMP/gateway.rdp" >"$MERLON_TMP/other.rdp"
+status=0
+by_gateway other +auth-only >"$MERLON_TMP/other.log" 2>&1 || status=$?
+grep -q 'E_PROXY_RAP_ACCESSDENIED' "$MERLON_TMP/other.log" || fail "the file leads elsewhere too: $(<"$MERLON_TMP/other.log")"
+ok "the file is for its machine alone"
 
 # -- what cannot be recorded is refused where sessions are
 api GET "$host_path"

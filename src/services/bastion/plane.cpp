@@ -95,10 +95,10 @@ net::Response Service::handle(const net::Request& request) {
       return response;
     }
     if (is_path(request, {"api", "rdpfile"}) && request.method == "GET") {
-      TRY(check_rdp_file(request));
-      return fail(ErrorKind::unsupported, "RemoteDesktopGatewayNotSupported",
-                  "This bastion has no Remote Desktop gateway. Go through a tunnel: 'az network bastion rdp "
-                  "--disable-gateway', or 'merlon bastion rdp'.");
+      net::Response response;
+      response.headers.set("Content-Type", "application/x-rdp");
+      response.body = TRY(rdp_file(request));
+      return response;
     }
     return fail(ErrorKind::not_found, "NotFound", "There is nothing at this address of a bastion.");
   }();
@@ -162,17 +162,22 @@ Result<JsonObject> Service::give_tokens(const net::Request& request) {
           "The token of the earlier connection is not good for this person, machine and port. Connect "
           "anew.");
     if (known) token.sessions = known->sessions;
-    if (TRY(context.tx.find(TunnelToken::table(), tenant, "person", way.caller.object_id.text())).size() >=
-        kTokensMax)
-      return fail(ErrorKind::throttled, "TooManyTokens",
-                  "Too many connections were asked for and not closed. Wait, or close some.");
     token.websocket = token_digest(websocket);
     token.websocket_until = context.call.now + kWebsocketTokenLife;
     token.expires = context.call.now + kAuthTokenLife;
     token.way = way;
-    return store::put(context.tx, tenant, token);
+    return keep_token(context, token);
   }));
   return answer;
+}
+
+Result<void> Service::keep_token(WriteContext& context, const TunnelToken& token) {
+  const TenantId& tenant = platform_.core.tenant;
+  const std::string person = token.way.caller.object_id.text();
+  if (TRY(context.tx.find(TunnelToken::table(), tenant, "person", person)).size() >= kTokensMax)
+    return fail(ErrorKind::throttled, "TooManyTokens",
+                "Too many connections were asked for and not closed. Wait, or close some.");
+  return store::put(context.tx, tenant, token);
 }
 
 // Whoever has the authToken may end what came of it.
@@ -212,59 +217,48 @@ Result<std::string> Service::connection_host(const net::Request& request) {
   return request.host;
 }
 
-Result<void> Service::check_rdp_file(const net::Request& request) {
-  const std::string bastion = TRY(plane_host(request));
-  std::string authorization(request.headers.value_or("Authorization", ""));
-  const std::string bearer = ascii_istarts_with(authorization, "Bearer ") ? authorization.substr(7) : "";
-  const std::string port = form_text(request.query, "rdpport");
-  WayIn way = TRY(store::read_value<WayIn>(platform_.core.store, [&](store::Reader& reader) {
-    return asked_way(reader, request, bearer, form_text(request.query, "resourceId"),
-                     port.empty() ? std::to_string(kRdpPort) : port);
-  }));
-  way.bastion = bastion;
-  way.protocol = Protocol::rdp;
-  return as_caller(way, [&](WriteContext& context) -> Result<void> {
-    TRY(judge(context, way, false));
-    return {};
-  });
-}
-
 std::expected<net::TunnelPlan, net::Response> Service::upgrade(const net::Request& request) {
   const auto plan = [&]() -> Result<net::TunnelPlan> {
     const auto& segments = request.segments;
-    if (segments.size() == 2 && ascii_iequal(segments[0], "webtunnelv2")) return redeem(request, segments[1]);
-    if (segments.size() == 3 && ascii_iequal(segments[0], "omni") && ascii_iequal(segments[1], "webtunnel"))
-      return redeem(request, segments[2]);
+    const bool plain = segments.size() == 2 && ascii_iequal(segments[0], "webtunnelv2");
+    const bool omni =
+        segments.size() == 3 && ascii_iequal(segments[0], "omni") && ascii_iequal(segments[1], "webtunnel");
+    if (plain || omni)
+      return redeem({.bastion = TRY(plane_host(request)), .token = segments.back(), .peer = request.peer});
+    if (is_path(request, {"remoteDesktopGateway"})) return gateway(request, TRY(plane_host(request)));
     return fail(ErrorKind::not_found, "NotFound", "There is no WebSocket at this address of a bastion.");
   }();
   if (plan) return *plan;
   return std::unexpected(message_response(plan.error()));
 }
 
-// The token is used up whatever comes of it; then everything is judged as at first, and now it counts.
-Result<net::TunnelPlan> Service::redeem(const net::Request& request, const std::string& token) {
-  const std::string bastion = TRY(plane_host(request));
+// The token is used up whatever comes of it, but for a gateway's; then everything is judged as at first, and
+// now it counts.
+Result<net::TunnelPlan> Service::redeem(const Redemption& redemption) {
   const TenantId& tenant = platform_.core.tenant;
   auto used = TRY(store::write_value<TunnelToken>(
       platform_.core.store, [&](store::Transaction& tx) -> Result<TunnelToken> {
-        auto found = TRY(store::find<TunnelToken>(tx, tenant, "websocket", token_digest(token)));
+        auto found = TRY(store::find<TunnelToken>(tx, tenant, "websocket", token_digest(redemption.token)));
         const Timestamp now = platform_.core.clock.now();
-        if (found.empty() || found.front().bastion != ascii_lower(bastion) ||
-            found.front().websocket_until <= now)
+        if (found.empty() || found.front().bastion != ascii_lower(redemption.bastion) ||
+            found.front().is_for_gateway != redemption.is_for_gateway || found.front().websocket_until <= now)
           return fail(ErrorKind::unauthenticated, "TokenNotValid",
                       "The token is not known here, was used already, or is too old. Ask for a new one.");
-        found.front().websocket.clear();
-        TRY(store::put(tx, tenant, found.front()));
+        if (!redemption.is_for_gateway) {
+          found.front().websocket.clear();
+          TRY(store::put(tx, tenant, found.front()));
+        }
         return found.front();
       }));
   WayIn way = used.way;
-  way.caller.address = request.peer;
-  way.bastion = bastion;
+  way.caller.address = redemption.peer;
+  way.bastion = redemption.bastion;
   std::optional<Admission> admission;
   bool opened = false, by_agent = false;
   TRY(as_caller(way, [&](WriteContext& context) -> Result<void> {
     way.ends_protocol = ends_ssh(context.tx, way);
     const Judged judged = TRY(judge(context, way, true));
+    if (redemption.check) TRY(redemption.check(used, judged));
     opened = judged.opening.has_value();
     by_agent = judged.by_agent;
     admission = TRY(register_session(context, way, judged));
@@ -293,7 +287,7 @@ net::TunnelPlan Service::plan_for(const Admission& admission, bool opened_now) {
   plan.idle_max = admission.idle_max;
   plan.started = [this, id = admission.session, why](net::TunnelControl control) {
     watch(id, [control, why](const Notice& notice) {
-      if (notice.kind != Notice::Kind::end) return;  // nobody can be told inside an opaque tunnel
+      if (notice.kind != Notice::Kind::end) return control.tell(notice.message);
       {
         const std::lock_guard lock(why->mutex);
         why->reason = notice.reason;

@@ -149,14 +149,90 @@ TEST_F(PlaneTest, ATunnelIsOpaqueUnlessSomebodyEndsSshInIt) {
   EXPECT_EQ(tokens(ada_, {.port = "3389"}).status, 403);  // RDP stays opaque
 }
 
-TEST_F(PlaneTest, ThereIsNoRemoteDesktopGatewayAndItSaysSo) {
-  net::Request request = to_plane(
+// The value of a line of an .rdp file.
+std::string line_of(const std::string& file, const std::string& name) {
+  const size_t at = file.find(name + ":");
+  if (at == std::string::npos) return "";
+  const size_t from = at + name.size() + 3;
+  return file.substr(from, file.find('\r', from) - from);
+}
+
+class RdpFileTest : public PlaneTest {
+ protected:
+  net::Response rdp_file(const Person& person, const std::string& machine = "web-1",
+                         const std::string& port = "3389") {
+    net::Request request =
+        to_plane("GET", "/api/rdpfile?resourceId=" + net::percent_encode(kMachines + machine) +
+                            "&format=rdp&rdpport=" + port + "&enablerdsaad=false");
+    request.headers.set("Authorization", "Bearer " + token_for(person));
+    return bastion_->handle(request);
+  }
+  // "in", or the code of the refusal, of somebody who arrives with a token and names a machine.
+  std::string arrive(const std::string& token, const std::string& machine, uint16_t port = 3389) {
+    const auto upgraded = bastion_->upgrade(to_plane("GET", "/remoteDesktopGateway/"));
+    if (!upgraded) return "no gateway";
+    const auto little = [](uint64_t number, size_t bytes) {
+      std::string out;
+      for (size_t i = 0; i < bytes; ++i) out += static_cast<char>(number >> (8 * i));
+      return out;
+    };
+    const auto packet = [&](uint16_t type, const std::string& body) {
+      return little(type, 4) + little(8 + body.size(), 4) + body;
+    };
+    const auto text = [&](const std::string& ascii) {
+      std::string units;
+      for (const char c : ascii) units += std::string{c, 0};
+      return little(units.size(), 2) + units;
+    };
+    const auto step = upgraded->dialog->take(
+        packet(1, little(1, 4) + little(2, 2)) + packet(4, little(0, 4) + little(1, 4) + text(token)) +
+        packet(6, little(0, 2) + text("laptop")) +
+        packet(8, little(1, 2) + little(port, 2) + little(3, 2) + text(machine)));
+    if (!step || !step->asks) return "not asked";
+    const auto plan = upgraded->dialog->open();
+    if (!plan) return plan.error().code;
+    plans_.push_back(*plan);
+    return "in";
+  }
+  std::vector<net::TunnelPlan> plans_;
+};
+
+TEST_F(RdpFileTest, LeadsThroughTheGateway) {
+  const net::Response answer = rdp_file(ada_);
+  ASSERT_EQ(answer.status, 200) << answer.body;
+  EXPECT_EQ(line_of(answer.body, "full address"), "web-1:3389");
+  EXPECT_EQ(line_of(answer.body, "gatewayhostname"), host_);
+  EXPECT_EQ(line_of(answer.body, "gatewaycredentialssource"), "5");
+  const std::string token = line_of(answer.body, "gatewayaccesstoken");
+  EXPECT_EQ(arrive(token, "WEB-1"), "in");
+  ASSERT_EQ(plans_.size(), 1U);
+  EXPECT_EQ(plans_.front().port, 3389);
+  EXPECT_EQ(arrive(token, plans_.front().address.text()), "in") << "clients connect more than once";
+  clock_.advance(std::chrono::minutes(6));
+  EXPECT_EQ(arrive(token, "web-1"), "TokenNotValid");
+}
+
+TEST_F(RdpFileTest, IsForOneMachineAndPortAndDoor) {
+  const std::string token = line_of(rdp_file(ada_).body, "gatewayaccesstoken");
+  EXPECT_EQ(arrive(token, "web-2"), "TargetNotCovered");
+  EXPECT_EQ(arrive(token, "web-1", 22), "TargetNotCovered");
+  EXPECT_EQ(arrive("guessed", "web-1"), "TokenNotValid");
+  EXPECT_EQ(redeem(token), "TokenNotValid") << "it is no tunnel's";
+  EXPECT_EQ(arrive(tokens(ada_, {.port = "3389"}).at("websocketToken"), "web-1"), "TokenNotValid")
+      << "and a tunnel's is none of it";
+  EXPECT_TRUE(plans_.empty());
+}
+
+TEST_F(RdpFileTest, NeedsARightBothTimes) {
+  net::Request anonymous = to_plane(
       "GET", "/api/rdpfile?resourceId=" + net::percent_encode(kMachines + "web-1") + "&rdpport=3389");
-  EXPECT_EQ(ask(request).status, 401);
-  request.headers.set("Authorization", "Bearer " + token_for(ada_));
-  const Answer answer = ask(request);
-  EXPECT_EQ(answer.status, net::http_status(ErrorKind::unsupported));
-  EXPECT_NE(answer.at("message").find("--disable-gateway"), std::string::npos);
+  EXPECT_EQ(ask(anonymous).status, 401);
+  EXPECT_EQ(rdp_file(person("eve")).status, 404);
+  const std::string token = line_of(rdp_file(ada_).body, "gatewayaccesstoken");
+  call(owner_, "PUT", kHostId,
+       host_body("Premium", "net", {{"enableTunneling", true}, {"enableSessionRecording", true}}), 200);
+  EXPECT_NE(arrive(token, "web-1"), "in") << "what cannot be recorded";
+  EXPECT_EQ(rdp_file(ada_).status, 403);
 }
 
 TEST_F(PlaneTest, ADeveloperBastionSaysWhereToGo) {

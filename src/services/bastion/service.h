@@ -11,6 +11,7 @@
 #include "services/bastion/links.h"
 #include "services/bastion/policy.h"
 #include "services/bastion/records.h"
+#include "services/bastion/tokens.h"
 
 namespace merlon::bastion {
 
@@ -143,14 +144,25 @@ class Service final : public Bastion {
   // plane.cpp
   Result<std::string> plane_host(const net::Request& request);
   Result<JsonObject> give_tokens(const net::Request& request);
+  Result<void> keep_token(resource::WriteContext& context, const TunnelToken& token);
   Result<void> forget_token(const net::Request& request, const std::string& token);
   Result<std::string> connection_host(const net::Request& request);
-  Result<void> check_rdp_file(const net::Request& request);
   Result<WayIn> asked_way(store::Reader& reader, const net::Request& request, const std::string& access_token,
                           const std::string& target, const std::string& port);
   bool ends_ssh(store::Reader& reader, const WayIn& way);
-  Result<net::TunnelPlan> redeem(const net::Request& request, const std::string& token);
+  struct Redemption {
+    std::string bastion, token;
+    IpAddress peer;
+    bool is_for_gateway = false;
+    // Before anything counts.
+    std::function<Result<void>(const TunnelToken&, const Judged&)> check{};
+  };
+  Result<net::TunnelPlan> redeem(const Redemption& redemption);
   net::TunnelPlan plan_for(const Admission& admission, bool opened_now);
+
+  // rdp_routes.cpp
+  Result<std::string> rdp_file(const net::Request& request);
+  net::TunnelPlan gateway(const net::Request& request, const std::string& bastion);
 
   // link_rules.cpp
   Result<Link> make_link(resource::WriteContext& context, const Host& host, const std::string& machine);

@@ -93,6 +93,7 @@ JsonObject TunnelToken::to_json() const {
   return {{"digest", digest},
           {"websocket", websocket},
           {"websocketUntil", to_rfc3339(websocket_until)},
+          {"isForGateway", is_for_gateway},
           {"expires", to_rfc3339(expires)},
           {"bastion", bastion},
           {"way", way_json(way)},
@@ -104,6 +105,7 @@ Result<TunnelToken> TunnelToken::from_json(const JsonObject& json) {
   token.digest = TRY(require_string(json, "digest"));
   token.websocket = text_at(json, "websocket");
   token.websocket_until = TRY(time_at(json, "websocketUntil"));
+  token.is_for_gateway = bool_at(json, "isForGateway").value_or(false);
   token.expires = TRY(time_at(json, "expires"));
   token.bastion = TRY(require_string(json, "bastion"));
   const JsonObject* way = object_at(json, "way");

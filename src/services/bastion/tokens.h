@@ -1,5 +1,7 @@
 // The data plane's tokens. An authToken belongs to one person, machine and port, and names what DELETE ends;
-// a websocketToken lets that person through once, within seconds. Both are random, and kept as digests only.
+// a websocketToken lets that person through once, within seconds. The token of an .rdp file lets them through
+// a Remote Desktop gateway for some minutes, as often as a client tries (decision 0054). All are random, and
+// kept as digests only.
 #pragma once
 
 #include <optional>
@@ -14,11 +16,13 @@ namespace merlon::bastion {
 
 inline constexpr auto kWebsocketTokenLife = std::chrono::seconds(30);
 inline constexpr auto kAuthTokenLife = std::chrono::hours(24);
+inline constexpr auto kGatewayTokenLife = std::chrono::minutes(5);
 
 struct TunnelToken {
   std::string digest;     // of the authToken: SHA-256, hex
   std::string websocket;  // of the websocketToken; empty once it was used
   Timestamp websocket_until;
+  bool is_for_gateway = false;  // `websocket` is an .rdp file's
   Timestamp expires;
   std::string bastion;                // key of the host's id
   WayIn way;                          // who, from where, to what
