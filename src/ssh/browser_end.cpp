@@ -15,6 +15,8 @@ namespace {
 
 constexpr size_t kChannelsMax = 8;
 constexpr int kLastWordsMs = 1000;
+constexpr size_t kWaitingBytesMax = 128 * 1024;
+constexpr size_t kFrameBytes = 64;  // what one costs that waits, beside its payload
 constexpr std::string_view kNoShell = "This bastion's policy lets no shell through.";
 constexpr std::string_view kNoFiles = "This bastion's policy lets no files through.";
 
@@ -50,6 +52,9 @@ void BrowserEnd::enter(const JsonObject& begun) {
   moved_ = clock_.boottime();
   say(BrowserFrameKind::ready, 0,
       {{"machine", string_at(begun, "machine").value_or("")}, {"login", login_}, {"allowed", allowed_}});
+  const auto because = string_at(allowed_, "heldBecause");
+  held_ = because.has_value();
+  if (held_) say(BrowserFrameKind::notice, 0, {{"message", *because}});
 }
 
 bool BrowserEnd::step() {
@@ -58,7 +63,10 @@ bool BrowserEnd::step() {
   if (over_) return false;
   bool moved = read_page();
   if (machine_) machine_->step();
-  for (const auto& [number, channel] : channels_) moved |= channel->pump(out_);
+  if (held_)
+    moved_ = clock_.boottime();
+  else
+    for (const auto& [number, channel] : channels_) moved |= channel->pump(out_);
   drop_ended();
   moved |= write_page();
   if (moved) moved_ = clock_.boottime();
@@ -71,9 +79,8 @@ bool BrowserEnd::step() {
 }
 
 bool BrowserEnd::read_page() {
-  // What a machine does not take is not read from the page either.
-  for (const auto& [number, channel] : channels_)
-    if (!channel->has_room()) return false;
+  // What a machine does not take, or may not have yet, is not read from the page either.
+  if (!has_room()) return false;
   std::array<char, 64 * 1024>
       bytes;  // NOLINT(cppcoreguidelines-pro-type-member-init): written before it is read
   const ssize_t count = ::recv(socket_, bytes.data(), bytes.size(), MSG_DONTWAIT);
@@ -90,9 +97,22 @@ bool BrowserEnd::read_page() {
       break;
     }
     if (!*frame) break;
-    handle(**frame);
+    take(**std::move(frame));
   }
   return true;
+}
+
+bool BrowserEnd::has_room() const {
+  return waiting_bytes_ < kWaitingBytesMax &&
+         std::ranges::all_of(channels_, [](const auto& each) { return each.second->has_room(); });
+}
+
+// Held, the session takes what the page sends and passes nothing on. What the page has drawn is no secret of
+// the machine's.
+void BrowserEnd::take(BrowserFrame frame) {
+  if (!held_ || frame.kind == BrowserFrameKind::taken) return handle(frame);
+  waiting_bytes_ += frame.payload.size() + kFrameBytes;
+  waiting_.push_back(std::move(frame));
 }
 
 bool BrowserEnd::write_page() {
@@ -231,6 +251,11 @@ void BrowserEnd::heed(uint32_t session, const JsonObject& notice) {
   if (bool_at(notice, "ends").value_or(true))
     return end(string_at(notice, "reason").value_or("Ended"), message);
   say(BrowserFrameKind::notice, 0, {{"message", message}});
+  held_ = bool_at(notice, "hold").value_or(held_);
+  if (held_) return;
+  for (const BrowserFrame& frame : std::exchange(waiting_, {}))
+    if (!over_) handle(frame);
+  waiting_bytes_ = 0;
 }
 
 void BrowserEnd::shut() {
@@ -253,8 +278,7 @@ void BrowserEnd::shut() {
 
 void BrowserEnd::add_polls(std::vector<pollfd>& polls) const {
   if (over_) return;
-  const bool full = std::ranges::any_of(channels_, [](const auto& each) { return !each.second->has_room(); });
-  polls.push_back({socket_, static_cast<short>((full ? 0 : POLLIN) | (out_.empty() ? 0 : POLLOUT)), 0});
+  polls.push_back({socket_, static_cast<short>((has_room() ? POLLIN : 0) | (out_.empty() ? 0 : POLLOUT)), 0});
   if (!machine_) return;
   const bool writes = (ssh_get_poll_flags(machine_->session()) & SSH_WRITE_PENDING) != 0;
   polls.push_back(

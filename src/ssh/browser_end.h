@@ -5,6 +5,7 @@
 
 #include <poll.h>
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -80,6 +81,7 @@ class BrowserEnd {
  private:
   bool read_page();
   bool write_page();
+  void take(BrowserFrame frame);
   void handle(const BrowserFrame& frame);
   void open_channel(const BrowserFrame& frame);
   std::string start(BrowserChannel& channel, const TerminalSize& size);
@@ -89,6 +91,7 @@ class BrowserEnd {
   void drop_ended();
   void check_time();
   bool passes(std::string_view what) const;
+  bool has_room() const;
   void fact(std::string_view kind, JsonObject facts);
   void say(BrowserFrameKind kind, uint32_t channel, const JsonObject& json);
 
@@ -104,6 +107,9 @@ class BrowserEnd {
   std::map<uint32_t, std::unique_ptr<BrowserChannel>> channels_;
   uint32_t last_channel_ = 0;
   bool had_shell_ = false;
+  bool held_ = false;                 // nothing passes: there is no moderator
+  std::deque<BrowserFrame> waiting_;  // what the page has sent meanwhile
+  size_t waiting_bytes_ = 0;
   bool over_ = false;
   Duration moved_{};
   std::string reason_ = "ClientClosed", message_;

@@ -141,6 +141,60 @@ TEST_F(BrowserEndTest, ANoticeOfTheEndIsToldAndEndsIt) {
   EXPECT_THAT(recorded_.output, HasSubstr("an administrator has ended it"));
 }
 
+TEST_F(BrowserEndTest, NothingPassesWhileNoModeratorIsThere) {
+  wishes_.allowed.held_because = "somebody has to join.";
+  test::FakePassage::tells().clear();
+  const auto is_quiet = [this] {
+    pollfd poll{page_.get(), POLLIN, 0};
+    return in_.empty() && ::poll(&poll, 1, 800) == 0;
+  };
+  const auto drain = [&] {
+    while (!is_quiet()) ASSERT_NE(next().kind, 0);
+  };
+  open_shell();
+  EXPECT_THAT(next_of('n').payload, HasSubstr("somebody has to join."));
+  send(BrowserFrameKind::data, 1, "echo he''re\r");
+  EXPECT_TRUE(is_quiet());
+  {
+    const std::lock_guard lock(recorded_.mutex);
+    EXPECT_TRUE(recorded_.facts.empty()) << "no shell has begun";
+  }
+  const auto tell = [](bool hold, const char* message) {
+    test::FakePassage::tells().back()(
+        {.ends = false, .reason = "Moderation", .message = message, .hold = hold});
+  };
+  tell(false, "bob has joined.");
+  EXPECT_THAT(next_of('n').payload, HasSubstr("bob has joined."));
+  EXPECT_TRUE(shows(1, "here"));
+  send(BrowserFrameKind::data, 1, "sleep 0.7; echo own''words\r");
+  tell(true, "held.");
+  EXPECT_THAT(next_of('n').payload, HasSubstr("held."));
+  drain();
+  send(BrowserFrameKind::data, 1, "echo la''te\r");
+  EXPECT_TRUE(is_quiet()) << "neither what was typed nor what the machine says";
+  EXPECT_EQ(shown_[1].find("ownwords"), std::string::npos);
+  tell(false, "bob is back.");
+  EXPECT_TRUE(shows(1, "ownwords"));
+  EXPECT_TRUE(shows(1, "late"));
+}
+
+// Whoever is held cannot fill the process's memory either.
+TEST_F(BrowserEndTest, WhatWaitsIsBounded) {
+  wishes_.allowed.held_because = "somebody has to join.";
+  test::FakePassage::tells().clear();
+  open_shell();
+  EXPECT_THAT(next_of('n').payload, HasSubstr("somebody has to join."));
+  const std::string bytes = encode(BrowserFrame{BrowserFrameKind::data, 1, std::string(32 * 1024, '\n')});
+  size_t sent = 0;
+  for (int quiet = 0; quiet < 10 && sent < 64 * 1024 * 1024;) {
+    const ssize_t count = ::send(page_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (count > 0) sent += static_cast<size_t>(count);
+    quiet = count > 0 ? 0 : quiet + 1;
+    if (count <= 0) ::usleep(100'000);
+  }
+  EXPECT_LT(sent, 8U * 1024 * 1024);
+}
+
 TEST_F(BrowserEndTest, WhatPolicyDoesNotLetThroughIsRefusedByChannelAndDirection) {
   wishes_.allowed.shell = false;
   wishes_.allowed.upload = false;

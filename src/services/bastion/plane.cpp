@@ -139,7 +139,7 @@ Result<JsonObject> Service::give_tokens(const net::Request& request) {
     WayIn asked = TRY(asked_way(reader, request, form_text(form, "aztoken"), form_text(form, "resourceId"),
                                 form_text(form, "workloadHostPort")));
     asked.bastion = bastion;
-    asked.ends_protocol = ends_ssh(reader, asked);
+    asked.ends_protocol = asked.can_hold = ends_ssh(reader, asked);
     return asked;
   }));
   const std::string auth = again.empty() ? new_token(platform_.core.random) : again;
@@ -256,7 +256,7 @@ Result<net::TunnelPlan> Service::redeem(const Redemption& redemption) {
   std::optional<Admission> admission;
   bool opened = false, by_agent = false;
   TRY(as_caller(way, [&](WriteContext& context) -> Result<void> {
-    way.ends_protocol = ends_ssh(context.tx, way);
+    way.ends_protocol = way.can_hold = ends_ssh(context.tx, way);
     const Judged judged = TRY(judge(context, way, true));
     if (redemption.check) TRY(redemption.check(used, judged));
     opened = judged.opening.has_value();

@@ -147,6 +147,13 @@ TEST_F(PlaneTest, ATunnelIsOpaqueUnlessSomebodyEndsSshInIt) {
   EXPECT_EQ(redeem(tokens(ada_).at("websocketToken"), &plan), "in");
   EXPECT_EQ(plan.descriptor, 77);
   EXPECT_EQ(tokens(ada_, {.port = "3389"}).status, 403);  // RDP stays opaque
+  bastion_->end_ssh_with([](const Admission& admission) -> Result<int> {
+    EXPECT_FALSE(admission.held_because.empty());
+    return 78;
+  });
+  set_policy("four-eyes", {{"moderation", "pause"}});
+  EXPECT_EQ(redeem(tokens(ada_).at("websocketToken"), &plan), "in");
+  EXPECT_EQ(plan.descriptor, 78) << "whoever ends SSH inside it can hold it";
 }
 
 // The value of a line of an .rdp file.

@@ -113,7 +113,7 @@ class DeskImpl final : public ssh::Desk {
     way.client_port = source.port;
     way.user_agent = visitor.user_agent;
     way.ends_protocol = true;
-    way.can_hold = way.transport == bastion::Transport::plain_ssh;  // the browser does not wait yet
+    way.can_hold = true;
     way.protocol = bastion::Protocol::ssh;
     const bastion::Admission admission = TRY(parts_.bastion.admit(way));
     auto passage = begin(way.caller, admission);
