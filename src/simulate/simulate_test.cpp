@@ -122,7 +122,8 @@ class NoServer final : public agent::Exchange {
   }
 };
 
-// Whoever was removed has no rules, also when its agent died before it could say so; it starts with them again.
+// Whoever was removed has no rules, also when its agent died before it could say so; it starts with them
+// again.
 TEST_F(SimulateTest, AnAgentThatDiesWhileItTakesItsRulesOutRightlyHasNone) {
   const Timestamp truth = kBeginning;
   SeededRandom random(1);

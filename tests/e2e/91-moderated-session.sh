@@ -51,7 +51,7 @@ wait_for 20 "ada is told that she waits" says ada.err 'merlon bastion session jo
 session=$(sed -n 's/.*session join \([0-9a-f-]*\)).*/\1/p' "$MERLON_TMP/ada.err" | head -n 1)
 echo typed-while-waiting >&8
 join_says() { # join_says NAME: why this person may not moderate
-  as "$1" bastion session join "$session" 2>&1 >/dev/null && fail "$1 moderates"
+  { as "$1" bastion session join "$session" >/dev/null; } 2>&1 && fail "$1 moderates"
   true
 }
 said=$(join_says ada)
@@ -109,6 +109,7 @@ says played typed-when-alone || fail "ada's recording lacks what she did"
 ok "both are on the record, with how they ended"
 
 # -- a server that is killed while carl works, with the time of his opening running
+# shellcheck disable=SC2016
 begin carl 'for ((n = 0;; ++n)); do echo "line-$n."; sleep 0.1; done'
 carl=$ssh_pid
 exec 7>"$MERLON_TMP/carl.in"
