@@ -13,9 +13,10 @@ namespace {
 constexpr uint64_t kHistoriesMax = 100'000'000;
 constexpr uint64_t kStepsMax = 1'000'000;
 constexpr uint64_t kJobsMax = 256;
+constexpr uint64_t kServersMax = 8;
 
 struct SimulateOptions {
-  std::string seed = "1", steps = "60", histories = "1", jobs = "1";
+  std::string seed = "1", steps = "60", histories = "1", jobs = "1", servers = "0";
   bool trace = false;
 };
 
@@ -33,12 +34,13 @@ Result<int> simulate(Context& context, const SimulateOptions& options) {
   campaign.steps = static_cast<unsigned>(TRY(number(options.steps, "--steps", kStepsMax)));
   campaign.histories = static_cast<unsigned>(TRY(number(options.histories, "--histories", kHistoriesMax)));
   campaign.jobs = static_cast<unsigned>(TRY(number(options.jobs, "--jobs", kJobsMax)));
+  campaign.servers = static_cast<unsigned>(TRY(number(options.servers, "--servers", kServersMax)));
   campaign.trace = options.trace;
   const Duration start = context.clock.boottime();
   const simulate::Report report = TRY(simulate::run(campaign, context.out));
   const double seconds = static_cast<double>((context.clock.boottime() - start).count()) / 1000;
   for (const simulate::Outcome& failure : report.failures)
-    context.out << simulate::text_of(failure, campaign.steps);
+    context.out << simulate::text_of(failure, campaign.steps, campaign.servers);
   context.out << fmt::format(
       "{} histories of {} steps, {} requests, {} packets judged: {}; traces {:016x}\n", report.histories,
       campaign.steps, report.requests, report.packets,
@@ -64,6 +66,8 @@ std::vector<Command> simulate_commands() {
             .text("--histories", options.histories,
                   "How many, with the seeds after the first; 1 when not given")
             .text("--jobs", options.jobs, "How many at once; 1 when not given")
+            .text("--servers", options.servers,
+                  "How many servers on one database; 0, when not given, is one or two by the seed")
             .flag("--trace", options.trace, "Print all that happens, line by line");
       })};
 }

@@ -29,6 +29,9 @@ class Watched final : public Transaction {
                                 std::string_view value) override {
     return inner_.find(table, tenant, index, value);
   }
+  std::optional<uint64_t> state_mark(std::span<const std::string> tables) const override {
+    return inner_.state_mark(tables);
+  }
   Result<void> put(const TableSpec& table, const TenantId& tenant, const Row& row) override {
     changed = true;
     if (!faults_.alters) return inner_.put(table, tenant, row);

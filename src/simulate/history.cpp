@@ -57,7 +57,9 @@ Result<Report> run(const Campaign& campaign, std::ostream& out) {
   const auto work = [&](unsigned job) {
     Player player(setting, scratch->path() + "/" + std::to_string(job));
     for (unsigned i = next++; i < campaign.histories && failed < kFailuresMax; i = next++) {
-      const WorldOptions options{.seed = campaign.first_seed + i, .trace = campaign.trace ? &out : nullptr};
+      const WorldOptions options{.seed = campaign.first_seed + i,
+                                 .servers = campaign.servers,
+                                 .trace = campaign.trace ? &out : nullptr};
       outcomes[i] = player.play(options, campaign.steps);
       if (outcomes[i].violation) ++failed;
     }
@@ -82,12 +84,12 @@ Result<Report> run(const Campaign& campaign, std::ostream& out) {
   return report;
 }
 
-std::string text_of(const Outcome& failure, unsigned steps) {
+std::string text_of(const Outcome& failure, unsigned steps, unsigned servers) {
   std::string text = fmt::format("SEED {} BREAKS \"{}\": {}\n", failure.seed, failure.violation->invariant,
                                  failure.violation->what);
   for (const std::string& line : failure.last) text += "    " + line + "\n";
-  return text +
-         fmt::format("  See it again: merlon simulate --seed {} --steps {} --trace\n", failure.seed, steps);
+  return text + fmt::format("  See it again: merlon simulate --seed {} --steps {}{} --trace\n", failure.seed,
+                            steps, servers == 0 ? "" : fmt::format(" --servers {}", servers));
 }
 
 }  // namespace merlon::simulate

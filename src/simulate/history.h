@@ -37,6 +37,7 @@ struct Campaign {
   uint64_t first_seed = 1;
   unsigned histories = 1;
   unsigned steps = 60;
+  unsigned servers = 0;  // of each history; 0: as its seed has it
   unsigned jobs = 1;
   bool trace = false;  // prints every line of what happened; one job
 };
@@ -49,6 +50,6 @@ struct Report {
 
 Result<Report> run(const Campaign& campaign, std::ostream& out);
 // For people: which invariant, in which seed, after what, and how to see it again.
-std::string text_of(const Outcome& failure, unsigned steps);
+std::string text_of(const Outcome& failure, unsigned steps, unsigned servers = 0);
 
 }  // namespace merlon::simulate

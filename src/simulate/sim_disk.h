@@ -53,6 +53,11 @@ struct FileLocks {
   const void* pending = nullptr;   // waits for readers to go, and lets none in
 };
 
+enum class Death {
+  killed,      // -9: the next start finds the files as they are now
+  power_lost,  // and with it what was not synced
+};
+
 struct DiskFaults {
   bool full = false;
   int fail_in = 0;      // counts down at each read, write and sync; at 1 that one fails

@@ -172,7 +172,8 @@ void SimMachine::before_asking(std::string_view name, const JsonObject& body) {
     const auto state = DesiredState::from_json(*object_at(body, "state"));
     MERLON_CHECK(state.has_value());
     asked_rules_ = *state;
-    remember(rules_, *state);
+    asked_rules_.openings.clear();
+    remember(rules_, asked_rules_);
   }
   if (name == "confirm") remember(confirmed_, applied_);
   if (name == "openings") {

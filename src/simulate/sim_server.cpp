@@ -44,13 +44,13 @@ net::Request request_of(const Ask& ask, const std::string& id) {
 
 class SimServer::AtWork {
  public:
-  explicit AtWork(SimServer& server) : server_(server), outermost_(server.disk_->faults().fail_in == 0) {
-    if (outermost_) server_.disk_->faults().fail_in = server_.fail_in_;
+  explicit AtWork(SimServer& server) : server_(server), outermost_(server.disk()->faults().fail_in == 0) {
+    if (outermost_) server_.disk()->faults().fail_in = server_.fail_in_;
   }
   AtWork(const AtWork&) = delete;
   AtWork& operator=(const AtWork&) = delete;
   ~AtWork() {
-    if (outermost_) server_.fail_in_ = std::exchange(server_.disk_->faults().fail_in, 0);
+    if (outermost_) server_.fail_in_ = std::exchange(server_.disk()->faults().fail_in, 0);
   }
 
  private:
@@ -61,7 +61,7 @@ class SimServer::AtWork {
 SimServer::~SimServer() {
   faults_.dead = true;
   serving_ = false;  // whoever asked may be gone
-  disk_->break_down();
+  if (disk_) disk_->break_down();
 }
 
 Result<void> SimServer::start() {
@@ -80,14 +80,7 @@ Result<void> SimServer::start_process() {
   parameters.state_dir = directory_;
   parameters.domain = kDomain;
   parameters.root_key = directory_ + "/root.key";
-  store::WriterMode mode;
-  mode.callers_thread = true;
-  mode.instead_of_exit = [this](const Error&) {
-    faults_.dead = true;
-    throw ServerKilled();
-  };
-  auto store = TRY(store::open_embedded_store(state_disk_on(disk_), std::move(mode), server::state_schema()));
-  store_ = store.get();
+  auto store = TRY(open_store());
   commits_.reset();
   assembly_ =
       TRY(server::Assembly::assemble(make_faulty(std::move(store), faults_), parameters, clock_, random_));
@@ -100,9 +93,23 @@ Result<void> SimServer::start_process() {
   return {};
 }
 
+Result<std::unique_ptr<store::ServerStore>> SimServer::open_store() {
+  if (database_ != nullptr) return database_->connect(number_);
+  store::WriterMode mode;
+  mode.callers_thread = true;
+  mode.instead_of_exit = [this](const Error&) {
+    faults_.dead = true;
+    throw ServerKilled();
+  };
+  auto store = TRY(store::open_embedded_store(state_disk_on(disk_), std::move(mode), server::state_schema()));
+  store_ = store.get();
+  return store;
+}
+
 void SimServer::die(Death how) {
   faults_.dead = true;
   serving_ = false;
+  if (database_ != nullptr) return assembly_.reset();
   auto next = how == Death::power_lost ? disk_->after_power_loss(random_) : disk_->after_kill();
   disk_->break_down();  // what still unwinds writes nothing
   disk_failures_ += disk_->faults().failed;
@@ -116,7 +123,9 @@ void SimServer::stop() {
     const AtWork at_work(*this);
     assembly_->machines().stop();
     serving_ = false;
+    assembly_->listen_to_others({});
     assembly_->stop();
+    faults_.dead = true;  // what could not be written cannot be written by destructors
     assembly_.reset();
     store_ = nullptr;
   } catch (const ServerKilled&) {
@@ -125,7 +134,7 @@ void SimServer::stop() {
 }
 
 void SimServer::fill_disk(bool full) {
-  disk_->faults().full = full;
+  disk()->faults().full = full;
   if (!full && store_ != nullptr) store_->idle();  // which takes its reserve back within a second
 }
 
@@ -206,10 +215,16 @@ net::Response SimServer::call(const Client& client, std::string method, const st
   return call(ask);
 }
 
+void SimServer::answer_waits() {
+  const AtWork at_work(*this);
+  assembly_->machines().answer_waits();
+}
+
 void SimServer::tick() {
   ++handled_;
   const AtWork at_work(*this);
   assembly_->tick();
+  if (store_ == nullptr) return;
   const uint64_t commits = assembly_->store().commit_count();
   if (commits_ != commits) {
     commits_ = commits;

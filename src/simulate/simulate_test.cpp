@@ -45,10 +45,12 @@ class SimulateTest : public ::testing::Test {
 
   // The first history from `seed` in which an invariant breaks, of at most `most`.
   std::optional<Outcome> first_failure(const Bugs& bugs, uint64_t seed, unsigned most,
-                                       unsigned agents_die = 0, unsigned power_fails = 0) {
+                                       unsigned agents_die = 0, unsigned power_fails = 0,
+                                       size_t servers = 0) {
     for (uint64_t i = seed; i < seed + most; ++i) {
-      Outcome outcome =
-          player.play({.seed = i, .agents_die = agents_die, .power_fails = power_fails, .bugs = bugs}, 50);
+      Outcome outcome = player.play(
+          {.seed = i, .servers = servers, .agents_die = agents_die, .power_fails = power_fails, .bugs = bugs},
+          50);
       if (!outcome.violation) continue;
       std::cout << "noticed in history " << i << ": " << outcome.violation->invariant << "\n";
       return outcome;
@@ -75,6 +77,17 @@ TEST_F(SimulateTest, EveryInvariantHoldsInEveryHistory) {
   }
   RecordProperty("histories", static_cast<int>(played));
   std::cout << played << " histories\n";
+  EXPECT_GE(played, 1U);
+}
+
+TEST_F(SimulateTest, EveryInvariantHoldsWithSeveralServersOnOneDatabase) {
+  const auto end = SteadyClock::now() + std::chrono::seconds(is_long() ? 120 : 3);
+  unsigned played = 0;
+  for (; SteadyClock::now() < end; ++played) {
+    const WorldOptions options{.seed = first_seed() + played, .servers = 2 + played % 2};
+    const Outcome outcome = player.play(options, kSteps);
+    ASSERT_FALSE(outcome.violation) << options.servers << " servers\n" << text_of(outcome, kSteps);
+  }
   EXPECT_GE(played, 1U);
 }
 
@@ -207,11 +220,18 @@ TEST_F(SimulateTest, AnAgentThatLengthensOpeningsIsNoticed) {
   EXPECT_TRUE(failure->violation->invariant.starts_with("1:")) << text_of(*failure, 50);
 }
 
+// A role that was taken away at one counts at the other, which knows it from before.
+TEST_F(SimulateTest, AServerThatTakesWhatItKnowsForWhatIsThereIsNoticed) {
+  Bugs bugs;
+  bugs.store_hides_changes = true;
+  ASSERT_TRUE(first_failure(bugs, 31, 30, 0, 0, 2));
+}
+
 TEST_F(SimulateTest, AServerThatForgetsDeadlinesIsNoticed) {
   Bugs bugs;
   bugs.server_forgets_deadlines = true;
-  const auto failure = first_failure(bugs, 1, 30);
-  ASSERT_TRUE(failure);
+  ASSERT_TRUE(first_failure(bugs, 1, 30));
+  ASSERT_TRUE(first_failure(bugs, 17, 30, 0, 0, 2));
 }
 
 TEST_F(SimulateTest, AServerThatWritesDownALaterDeadlineIsNoticed) {

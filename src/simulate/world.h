@@ -25,6 +25,7 @@ struct Bugs {
   bool store_loses_writes = false;
   bool disk_lies = false;
   std::function<void(const store::TableSpec&, store::Row&)> store_alters;
+  bool store_hides_changes = false;       // of several servers: one takes what it knows for what is there
   bool server_forgets_deadlines = false;  // nothing that time makes due is done
   Duration agent_lengthens{};             // every opening, by this
 };
@@ -32,6 +33,7 @@ struct Bugs {
 struct WorldOptions {
   uint64_t seed = 0;
   size_t machines = 2;
+  size_t servers = 0;   // one, or several on one database; 0: as the seed has it
   bool gentle = false;  // nothing that a real kernel in real time could not follow: no suspend, short times
   unsigned agents_die = 0;   // of a thousand steps, besides all else
   unsigned power_fails = 0;  // likewise, of the server
@@ -84,6 +86,15 @@ class World {
     uint64_t id = 0;
     Timestamp until;  // the server lets it wait until then
     bool at_server = false;
+    size_t host = 0;
+  };
+  // A server, and what the world must know of it.
+  struct Host {
+    std::unique_ptr<SimServer> server;
+    std::string name;
+    Timestamp ticked = kBeginning;
+    bool wake = false;
+    bool news = false;  // of what another has written is on its way
   };
   // A client's copy of a security group.
   struct Copy {
@@ -99,16 +110,37 @@ class World {
   bool run_next(Timestamp end);
   void follow_real_time();
   void at(Duration from_now, std::function<void()> run);
-  Timestamp server_due();
-  void tick_server();
+  Timestamp server_due(size_t h);
+  void tick_server(size_t h);
   void tick_machine(size_t i);
   void guard_agent(size_t i, const std::function<void()>& work);
-  void guard_server(const std::function<void()>& work);
-  void server_died(Death how);
+  void guard_server(size_t h, const std::function<void()>& work);
+  void server_died(size_t h, Death how);
   void server_went();
-  void start_server();
+  void start_server(size_t h);
+  void server_serves(size_t h);
   void start_agent(size_t i);
   void agent_died(size_t i);
+
+  // world_servers.cpp
+  bool is_shared() const { return database_ != nullptr; }
+  void make_servers();
+  SimServer& host(size_t h) { return *hosts_[h].server; }
+  SimServer& server() { return host(front_); }  // whom people ask now
+  bool choose_server();                         // whom to ask: one that is up
+  bool choose_observer();                       // whose view of the store to look at
+  size_t host_for(size_t i);                    // whom an agent asks
+  void has_news(size_t h);
+  void deliver_news(size_t h);
+  void start_database();
+  void database_died(Death how);
+  void notice_database();
+  void shared_fault();
+  void set_clocks_apart();
+  void look_at_clocks();
+  Timestamp time_of_granting(const GrantKey& key);
+  Timestamp earliest_time();  // of the servers that are up
+  void settle(Documents& documents, const Documents& seen);
 
   // world_network.cpp
   void send_sync(size_t i);
@@ -178,7 +210,10 @@ class World {
   Timestamp now_ = kBeginning;
   SeededRandom chance_, product_;
   Trace trace_;
-  SimServer server_;
+  std::unique_ptr<SimDatabase> database_;  // of several servers
+  std::vector<Host> hosts_;
+  size_t front_ = 0;
+  std::vector<size_t> home_;  // by machine: the server that it spoke to last
   std::vector<std::unique_ptr<SimMachine>> machines_;
   std::vector<std::unique_ptr<agent::Exchange>> channels_;
   std::vector<std::string> names_;
@@ -186,8 +221,6 @@ class World {
   std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
   uint64_t order_ = 0;
   uint64_t flights_ = 0;
-  Timestamp server_ticked_ = kBeginning;
-  bool server_wake_ = false;
   std::vector<std::optional<Flight>> flight_;
   std::vector<std::optional<Timestamp>> ask_at_, tick_at_;
   std::vector<std::vector<std::function<void()>>> on_waking_;
@@ -213,7 +246,11 @@ class World {
   std::map<std::string, std::pair<machine::Version, std::string>> desired_;  // by machine id
   Timestamp server_time_seen_{};
   Timestamp marked_at_ =
-      kBeginning;        // true time: when the server last had the chance to store its time's mark
+      kBeginning;  // true time: when the server last had the chance to store its time's mark
+  Timestamp clocks_looked_at_ = kBeginning;  // when server_time_seen_ was the latest of several
+  // Of several servers one may be behind the others by this, while it tells of openings.
+  Duration behind_ = std::chrono::seconds(1);
+  std::map<GrantKey, size_t> granted_by_;  // which of them
   Duration unseen_{};    // that a server cannot know of when it starts under a clock that was set back
   Duration unmarked_{};  // what the server knew of the time beyond its last mark when it went
   bool clock_stepped_ = false, stepped_since_mark_ = false;

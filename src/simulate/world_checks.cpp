@@ -35,10 +35,9 @@ machine::Flow flow_of(const Packet& packet) {
   return flow;
 }
 
-bool rules_let_in(const DesiredState& state, const Packet& packet) {
-  if (state.mode == Mode::audit) return true;
-  DesiredState rules = state;
-  rules.openings.clear();
+// Of a state without its openings.
+bool rules_let_in(const DesiredState& rules, const Packet& packet) {
+  if (rules.mode == Mode::audit) return true;
   return machine::judge(rules, flow_of(packet), Timestamp()).access == Access::allow;
 }
 
@@ -75,23 +74,32 @@ Packet World::random_packet(size_t i) {
 // ---- The server.
 
 void World::check_documents() {
-  const uint64_t commits = server_.assembly().store().commit_count();
+  const uint64_t commits =
+      is_shared() ? database_->commit_count() : server().assembly().store().commit_count();
+  if (is_shared()) look_at_clocks();
   if (checked_commits_ == commits && !instead_) return;  // nothing was written since
   checked_commits_ = commits;
-  const auto seen = observe(server_, names_, setting_.group, setting_.op.object_id);
+  const auto seen = observe(server(), names_, setting_.group, setting_.op.object_id);
   if (!seen) violated("4: what was acknowledged is there", seen.error().message + seen.error().cause);
+  if (is_shared()) {
+    settle(documents_, seen->documents);
+    if (instead_) settle(*instead_, seen->documents);
+  }
   if (instead_ && seen->documents == *instead_) documents_ = *instead_;
   instead_.reset();
   if (seen->documents != documents_)
     violated("4: what was acknowledged is there, and nothing else",
              "\n    should be " + documents_.text() + "\n    but is    " + seen->documents.text());
-  const Timestamp time = server_.time();
-  if (time + kMarkLost < server_time_seen_) violated("1: the server's time never runs backwards", "it does");
+  const Timestamp time = server().time();
+  if (!is_shared() && time + kMarkLost < server_time_seen_)
+    violated("1: the server's time never runs backwards", "it does");
   server_time_seen_ = std::max(server_time_seen_, time);
   grant_ids_ = seen->grant_ids;
-  for (const auto& [key, id] : grant_ids_)
-    truly_until_.try_emplace(
-        id, TrueEnd{now_ + (documents_.grants.at(key) - time) - unseen_, documents_.grants.at(key) - time});
+  for (const auto& [key, id] : grant_ids_) {
+    if (truly_until_.contains(id)) continue;
+    const Duration remaining = documents_.grants.at(key) - time_of_granting(key);
+    truly_until_[id] = {now_ + remaining - unseen_, remaining};
+  }
   for (size_t i = 0; i < machines_.size(); ++i)
     if (seen->machines[i]) check_desired(i, *seen->machines[i]);
 }
@@ -130,10 +138,11 @@ void World::check_desired(size_t i, const machine::Machine& record) {
     violated("the desired state is what the documents imply",
              fmt::format("{} should have open [{}] and has [{}]", names_[i], fmt::join(granted, "; "),
                          fmt::join(open, "; ")));
+  DesiredState enforced = desired;
+  enforced.openings.clear();
+  enforced.mode = Mode::enforce;
   for (int n = 0; n < 6; ++n) {
     const Packet packet = random_packet(i);
-    DesiredState enforced = desired;
-    enforced.mode = Mode::enforce;
     if (rules_let_in(enforced, packet) != simulate::lets_in(documents_, i, packet))
       violated("the desired state is what the documents imply",
                names_[i] + " judges wrongly: " + packet.text() + "\n    under " + documents_.text());
@@ -176,7 +185,8 @@ void World::check_packet(size_t i, const Packet& packet) {
     if (const auto truly = truly_until_.find(grant_of(id)); truly != truly_until_.end()) {
       const TrueEnd& end = truly->second;
       until = std::min(until, end.until + unseen_);
-      latest = std::min(latest, end.until + unseen_ + drift_in(end.remaining));
+      latest = std::min(
+          latest, end.until + unseen_ + (is_shared() ? behind_ : Duration(0)) + drift_in(end.remaining));
     }
     by_opening |= now_ < latest + m.unmended_sleep() + drift_in(m.unmended_sleep());
     surely_open |= m.openings_are_known() && !clock_stepped_ && now_ + kPlenty < until;
@@ -198,7 +208,7 @@ void World::check_real(size_t i, const Packet& packet, bool passes) {
 }
 
 void World::check() {
-  if (server_.is_up()) {
+  if (choose_observer()) {
     check_documents();
     check_ledger(false);
   }
@@ -206,7 +216,8 @@ void World::check() {
 }
 
 bool World::has_converged() {
-  const auto seen = observe(server_, names_, setting_.group, setting_.op.object_id);
+  choose_observer();
+  const auto seen = observe(server(), names_, setting_.group, setting_.op.object_id);
   for (size_t i = 0; seen && i < machines_.size(); ++i)
     if (seen->machines[i] && machine(i).enrolled && !machine(i).released &&
         machine(i).version() != seen->machines[i]->desired.version)
@@ -215,10 +226,13 @@ bool World::has_converged() {
 }
 
 void World::check_converged() {
+  for (const auto& [key, deadline] : documents_.grants)
+    if (deadline + kPlenty < earliest_time())
+      violated("1: what is due ends", names_[key.machine] + " has an opening that is over");
   for (size_t i = 0; i < machines_.size(); ++i) {
     SimMachine& m = machine(i);
     if (m.released || !documents_.machines[i].enrolled || !m.enrolled) continue;
-    const auto seen = observe(server_, names_, setting_.group, setting_.op.object_id);
+    const auto seen = observe(server(), names_, setting_.group, setting_.op.object_id);
     if (!seen || !seen->machines[i]) violated("4: what was acknowledged is there", names_[i]);
     const auto& record = *seen->machines[i];
     if (m.version() != record.desired.version)
@@ -230,8 +244,8 @@ void World::check_converged() {
     size_t surely = 0;
     size_t perhaps = 0;
     for (const machine::Opening& opening : record.desired.openings) {
-      surely += !clock_stepped_ && opening.deadline > server_.time() + kPlenty ? 1 : 0;
-      perhaps += opening.deadline + drift_in(kPlenty) > server_.time() ? 1 : 0;
+      surely += !clock_stepped_ && opening.deadline > server().time() + kPlenty ? 1 : 0;
+      perhaps += opening.deadline + drift_in(kPlenty) > server().time() ? 1 : 0;
     }
     const size_t open = m.kernel().open_elements();
     if (open < surely || open > perhaps)
@@ -243,9 +257,9 @@ void World::check_converged() {
 // ---- The ledger.
 
 void World::check_ledger(bool whole) {
-  auto& ledger = server_.assembly().core().ledger;
+  auto& ledger = server().assembly().core().ledger;
   const auto head = store::read_value<ledger::SignedHead>(
-      server_.assembly().store(), [&](store::Reader& reader) { return ledger.head(reader); });
+      server().assembly().store(), [&](store::Reader& reader) { return ledger.head(reader); });
   if (!head) violated("5: the ledger is provable", head.error().message + head.error().cause);
   if (!heads_.empty() && head->size < heads_.back().size)
     violated("5: the ledger is append-only", "it is shorter");

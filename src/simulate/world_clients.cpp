@@ -64,29 +64,30 @@ bool World::may_write(const Client& client) const {
 bool World::request(const Client& client, const std::string& method, const std::string& path,
                     const JsonObject& body, const std::string& what, const Expected& expected,
                     const std::string& if_match) {
-  if (!server_.is_up()) return false;
+  if (!server().is_up()) return false;
   ++requests_;
   Documents after = documents_;
   if (expected.effect) expected.effect(after);
   net::Response response{.status = 0, .headers = {}, .body = {}};
-  const unsigned failures = server_.disk_failures();
+  const unsigned failures = server().disk_failures();
   bool died = true;
-  guard_server([&] {
+  guard_server(front_, [&] {
     instead_ = after;  // in case that it dies in the middle
-    response = server_.call(client, method, path, body, if_match);
+    response = server().call(client, method, path, body, if_match);
     died = false;
   });
   note(fmt::format("{} {}: {}", client.name, what, died ? "no answer" : std::to_string(response.status)));
   if (died) return false;
   // An answer that could not be read from a failing disk, to something that may be done or not.
-  if (response.status / 100 == 5 && server_.disk_failures() != failures) return false;
+  if (response.status / 100 == 5 && server().disk_failures() != failures) return false;
   instead_.reset();
   const bool done = response.status / 100 == 2;
-  if (done && method != "GET") acknowledged_.insert(server_.last_request_id());
+  if (done && method != "GET") acknowledged_.insert(server().last_request_id());
   if (done && !may_write(client)) violated("3: no action without a permission", client.name + " did " + what);
-  if (response.status == 503 && server_.disk_is_full()) return false;  // and nothing has changed: check()
+  if (response.status == 503 && !server().can_work()) return false;     // likewise
+  if (response.status == 503 && server().disk_is_full()) return false;  // and nothing has changed: check()
   // By a clock that was set back to before the beginning, no secret is valid yet: nobody can sign in with it.
-  if (response.status == 503 && response.body.empty() && server_.clock().now() < kBeginning) return false;
+  if (response.status == 503 && response.body.empty() && server().clock().now() < kBeginning) return false;
   if (std::find(expected.statuses.begin(), expected.statuses.end(), response.status) ==
       expected.statuses.end())
     violated("the documented answer",
@@ -108,8 +109,8 @@ void World::initiate() {
   const Duration length = chance_.pick(lengths);
   const bool by_end = chance_.chance(300);
   const bool in_the_past = by_end && chance_.chance(100);
-  if (!server_.is_up()) return;
-  const Timestamp time = server_.time();
+  if (!server().is_up()) return;
+  const Timestamp time = server().time();
   const Timestamp end = in_the_past ? time - minutes(1) : time + length;
   JsonObject wanted = {{"number", port}};
   if (!source.empty()) wanted["allowedSourceAddressPrefix"] = source;
@@ -134,6 +135,7 @@ void World::initiate() {
       expected.statuses = wrong ? std::vector<int>{400, 404} : std::vector<int>{404};
     expected.effect = [=](Documents& documents) { documents.grants[{i, port, open_to}] = end; };
   }
+  granted_by_[{i, port, open_to}] = front_;
   request(who, "POST", setting_.policy() + "/initiate" + std::string(kPolicyVersion),
           {{"virtualMachines",
             JsonArray{JsonObject{{"id", setting_.vm(names_[i])}, {"ports", JsonArray{std::move(wanted)}}}}},
@@ -302,12 +304,12 @@ void World::remove_machine() {
 void World::enrol() {
   for (size_t i = 0; i < machines_.size(); ++i) {
     SimMachine& m = machine(i);
-    if (documents_.machines[i].enrolled || m.enrolled || !server_.is_up() || !awake(i)) continue;
-    if (server_.disk_is_full() || server_.disk_may_fail() || server_.faults().kill_in > 0) continue;
-    if (server_.clock().now() < kBeginning) continue;  // the owner may not be able to sign in: see request()
+    if (documents_.machines[i].enrolled || m.enrolled || !server().can_work() || !awake(i)) continue;
+    if (server().disk_is_full() || server().disk_may_fail() || server().faults().kill_in > 0) continue;
+    if (server().clock().now() < kBeginning) continue;  // the owner may not be able to sign in: see request()
     const bool enforce = chance_.chance(700);
     SimMachine::Place place{m.name(), m.directory(), m.addresses()};
-    auto certificate = enrol_machine(server_, setting_, setting_.owner, place, m.facts(), enforce);
+    auto certificate = enrol_machine(server(), setting_, setting_.owner, place, m.facts(), enforce);
     note(fmt::format("{} enrols{}: {}", m.name(), enforce ? " into enforcement" : "",
                      certificate ? "done" : certificate.error().code));
     if (!certificate)
@@ -323,6 +325,7 @@ void World::enrol() {
 }
 
 void World::client_acts() {
+  choose_server();
   const size_t roll = chance_.below(100);
   if (roll < 32) return initiate();
   if (roll < 42) return revoke();

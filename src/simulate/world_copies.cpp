@@ -19,12 +19,12 @@ bool is_allow(const Json& rule) { return string_at(rule.as_object(), "properties
 }  // namespace
 
 void World::copy_group() {
-  if (!server_.is_up()) return;
+  if (!server().is_up()) return;
   const size_t i = chance_.below(machines_.size());
   net::Response response{.status = 0, .headers = {}, .body = {}};
-  guard_server([&] {
-    response = server_.call(setting_.owner, "GET",
-                            setting_.security_group(names_[i]) + std::string(kNetworkVersion));
+  guard_server(front_, [&] {
+    response = server().call(setting_.owner, "GET",
+                             setting_.security_group(names_[i]) + std::string(kNetworkVersion));
   });
   note(fmt::format("owner reads the group of {}: {}", names_[i], response.status));
   if (response.status != 200) return;
@@ -39,7 +39,8 @@ void World::copy_group() {
 }
 
 void World::put_copy() {
-  if (copies_.empty() || !server_.is_up() || server_.faults().kill_in > 0 || server_.disk_may_fail()) return;
+  if (copies_.empty() || !server().is_up() || server().faults().kill_in > 0 || server().disk_may_fail())
+    return;
   Copy copy = chance_.pick(copies_);
   const size_t i = copy.machine;
   const bool with_etag = chance_.chance(400);
@@ -61,7 +62,7 @@ void World::put_copy() {
                            with_etag ? " with its ETag" : "", edits ? ", edited" : ""),
                {.statuses = statuses, .effect = {}}, with_etag ? copy.etag : ""))
     return;
-  const auto seen = observe(server_, names_, setting_.group, setting_.op.object_id);
+  const auto seen = observe(server(), names_, setting_.group, setting_.op.object_id);
   if (!seen) violated("4: what was acknowledged is there", seen.error().message + seen.error().cause);
   // What people wrote: each rule as it was sent, at the priority that it had underneath or was shown at.
   const auto& now_there = seen->documents.machines[i].rules;

@@ -17,31 +17,32 @@ using std::chrono::seconds;
 }  // namespace
 
 void World::server_fault() {
-  if (!server_.is_up()) return;
+  if (is_shared()) return shared_fault();
+  if (!server().is_up()) return;
   switch (chance_.below(options_.gentle ? 4 : 9)) {
     case 4:
       return back_up();
     case 5:
       return restore();
     case 0:
-      server_.faults().kill_in = static_cast<int>(1 + chance_.below(8));
+      server().faults().kill_in = static_cast<int>(1 + chance_.below(8));
       return note("the server is going to die at a write");
     case 1:
-      return server_died(Death::killed);
+      return server_died(0, Death::killed);
     case 6:
-      return server_died(Death::power_lost);
+      return server_died(0, Death::power_lost);
     case 7:
     case 8:
-      server_.fail_disk_in(static_cast<int>(1 + chance_.below(chance_.chance(500) ? 12 : 200)));
+      server().fail_disk_in(static_cast<int>(1 + chance_.below(chance_.chance(500) ? 12 : 200)));
       return note("an operation of the server's disk is going to fail");
     case 2:
-      server_.stop();
+      server().stop();
       server_went();
       note("the server stops");
-      return at(chance_.between(seconds(1), seconds(30)), [this] { start_server(); });
+      return at(chance_.between(seconds(1), seconds(30)), [this] { start_server(0); });
     default:
-      server_.fill_disk(!server_.disk_is_full());
-      return note(server_.disk_is_full() ? "the server's disk is full" : "the server's disk has room");
+      server().fill_disk(!server().disk_is_full());
+      return note(server().disk_is_full() ? "the server's disk is full" : "the server's disk has room");
   }
 }
 
@@ -59,28 +60,31 @@ Duration World::drift_in(Duration time) const {
 
 void World::clock_fault() {
   if (chance_.chance(400)) {
-    const size_t whose = chance_.below(machines_.size() + 1);
-    if (whose == machines_.size()) return turn_rate(server_.clock(), "the server", ComputerClock::kRateMost);
+    const size_t whose = chance_.below(machines_.size() + hosts_.size());
+    if (whose >= machines_.size()) {
+      Host& one = hosts_[whose - machines_.size()];
+      return turn_rate(one.server->clock(), one.name, ComputerClock::kRateMost);
+    }
     return turn_rate(machine(whose).clock(), names_[whose], ComputerClock::kRateMost);
   }
   const std::vector<Duration> steps = {Duration(700), seconds(30), minutes(10), hours(1), hours(24)};
   const Duration by = chance_.pick(steps);
   const bool back = chance_.chance(500);
-  if (chance_.chance(300)) {
+  if (chance_.chance(300) || is_shared()) {
     SimMachine& m = machine(chance_.below(machines_.size()));
     m.clock().step_wall(back ? -by : by);
     return note(fmt::format("{}: its wall clock steps {} {}", m.name(), back ? "back" : "ahead",
                             to_human_duration(by)));
   }
   // A server that is down has gone with the right time: what it knew beyond its mark is lost by this step.
-  if (!server_.is_up() && !clock_stepped_) server_time_seen_ -= unmarked_;
+  if (!server().is_up() && !clock_stepped_) server_time_seen_ -= unmarked_;
   clock_stepped_ = stepped_since_mark_ = true;
-  server_wake_ = true;  // the product looks five times a second whether its mark must be stored
-  if (server_.clock().wrong_by() != Duration(0) && chance_.chance(500)) {
-    server_.clock().set_right();
+  hosts_[0].wake = true;  // the product looks five times a second whether its mark must be stored
+  if (server().clock().wrong_by() != Duration(0) && chance_.chance(500)) {
+    server().clock().set_right();
     return note("the server's clock is set right");
   }
-  server_.clock().step_wall(back ? -by : by);
+  server().clock().step_wall(back ? -by : by);
   note(fmt::format("the server's clock steps {} {}", back ? "back" : "ahead", to_human_duration(by)));
 }
 
@@ -150,8 +154,13 @@ void World::step() {
     const size_t i = chance_.below(machines_.size());
     if (machine(i).agent_runs()) agent_died(i);
   }
-  if (options_.power_fails > 0 && chance_.chance(options_.power_fails) && server_.is_up())
-    server_died(Death::power_lost);
+  if (options_.power_fails > 0 && chance_.chance(options_.power_fails)) {
+    if (is_shared()) {
+      if (database_->is_up()) database_died(Death::power_lost);
+    } else if (server().is_up()) {
+      server_died(0, Death::power_lost);
+    }
+  }
   const size_t roll = chance_.below(100);
   if (roll < 50) {
     client_acts();
@@ -162,8 +171,8 @@ void World::step() {
   } else if (roll < 70) {
     // To one side or the other of a deadline: the most likely place for a mistake of one.
     Duration to_deadline = seconds(1);
-    if (server_.is_up() && !documents_.grants.empty())
-      to_deadline = documents_.grants.begin()->second - server_.time();
+    if (choose_server() && !documents_.grants.empty())
+      to_deadline = documents_.grants.begin()->second - server().time();
     to_deadline += chance_.pick(
         std::vector<Duration>{Duration(-51), Duration(-1), Duration(0), Duration(1), Duration(40)});
     advance(std::clamp(to_deadline, Duration(1), Duration(hours(3))));
@@ -183,9 +192,12 @@ void World::step() {
 void World::end() {
   calm_ = true;
   note("everything is mended");
-  server_.fill_disk(false);
-  server_.fail_disk_in(0);
-  server_.faults().kill_in = 0;
+  if (!is_shared()) server().fill_disk(false);
+  for (size_t h = 0; h < hosts_.size(); ++h) {
+    if (is_shared()) database_->cut_off(h, false);
+    host(h).fail_disk_in(0);
+    host(h).faults().kill_in = 0;
+  }
   for (size_t i = 0; i < machines_.size(); ++i) {
     machine(i).cut = false;
     machine(i).kill_in(0);
@@ -195,8 +207,11 @@ void World::end() {
       for (const auto& late : std::exchange(on_waking_[i], {})) late();
     }
   }
-  start_server();
-  server_.faults().kill_in = 0;
+  if (is_shared()) start_database();
+  for (size_t h = 0; h < hosts_.size(); ++h) {
+    start_server(h);
+    host(h).faults().kill_in = 0;
+  }
   for (size_t i = 0; i < machines_.size(); ++i) {
     start_agent(i);
     if (!options_.gentle) continue;

@@ -36,7 +36,7 @@ void World::send_sync(size_t i) {
     if (!asked) violated("7: the agent's halves talk", asked.error().message);
     // A process that the machine gives no time to: between two moments nothing is lost but the polls.
     if (stride_ > Duration(0)) asked->request.wait_ms = 0;
-    flight_[i] = Flight{*asked, ++flights_, now_, false};
+    flight_[i] = Flight{*asked, ++flights_, now_, false, host_for(i)};
   });
   if (!flight_[i]) return;
   const uint64_t id = flight_[i]->id;
@@ -70,15 +70,16 @@ void World::fail_sync(size_t i, uint64_t id, const std::string& code, Duration a
 void World::reach_server(size_t i, uint64_t id, bool again) {
   if (!flight_[i] || flight_[i]->id != id) return;
   if (machine(i).cut) return;
-  if (!server_.is_up()) {
+  const size_t h = flight_[i]->host;
+  if (!host(h).is_up()) {
     fail_sync(i, id, "ConnectionRefused", Duration(5));
     return;
   }
   flight_[i]->at_server = true;
   flight_[i]->until = now_ + Duration(flight_[i]->asked.request.wait_ms);
   const Ask ask = sync_of(machine(i), flight_[i]->asked.request);
-  guard_server([&] {
-    server_.deliver(ask, [this, i, id, again](const net::Response& response) {
+  guard_server(h, [&] {
+    host(h).deliver(ask, [this, i, id, again](const net::Response& response) {
       if (!again) answer_sync(i, id, response, now_);
     });
   });
@@ -131,24 +132,26 @@ void World::hear(size_t i, uint64_t id, const Result<machine::SyncAnswer>& answe
 
 Result<machine::SyncAnswer> World::say_farewell(size_t i, const machine::SyncRequest& request) {
   const bool lost = !calm_ && chance_.chance(200);
-  if (lost || machine(i).cut || !server_.is_up())
+  const size_t h = host_for(i);
+  if (lost || machine(i).cut || !host(h).is_up())
     return fail(ErrorKind::unavailable, "ConnectionLost", "lost");
   net::Response answer{.status = 0, .headers = {}, .body = {}};
-  guard_server([&] { answer = server_.call(sync_of(machine(i), request)); });
+  guard_server(h, [&] { answer = host(h).call(sync_of(machine(i), request)); });
   return read(answer);
 }
 
 Result<std::string> World::renew(size_t i) {
   SimMachine& m = machine(i);
-  if (m.cut || !server_.is_up()) return fail(ErrorKind::unavailable, "ConnectionFailed", "cut");
+  const size_t h = host_for(i);
+  if (m.cut || !host(h).is_up()) return fail(ErrorKind::unavailable, "ConnectionFailed", "cut");
   const auto files = TRY(agent::StateFiles::open(m.directory()));
   const auto key = TRY(crypto::PrivateKey::from_pem(Secret(TRY(files.read(agent::file::kKey)))));
   const std::string wanted = TRY(crypto::make_request(key, m.name()));
   net::Response answer{.status = 0, .headers = {}, .body = {}};
   bool died = false;
-  guard_server([&] {
+  guard_server(h, [&] {
     died = true;
-    answer = server_.call({.method = "POST",
+    answer = host(h).call({.method = "POST",
                            .target = "/agent/v1/renew",
                            .body = to_text(JsonObject{{"request", wanted}}),
                            .token = {},

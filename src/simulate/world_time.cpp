@@ -19,7 +19,8 @@ constexpr int kStrides = 6;
 constexpr Duration kAfterStride = seconds(1);
 constexpr Duration kServerTick{200};
 constexpr Duration kMarkEvery = minutes(1);
-constexpr int64_t kCrystal = 100;  // millionths, of a computer that nobody has told the time
+constexpr Duration kLeaseTick = seconds(2);  // within the lifetime of a lease
+constexpr int64_t kCrystal = 100;            // millionths, of a computer that nobody has told the time
 constexpr Timestamp kNever = Timestamp::max();
 
 class RenewOnly final : public agent::Exchange {
@@ -59,8 +60,8 @@ World::World(const Setting& setting, RuleCache& rules, std::string directory, co
       real_(real),
       chance_(options.seed),
       product_(options.seed ^ 0x5eedU),
-      trace_(options.trace),
-      server_(directory_ + "/server", setting.disk->after_kill(), now_, product_) {
+      trace_(options.trace) {
+  make_servers();
   for (size_t i = 0; i < options.machines; ++i) {
     SimMachine::Place place = setting.machines[i];
     place.directory = directory_ + "/" + place.name;
@@ -83,6 +84,7 @@ World::World(const Setting& setting, RuleCache& rules, std::string directory, co
                                                   (done ? "" : done.error().message + done.error().cause));
       });
   }
+  home_.resize(options.machines);
   flight_.resize(options.machines);
   ask_at_.resize(options.machines);
   tick_at_.resize(options.machines);
@@ -93,26 +95,30 @@ World::World(const Setting& setting, RuleCache& rules, std::string directory, co
 World::~World() = default;
 
 void World::begin() {
-  fs::create_directories(directory_ + "/server");
-  fs::permissions(directory_ + "/server", fs::perms::owner_all);
-  for (const auto& entry : fs::directory_iterator(setting_.directory + "/server"))
-    fs::copy(entry.path(), directory_ + "/server/" + entry.path().filename().string(),
-             fs::copy_options::recursive);
+  for (size_t h = 0; h < hosts_.size(); ++h) {
+    fs::create_directories(host(h).directory());
+    fs::permissions(host(h).directory(), fs::perms::owner_all);
+    for (const auto& entry : fs::directory_iterator(setting_.directory + "/server"))
+      fs::copy(entry.path(), host(h).directory() + "/" + entry.path().filename().string(),
+               fs::copy_options::recursive);
+  }
   for (const std::string& name : names_) {
     fs::copy(setting_.directory + "/" + name, directory_ + "/" + name);
     fs::permissions(directory_ + "/" + name, fs::perms::owner_all);
   }
   secrets_ = {setting_.owner.secret, setting_.op.secret, setting_.stranger.secret};
-  start_server();
-  const auto seen = observe(server_, names_, setting_.group, setting_.op.object_id);
+  if (is_shared()) start_database();
+  for (size_t h = 0; h < hosts_.size(); ++h) start_server(h);
+  const auto seen = observe(server(), names_, setting_.group, setting_.op.object_id);
   if (!seen) violated("the set-up", seen.error().message + seen.error().cause);
   documents_ = seen->documents;
-  ledger_key_ = server_.assembly().core().ledger.public_key_pem();
-  server_.faults().loses_writes = options_.bugs.store_loses_writes;
+  ledger_key_ = server().assembly().core().ledger.public_key_pem();
+  for (size_t h = 0; h < hosts_.size(); ++h) host(h).faults().loses_writes = options_.bugs.store_loses_writes;
   for (size_t i = 0; i < machines_.size(); ++i) start_agent(i);
   if (!options_.gentle) {
-    turn_rate(server_.clock(), "the server", kCrystal);
+    for (Host& each : hosts_) turn_rate(each.server->clock(), each.name, kCrystal);
     for (size_t i = 0; i < machines_.size(); ++i) turn_rate(machine(i).clock(), names_[i], kCrystal);
+    set_clocks_apart();
   }
   advance(seconds(2));
   check();
@@ -134,22 +140,24 @@ void World::at(Duration from_now, std::function<void()> run) {
 
 // ---- Processes.
 
-void World::guard_server(const std::function<void()>& work) {
+void World::guard_server(size_t h, const std::function<void()>& work) {
   try {
     work();
   } catch (const ServerKilled&) {
-    server_died(chance_.chance(300) ? Death::power_lost : Death::killed);
+    server_died(h, chance_.chance(300) ? Death::power_lost : Death::killed);
   }
+  notice_database();
 }
 
-void World::server_died(Death how) {
-  server_.die(how);
+void World::server_died(size_t h, Death how) {
+  host(h).die(how);
   server_went();
-  note(how == Death::killed ? "the server is killed" : "the server loses power");
+  note(hosts_[h].name + (how == Death::killed ? " is killed" : " loses power"));
   for (size_t i = 0; i < machines_.size(); ++i)
-    if (flight_[i] && flight_[i]->at_server) fail_sync(i, flight_[i]->id, "ConnectionLost", Duration(5));
+    if (flight_[i] && flight_[i]->at_server && flight_[i]->host == h)
+      fail_sync(i, flight_[i]->id, "ConnectionLost", Duration(5));
   at(chance_.between(Duration(500), chance_.chance(200) ? Duration(hours(2)) : Duration(seconds(40))),
-     [this] { start_server(); });
+     [this, h] { start_server(h); });
 }
 
 // What it knew of the time beyond its last mark is gone with it, where its clock does not know better.
@@ -159,31 +167,35 @@ void World::server_went() {
   if (stepped_since_mark_) server_time_seen_ = {};
 }
 
-void World::start_server() {
-  if (server_.is_up()) return;
-  const unsigned failures = server_.disk_failures();
-  if (const auto started = server_.start(); !started) {
-    if (server_.disk_failures() != failures) {
-      server_.die(Death::killed);
-      note("the server does not start: its disk fails");
-      return at(seconds(5), [this] { start_server(); });
+void World::start_server(size_t h) {
+  SimServer& starting = host(h);
+  if (starting.is_up()) return;
+  const unsigned failures = starting.disk_failures();
+  if (const auto started = starting.start(); !started) {
+    const bool disk_failed = starting.disk_failures() != failures;
+    if (disk_failed || (is_shared() && !database_->reaches(h))) {
+      starting.die(Death::killed);
+      note(hosts_[h].name + " does not start: its " + (disk_failed ? "disk fails" : "database is away"));
+      at(seconds(5), [this, h] { start_server(h); });
+      return notice_database();
     }
     violated("4: the server starts after whatever happened to it",
              started.error().message + started.error().cause);
   }
-  server_.assembly().machines().on_wake([this] { server_wake_ = true; });
-  server_.faults().loses_writes = options_.bugs.store_loses_writes && steps_ > 0;
-  server_.faults().alters = options_.bugs.store_alters;
-  server_.disk()->faults().lies = options_.bugs.disk_lies;
-  server_ticked_ = now_;
+  starting.assembly().machines().on_wake([this, h] { hosts_[h].wake = true; });
+  starting.faults().loses_writes = options_.bugs.store_loses_writes && steps_ > 0;
+  starting.faults().alters = options_.bugs.store_alters;
+  starting.disk()->faults().lies = options_.bugs.disk_lies;
+  hosts_[h].ticked = now_;
+  if (is_shared()) return server_serves(h);
   if (clock_stepped_) {
     // Its time goes on from the last mark, as if it had not been away.
     unseen_ += now_ - marked_at_ + drift_in(now_ - marked_at_) + kMarkEvery + seconds(1);
   }
   marked_at_ = now_;
   checked_commits_.reset();
-  documents_.expire(server_.time());
-  if (instead_) instead_->expire(server_.time());
+  documents_.expire(server().time());
+  if (instead_) instead_->expire(server().time());
   note("the server serves");
   if (!documents_.machines.empty()) check_documents();  // nobody has asked for anything before the beginning
 }
@@ -226,33 +238,42 @@ void World::start_agent(size_t i) {
 
 // ---- What is due.
 
-Timestamp World::server_due() {
-  if (!server_.is_up()) return kNever;
-  if (server_wake_) return now_;
+Timestamp World::server_due(size_t h) {
+  SimServer& due_one = host(h);
+  if (!due_one.is_up()) return kNever;
+  if (hosts_[h].wake && !is_shared()) return now_;
   // By its own clock: a tick that came before its minute was over would leave the mark for the next one.
-  Timestamp due = server_ticked_ + server_.clock().true_time_for(std::max(kMarkEvery, stride_));
-  const Timestamp time = server_.time();
+  Timestamp due = hosts_[h].wake ? now_
+                                 : hosts_[h].ticked + due_one.clock().true_time_for(std::max(
+                                                          is_shared() ? kLeaseTick : kMarkEvery, stride_));
+  const Timestamp time = due_one.time();
+  // Of several servers one ends what is due, sooner or later.
   for (const auto& [key, deadline] : documents_.grants)
-    due = std::min(due, now_ + server_.clock().true_time_for(deadline - time));
+    if (!is_shared() || deadline > time)
+      due = std::min(due, now_ + due_one.clock().true_time_for(deadline - time));
   for (const auto& flight : flight_)
-    if (flight && flight->at_server && flight->asked.request.wait_ms > 0) due = std::min(due, flight->until);
-  return std::max(due, server_ticked_ + kServerTick);
+    if (flight && flight->at_server && flight->host == h && flight->asked.request.wait_ms > 0)
+      due = std::min(due, flight->until);
+  return std::max(due, hosts_[h].ticked + kServerTick);
 }
 
-void World::tick_server() {
-  server_wake_ = false;
-  server_ticked_ = now_;
-  const unsigned failures = server_.disk_failures();
-  guard_server([&] {
-    if (!options_.bugs.server_forgets_deadlines) server_.tick();
+void World::tick_server(size_t h) {
+  hosts_[h].wake = false;
+  hosts_[h].ticked = now_;
+  const unsigned failures = host(h).disk_failures();
+  guard_server(h, [&] {
+    if (!options_.bugs.server_forgets_deadlines) host(h).tick();
+    if (is_shared()) return;
     // The mark spends no reserve.
-    if (!server_.disk_is_full() && server_.disk_failures() == failures) {
+    if (!server().disk_is_full() && server().disk_failures() == failures) {
       marked_at_ = now_;
       stepped_since_mark_ = false;
     }
-    documents_.expire(server_.time());
-    if (instead_) instead_->expire(server_.time());
+    documents_.expire(server().time());
+    if (instead_) instead_->expire(server().time());
   });
+  if (is_shared()) database_->idle();
+  notice_database();
 }
 
 void World::tick_machine(size_t i) {
@@ -267,14 +288,15 @@ void World::tick_machine(size_t i) {
 }
 
 bool World::run_next(Timestamp end) {
-  Timestamp next = server_due();
-  int who = -1;  // the server; then machines' ticks, machines' questions, events
+  Timestamp next = server_due(0);
+  int who = -1;  // the servers, from the last; then machines' ticks, machines' questions, events
   const auto consider = [&](Timestamp due, int candidate) {
     if (due < next) {
       next = due;
       who = candidate;
     }
   };
+  for (size_t h = 1; h < hosts_.size(); ++h) consider(server_due(h), -1 - static_cast<int>(h));
   const int count = static_cast<int>(machines_.size());
   for (int i = 0; i < count; ++i) {
     if (!machine(i).agent_runs() || !awake(i)) continue;
@@ -285,7 +307,7 @@ bool World::run_next(Timestamp end) {
   if (next > end) return false;
   now_ = std::max(now_, next);
   if (who < 0) {
-    tick_server();
+    tick_server(static_cast<size_t>(-1 - who));
   } else if (who < count) {
     tick_machine(static_cast<size_t>(who));
   } else if (who < 2 * count) {

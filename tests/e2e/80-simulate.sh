@@ -47,7 +47,7 @@ cmp "$MERLON_TMP/once" "$MERLON_TMP/twice" || fail "a seed does not replay exact
 [[ $(wc -l <"$MERLON_TMP/once") -gt 20 ]] || fail "--trace prints nothing"
 ok "a trace replays line by line"
 
-for wrong in '--seed x' '--steps -1' '--histories 1.5' '--jobs many'; do
+for wrong in '--seed x' '--steps -1' '--histories 1.5' '--jobs many' '--servers 9'; do
   status=0
   # shellcheck disable=SC2086
   "$MERLON" simulate $wrong >"$MERLON_TMP/wrong" 2>&1 || status=$?
