@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "base/wipe.h"
+
 namespace merlon::crypto {
 namespace {
 
@@ -18,7 +20,7 @@ void* take(size_t size, const char* /*file*/, int /*line*/) {
 
 void give_back(void* memory, const char* /*file*/, int /*line*/) {
   if (memory == nullptr) return;
-  ::explicit_bzero(memory, ::malloc_usable_size(memory));
+  wipe(memory, ::malloc_usable_size(memory));
   std::free(memory);
 }
 

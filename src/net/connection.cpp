@@ -10,7 +10,6 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/asio/write.hpp>
 #include <boost/beast/http/read.hpp>
 
 #include "base/json.h"
@@ -64,10 +63,12 @@ IpAddress from_asio(const asio::ip::address& address) {
   return IpAddress::from_v6(address.to_v6().to_bytes());
 }
 
-template <class Key>
-void take_from(std::map<Key, size_t>& counts, const Key& key) {
-  const auto found = counts.find(key);
-  if (--found->second == 0) counts.erase(found);
+Response answer_for_a_fault(const std::string& request_id, const std::string& cause) {
+  log(LogLevel::error, "a handler threw", {{"requestId", request_id}, {"cause", cause}});
+  return error_response(
+      {500, "InternalServerError",
+       "Merlon could not complete the request because of a fault of its own. The server's log "
+       "has the details under the x-ms-request-id of this response."});
 }
 
 void run_handler(const Handler& handler, Request request, const Responder& responder) {
@@ -80,52 +81,18 @@ void run_handler(const Handler& handler, Request request, const Responder& respo
     cause = error.what();
   } catch (...) {  // the cause is said above
   }
-  log(LogLevel::error, "a handler threw", {{"requestId", id}, {"cause", cause}});
-  responder(
-      error_response({500, "InternalServerError",
-                      "Merlon could not complete the request because of a fault of its own. The server's log "
-                      "has the details under the x-ms-request-id of this response."}));
+  responder(answer_for_a_fault(id, cause));
+}
+
+Response made_answer(const MakeAnswer& make, const std::string& request_id) {
+  try {
+    return make();
+  } catch (const std::exception& error) {
+    return answer_for_a_fault(request_id, error.what());
+  }
 }
 
 }  // namespace
-
-IpPrefix Admission::peer_key(const IpAddress& peer) {
-  return IpPrefix::make(peer, peer.is_v4() ? 32 : 64).value_or(IpPrefix(peer));
-}
-
-bool Admission::enter(const IpAddress& peer) {
-  const std::lock_guard lock(mutex_);
-  if (all_ >= all_max_) return false;
-  size_t& count = peers_[peer_key(peer)];
-  if (count >= peer_max_) return false;
-  ++count;
-  ++all_;
-  return true;
-}
-
-bool Admission::recognise(const IpAddress& peer, const std::string& certificate) {
-  const std::lock_guard lock(mutex_);
-  size_t& count = certificates_[certificate];
-  if (count >= certificate_max_) return false;
-  ++count;
-  take_from(peers_, peer_key(peer));
-  return true;
-}
-
-void Admission::leave(const IpAddress& peer, const std::string& certificate) {
-  const std::lock_guard lock(mutex_);
-  if (certificate.empty())
-    take_from(peers_, peer_key(peer));
-  else
-    take_from(certificates_, certificate);
-  --all_;
-  changed_.notify_all();
-}
-
-bool Admission::wait_until_empty(std::chrono::milliseconds timeout) {
-  std::unique_lock lock(mutex_);
-  return changed_.wait_for(lock, timeout, [this] { return all_ == 0; });
-}
 
 Connection::Connection(std::shared_ptr<ServerCore> core, std::shared_ptr<Loop> loop,
                        std::shared_ptr<const ServerTls> tls, Socket socket, const IpAddress& peer)
@@ -133,7 +100,7 @@ Connection::Connection(std::shared_ptr<ServerCore> core, std::shared_ptr<Loop> l
       loop_(std::move(loop)),
       tls_(std::move(tls)),
       peer_(peer),
-      stream_(std::move(socket), tls_->make_ssl().release()),
+      stream_(std::move(socket), tls_->make_ssl()),
       answered_(loop_->context),
       limits_{core_->limits.header_bytes_max, core_->limits.body_bytes_max},
       buffer_(core_->limits.header_bytes_max + 128 * 1024) {
@@ -163,7 +130,7 @@ Awaitable<void> watch_deadlines(std::shared_ptr<Loop> loop, std::chrono::millise
     loop->look.expires_after(period);
     [[maybe_unused]] const auto [woken] = co_await loop->look.async_wait(kToken);
     const auto now = Steady::now();
-    for (Connection* connection : loop->connections) connection->close_if_late(now);
+    for (Connection* connection : loop->connections) connection->look(now);
   }
 }
 
@@ -173,8 +140,15 @@ void Connection::close_socket() {
 }
 
 // What waits on the socket ends with an error; the set of connections does not change before that runs.
-void Connection::close_if_late(Steady::time_point now) {
+void Connection::look(Steady::time_point now) {
   if (now >= deadline_) close_socket();
+  if (tunnel_ || looks_since_touch_ == kLooksUntilQuiet || ++looks_since_touch_ < kLooksUntilQuiet) return;
+  // Agents do little but wait, by the thousand; and what was said on a quiet connection need not be in
+  // memory.
+  stream_.give_buffers_back();
+  if (!idle_) return;
+  buffer_.shrink_to_fit();
+  answer_ = {};
 }
 
 void Connection::close_if_idle() {
@@ -196,7 +170,7 @@ void Connection::deliver(uint64_t sequence, Response response) {
 
 Awaitable<bool> Connection::handshake() {
   expires_after(core_->limits.handshake_timeout);
-  const auto [error] = co_await stream_.async_handshake(asio::ssl::stream_base::server, kToken);
+  const ErrorCode error = co_await stream_.handshake();
   if (error) {
     log(LogLevel::debug, "TLS handshake failed", {{"peer", peer_.text()}, {"cause", error.message()}});
     co_return false;
@@ -215,6 +189,7 @@ Awaitable<bool> Connection::handshake() {
     }
     counted_as_ = digest;
   }
+  touch();
   co_return true;
 }
 
@@ -237,8 +212,13 @@ Awaitable<void> Connection::serve() {
     }
     if (aborted_ || !response_) co_return;
     const bool close = step == Step::rejected || !keep_alive_ || loop_->stopping;
-    const bool written = co_await write_response(close);
-    if (!written) co_return;
+    make_answer(close);
+    std::string_view rest = answer_;
+    if (!send(rest)) co_return;
+    if (!rest.empty() || !body_.empty() || stream_.has_output()) {
+      const bool sent = co_await send_rest(rest);
+      if (!sent) co_return;
+    }
     if (close || loop_->stopping) break;
   }
   co_await shut_down();
@@ -280,6 +260,7 @@ Awaitable<Connection::Step> Connection::read_head() {
   idle_ = buffer_.size() == 0;
   expires_after(idle_ ? core_->limits.idle_timeout : core_->limits.request_timeout);
   size_t searched = 0;
+  bool dry = !stream_.has_input();
   for (;;) {
     const std::string_view bytes(static_cast<const char*>(buffer_.data().data()), buffer_.size());
     const size_t end = bytes.find(kHeadEnd, searched);
@@ -296,11 +277,20 @@ Awaitable<Connection::Step> Connection::read_head() {
       co_return step;
     }
     searched = bytes.size() < kHeadEnd.size() ? 0 : bytes.size() - (kHeadEnd.size() - 1);
+    if (dry) {
+      const auto input = stream_.input_space();
+      const auto [failed, arrived] = co_await stream_.next_layer().async_read_some(input, kToken);
+      if (failed) co_return Step::gone;
+      stream_.filled(arrived);
+      touch();
+    }
     const auto space = buffer_.prepare(kReadSize);
-    const auto [error, count] = co_await stream_.async_read_some(space, kToken);
-    if (error) co_return Step::gone;
+    ErrorCode error;
+    const size_t count = stream_.decrypt(space.data(), space.size(), error);
     buffer_.commit(count);
-    if (idle_) {
+    dry = error == asio::error::would_block;
+    if (error && !dry) co_return Step::gone;
+    if (idle_ && count > 0) {
       idle_ = false;
       expires_after(core_->limits.request_timeout);
     }
@@ -337,9 +327,8 @@ Connection::Step Connection::check_request(Head head, Framing framing) {
 
 Awaitable<Connection::Step> Connection::read_body(bool expects_continue) {
   if (expects_continue && buffer_.size() == 0) {
-    const auto interim = asio::buffer(kContinue.data(), kContinue.size());
-    const auto [error, count] = co_await asio::async_write(stream_, interim, kToken);
-    if (error) co_return Step::gone;
+    const bool sent = co_await send_rest(kContinue);
+    if (!sent) co_return Step::gone;
   }
   const auto [error, count] = co_await http::async_read(stream_, buffer_, *parser_, kToken);
   if (!error) co_return Step::ready;
@@ -362,9 +351,38 @@ bool Connection::answered_at_once() {
   return response_.has_value();
 }
 
-// Hands the request to a worker. The answer may come from any thread at any time, also after the server is
-// gone.
+// What is not begun is asked of a worker.
+bool Connection::begun_at_once(const std::shared_ptr<const Request>& request) {
+  if (!core_->begin_at_once) return false;
+  const std::weak_ptr<Loop> weak_loop = loop_;
+  const std::weak_ptr<Connection> weak_self = weak_from_this();
+  const uint64_t sequence = sequence_;
+  const LateAnswer late([weak_loop, weak_self, sequence](MakeAnswer make) {
+    const auto loop = weak_loop.lock();
+    if (!loop) return;
+    asio::post(loop->context, [weak_self, sequence, made_by = std::move(make)] {
+      if (const auto self = weak_self.lock())
+        self->deliver(sequence, made_answer(made_by, self->request_.request_id));
+    });
+  });
+  try {
+    return core_->begin_at_once(request, late);
+  } catch (const std::exception& error) {
+    log(LogLevel::error, "beginning an answer at once threw; a worker is asked",
+        {{"requestId", request->request_id}, {"cause", error.what()}});
+  }
+  return false;
+}
+
+// Begins it, or hands it to a worker. The answer may come from any thread at any time, also after the server
+// is gone.
 void Connection::dispatch() {
+  const auto core = core_;
+  const auto request = std::make_shared<Request>(std::move(request_));
+  const std::string id = request->request_id;
+  request_ = Request();
+  request_.request_id = id;
+  if (begun_at_once(request)) return;
   const std::weak_ptr<Loop> weak_loop = loop_;
   const std::weak_ptr<Connection> weak_self = weak_from_this();
   const uint64_t sequence = sequence_;
@@ -375,11 +393,6 @@ void Connection::dispatch() {
       if (const auto self = weak_self.lock()) self->deliver(sequence, std::move(answer));
     });
   });
-  const auto core = core_;
-  const auto request = std::make_shared<Request>(std::move(request_));
-  const std::string id = request->request_id;
-  request_ = Request();
-  request_.request_id = id;
   const bool queued = core_->workers.submit(
       [core, request, responder] { run_handler(core->handler, std::move(*request), responder); });
   if (queued) return;
@@ -396,25 +409,46 @@ Awaitable<void> Connection::await_answer() {
   }
 }
 
-Awaitable<bool> Connection::write_response(bool close) {
+void Connection::make_answer(bool close) {
   ResponseContext context;
   context.request_id = request_.request_id;
   context.head_only = head_only_;
   context.close = close;
-  std::string head = response_head(*response_, context);
-  const std::string body = std::move(response_->body);
-  const bool joined = body.size() <= kJoinedBodyMax;
-  if (joined) head += body;
-  expires_after(core_->limits.response_timeout);
-  const auto head_bytes = asio::buffer(head);
-  const auto [error, count] = co_await asio::async_write(stream_, head_bytes, kToken);
-  if (error) co_return false;
-  if (!joined) {
-    const auto body_bytes = asio::buffer(body);
-    const auto [body_error, body_count] = co_await asio::async_write(stream_, body_bytes, kToken);
-    if (body_error) co_return false;
+  answer_ = response_head(*response_, context);
+  body_ = std::move(response_->body);
+  if (body_.size() <= kJoinedBodyMax) {
+    answer_ += body_;
+    body_.clear();
   }
-  co_return true;
+  expires_after(core_->limits.response_timeout);
+}
+
+// Drops from `rest` what is on its way: all of it, as long as the socket takes it at once. False: the
+// connection is gone.
+bool Connection::send(std::string_view& rest) {
+  touch();
+  while (!rest.empty() && !stream_.has_output()) {
+    const std::string_view record = rest.substr(0, TlsStream::kRecordMax);
+    ErrorCode error;
+    stream_.encrypt(record, error);
+    if (error) return false;
+    rest.remove_prefix(record.size());
+  }
+  return true;
+}
+
+// And the body, where it is not in the answer.
+Awaitable<bool> Connection::send_rest(std::string_view rest) {
+  std::string_view body = body_;
+  for (;;) {
+    if (!send(rest) || (rest.empty() && !send(body))) co_return false;
+    if (stream_.has_output()) {
+      const ErrorCode error = co_await stream_.flush();
+      if (error) co_return false;
+    } else if (rest.empty() && body.empty()) {
+      co_return true;
+    }
+  }
 }
 
 // Says goodbye and reads what is still coming for a moment: closing with bytes unread makes TCP reset the
@@ -423,7 +457,7 @@ Awaitable<void> Connection::shut_down() {
   idle_ = true;
   Socket& lowest = stream_.next_layer();
   expires_after(kShutdownTimeout);
-  [[maybe_unused]] const auto [shutdown_error] = co_await stream_.async_shutdown(kToken);
+  [[maybe_unused]] const ErrorCode shutdown_error = co_await stream_.shut_down();
   if (!lowest.is_open()) co_return;
   beast::error_code ignored;
   lowest.shutdown(Socket::shutdown_send, ignored);

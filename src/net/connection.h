@@ -2,11 +2,7 @@
 // Everything here happens on that thread; a handler's answer is posted to it.
 #pragma once
 
-#include <boost/asio/awaitable.hpp>
-#include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/ssl/stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <chrono>
 #include <condition_variable>
@@ -19,20 +15,12 @@
 #include "net/edge.h"
 #include "net/head_parser.h"
 #include "net/server.h"
-#include "net/tls.h"
+#include "net/tls_stream.h"
 #include "net/worker_pool.h"
 
 namespace merlon::net {
 
 class Connection;
-
-// With the executor's type named: Asio's default is one of any kind, whose every use is an indirect call.
-using Executor = boost::asio::io_context::executor_type;
-using Socket = boost::asio::basic_stream_socket<boost::asio::ip::tcp, Executor>;
-using Steady = std::chrono::steady_clock;
-using Timer = boost::asio::basic_waitable_timer<Steady, boost::asio::wait_traits<Steady>, Executor>;
-template <class T>
-using Awaitable = boost::asio::awaitable<T, Executor>;
 
 // One I/O thread's context and its connections, which that thread alone touches.
 struct Loop {
@@ -78,6 +66,7 @@ struct ServerCore {
   explicit ServerCore(const ServerParameters& given)
       : limits(given.limits),
         answer_at_once(given.answer_at_once),
+        begin_at_once(given.begin_at_once),
         upgrade(given.upgrade),
         handler(given.handler),
         admission(given.limits),
@@ -86,6 +75,7 @@ struct ServerCore {
   static constexpr unsigned kEndingThreads = 4;
   const ServerLimits limits;
   const QuickHandler answer_at_once;  // may be none
+  const BeginHandler begin_at_once;   // may be none
   const UpgradeHandler upgrade;       // may be none
   const Handler handler;
   ServedNames served;
@@ -108,12 +98,13 @@ class Connection : public std::enable_shared_from_this<Connection> {
   static Awaitable<void> run(std::shared_ptr<Connection> self);
   void close_if_idle();  // and after the current answer otherwise
   void close_now();
-  void close_if_late(Steady::time_point now);
+  void look(Steady::time_point now);  // closes it when it is late, and keeps no buffers for one that is quiet
   void deliver(uint64_t sequence, Response response);
   void deliver_plan(uint64_t sequence, TunnelPlan plan);
 
  private:
   enum class Step { ready, rejected, gone };
+  static constexpr unsigned kLooksUntilQuiet = 2;
 
   Awaitable<bool> handshake();
   Awaitable<void> serve();
@@ -121,15 +112,19 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Awaitable<Step> read_head();
   Awaitable<Step> read_body(bool expects_continue);
   Awaitable<void> await_answer();
-  Awaitable<bool> write_response(bool close);
+  void make_answer(bool close);
+  bool send(std::string_view& rest);
+  Awaitable<bool> send_rest(std::string_view rest);
   Awaitable<void> shut_down();
   void expires_after(std::chrono::milliseconds time) { deadline_ = Steady::now() + time; }
   void expires_never() { deadline_ = Steady::time_point::max(); }
+  void touch() { looks_since_touch_ = 0; }
   void close_socket();
   Step reject(Rejection rejection);
   Step accept_head(std::string_view raw);
   Step check_request(Head head, Framing framing);
   bool answered_at_once();
+  bool begun_at_once(const std::shared_ptr<const Request>& request);
   void dispatch();
   bool asks_for_tunnel();
   void dispatch_upgrade();
@@ -140,7 +135,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   const std::shared_ptr<const ServerTls> tls_;
   const IpAddress peer_;
   IpAddress local_;
-  boost::asio::ssl::stream<Socket> stream_;
+  TlsStream stream_;
   Timer answered_;
   Steady::time_point deadline_ = Steady::time_point::max();  // of what is waited for
   const HeadLimits limits_;
@@ -152,9 +147,12 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   Request request_;
   std::optional<Response> response_;
+  std::string answer_;  // the response's head, and its body where that is short
+  std::string body_;    // else
   std::optional<TunnelPlan> plan_;
   std::shared_ptr<TunnelRelay> tunnel_;
   uint64_t sequence_ = 0;
+  unsigned looks_since_touch_ = kLooksUntilQuiet;  // since bytes were read or sent last
   bool expects_continue_ = false;
   bool head_only_ = false;
   bool keep_alive_ = false;

@@ -34,6 +34,13 @@ struct ServerLimits {
   unsigned workers = 64;  // a write waits in one for its commit: as many share an fsync
 };
 
+// Takes what makes an answer, from any thread, once; it is made on the connection's own thread. Not at all
+// when the connection has gone.
+using MakeAnswer = std::function<Response()>;
+using LateAnswer = std::function<void(MakeAnswer)>;
+// Whether a request is being answered without a worker. What is not begun is as it was.
+using BeginHandler = std::function<bool(const std::shared_ptr<const Request>&, const LateAnswer&)>;
+
 struct ServerParameters {
   std::vector<std::string> listen;  // "127.0.0.1:8443", "[::1]:8443"; port 0 = any free
   TlsIdentity identity;
@@ -46,6 +53,8 @@ struct ServerParameters {
   // Asked first, on the thread that reads from all connections: an answer that waits for nothing, or nothing,
   // and then the handler is asked on a worker. Optional.
   QuickHandler answer_at_once;
+  // Asked next, on the same thread, and must not wait either: begins what will be answered later. Optional.
+  BeginHandler begin_at_once{};
   // Asked instead of the handler when the control plane is asked for a WebSocket. Optional.
   UpgradeHandler upgrade{};
   Handler handler;

@@ -139,6 +139,38 @@ TEST_F(ServerTest, AnAnswerMayComeLaterFromAnotherThread) {
   EXPECT_EQ(response->body, "later");
 }
 
+TEST_F(ServerTest, WhatIsBegunAtOnceTakesNoWorkerAndWhatIsNotGoesToOne) {
+  std::promise<std::pair<std::shared_ptr<const Request>, LateAnswer>> begun;
+  std::atomic<int> at_workers = 0;
+  auto parameters = test::server_parameters(certificates_, [&](Request request, Responder respond) {
+    ++at_workers;
+    respond(text_response("worker " + request.path + request.body));
+  });
+  parameters.begin_at_once = [&](const std::shared_ptr<const Request>& request, const LateAnswer& answer) {
+    if (request->path == "/throws") throw std::runtime_error("a fault");
+    if (request->path != "/begun") return false;
+    begun.set_value({request, answer});
+    return true;
+  };
+  start(std::move(parameters));
+  std::thread later([&] {
+    const auto [request, answer] = begun.get_future().get();
+    answer([said = "begun " + request->body] { return text_response(said); });
+  });
+  ClientRequest request;
+  request.method = "PUT";
+  request.target = "/begun";
+  request.body = "the body";
+  const auto http = client();
+  EXPECT_EQ(http->send(request)->body, "begun the body");
+  later.join();
+  EXPECT_EQ(at_workers, 0);
+  request.target = "/other";
+  EXPECT_EQ(http->send(request)->body, "worker /otherthe body");
+  request.target = "/throws";
+  EXPECT_EQ(http->send(request)->body, "worker /throwsthe body");
+}
+
 TEST_F(ServerTest, ADroppedResponderAndAThrowingHandlerAnswer500) {
   start([](Request request, Responder) {
     if (request.path == "/throw") throw std::runtime_error("secret detail");

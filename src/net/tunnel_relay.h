@@ -30,7 +30,6 @@ class TunnelEnding {
 
 class TunnelRelay : public std::enable_shared_from_this<TunnelRelay> {
  public:
-  using TlsStream = boost::asio::ssl::stream<Socket>;
   using UpgradeRequest = boost::beast::http::request<boost::beast::http::string_body>;
 
   // `stream` must outlive run().

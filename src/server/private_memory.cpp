@@ -14,7 +14,12 @@
 #include <new>
 
 #include "base/log.h"
+#include "base/wipe.h"
 #include "crypto/openssl_memory.h"
+
+// jemalloc's free(3) for who knows the size, which it else has to look up (its manual, sdallocx). Weak: in a
+// build with sanitizers the allocator is theirs.
+extern "C" void sdallocx(void* memory, size_t size, int flags) noexcept __attribute__((weak));
 
 namespace {
 
@@ -36,9 +41,19 @@ void* take_aligned(std::size_t size, std::align_val_t alignment) {
     return memory;
   throw std::bad_alloc();
 }
+// The owner of `size` bytes wrote no others.
+void give_back(void* memory, std::size_t size) noexcept {
+  if (memory == nullptr) return;
+  merlon::wipe(memory, size);
+  if (sdallocx != nullptr) {
+    sdallocx(memory, size == 0 ? 1 : size, 0);
+  } else {
+    std::free(memory);
+  }
+}
 void give_back(void* memory) noexcept {
   if (memory == nullptr) return;
-  ::explicit_bzero(memory, ::malloc_usable_size(memory));
+  merlon::wipe(memory, ::malloc_usable_size(memory));
   std::free(memory);
 }
 
@@ -53,8 +68,8 @@ void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return ta
 void* operator new[](std::size_t size, const std::nothrow_t&) noexcept { return take_if_there(size); }
 void operator delete(void* memory) noexcept { give_back(memory); }
 void operator delete[](void* memory) noexcept { give_back(memory); }
-void operator delete(void* memory, std::size_t) noexcept { give_back(memory); }
-void operator delete[](void* memory, std::size_t) noexcept { give_back(memory); }
+void operator delete(void* memory, std::size_t size) noexcept { give_back(memory, size); }
+void operator delete[](void* memory, std::size_t size) noexcept { give_back(memory, size); }
 void operator delete(void* memory, std::align_val_t) noexcept { give_back(memory); }
 void operator delete[](void* memory, std::align_val_t) noexcept { give_back(memory); }
 void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { give_back(memory); }
