@@ -3,6 +3,7 @@
 #include "resource/manager.h"
 
 #include "base/text.h"
+#include "resource/begun_writes.h"
 #include "resource/pipeline.h"
 #include "resource/removal.h"
 #include "resource/router.h"
@@ -12,7 +13,7 @@ namespace merlon::resource {
 namespace {
 
 // tidy: allow(banned-name) because Azure calls it the Resource Manager
-class ResourceManager final : public Manager {
+class ResourceManager final : public Manager, public BegunWrites {
  public:
   explicit ResourceManager(Core core) : state_(std::move(core)), pipeline_(state_, router_) {
     const AddRoute add_route = [this](Route route) { add(std::move(route)); };
@@ -61,6 +62,10 @@ class ResourceManager final : public Manager {
   std::optional<net::Response> answer_at_once(const net::Request& request,
                                               const std::string& origin) override {
     return pipeline_.answer_at_once(request, origin);
+  }
+  bool begin_at_once(const std::shared_ptr<const net::Request>& request, const std::string& origin,
+                     const net::LateAnswer& answer) override {
+    return pipeline_.begin_at_once(request, origin, answer);
   }
 
   Result<std::optional<Resource>> get(store::Reader& reader, const ResourceId& id) override {

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "base/time_text.h"
+#include "resource/asked.h"
 #include "resource/request_checks.h"
 #include "resource/step_up.h"
 
@@ -88,21 +89,8 @@ std::string routing_id(const Core& core, Timestamp now, const std::string& reque
 
 }  // namespace
 
-struct Pipeline::Asked {
-  Call call;
-  Router::Match match;
-  store::Reader* reader = nullptr;  // of answer_at_once()
-  const Route* route = nullptr;
-  Result<void> named;         // what is wrong with the ids in its path
-  std::string action, scope;  // what the route's permission comes to for this request
-  access::Decision decision;
-  bool identified = false;
-  std::optional<Throttle::Answer> admission{};
-  std::string justification;  // as the handler left them, also when it failed
-  JsonObject details;
-};
-
-Pipeline::Pipeline(State& state, const Router& router) : state_(state), router_(router) {
+Pipeline::Pipeline(State& state, const Router& router)
+    : state_(state), router_(router), later_(dynamic_cast<store::LaterWrites*>(&state.core.store)) {
   if (state.core.rate_limits)
     throttle_ = std::make_unique<Throttle>(*state.core.rate_limits, state.core.clock);
 }
@@ -128,8 +116,8 @@ std::optional<net::Response> Pipeline::answer_at_once(const net::Request& reques
   return response;
 }
 
-net::Response Pipeline::answer(const net::Request& request, const std::string& origin, Router::Match match,
-                               store::Reader* reader) const {
+Pipeline::Asked Pipeline::ask(const net::Request& request, const std::string& origin, Router::Match match,
+                              store::Reader* reader) const {
   Asked asked{.call = {.request = request,
                        .parameters = {},
                        .id = {},
@@ -151,12 +139,23 @@ net::Response Pipeline::answer(const net::Request& request, const std::string& o
               .justification = {},
               .details = {}};
   if (asked.match.route) asked.route = &state_.routes[*asked.match.route];
+  return asked;
+}
+
+net::Response Pipeline::answer(const net::Request& request, const std::string& origin, Router::Match match,
+                               store::Reader* reader) const {
+  Asked asked = ask(request, origin, std::move(match), reader);
   auto answer = run(asked);
+  return finished(asked, std::move(answer));
+}
+
+net::Response Pipeline::finished(const Asked& asked, Result<net::Response> answer) const {
+  const net::Request& request = asked.call.request;
   if (!answer && answer.error().kind == ErrorKind::internal)
     log_error("a request failed by a fault of Merlon's own", answer.error(),
               {{"method", request.method}, {"path", request.path}, {"request", request.request_id}});
   net::Response response = answer ? *std::move(answer) : error_response(answer.error(), request.request_id);
-  const std::string authorization_uri = origin + "/" + state_.core.tenant.text();
+  const std::string authorization_uri = asked.call.origin + "/" + state_.core.tenant.text();
   const auto challenge =
       answer ? std::nullopt : step_up_challenge(answer.error(), asked.call.now, authorization_uri);
   if (challenge) {
@@ -246,18 +245,21 @@ Result<void> Pipeline::name_resource(Asked& asked) const {
   return {};
 }
 
-Result<void> Pipeline::identify(Asked& asked, store::Reader& reader) const {
+Result<void> Pipeline::authenticate(Asked& asked, store::Reader& reader) const {
   const net::Request& request = asked.call.request;
-  auto principal =
-      state_.core.issuer.authenticate(reader, request.headers.value_or("Authorization", ""), request.peer);
-  if (!principal) {
-    if (principal.error().kind == ErrorKind::unauthenticated) note_unauthenticated(asked, principal.error());
-    return std::unexpected(std::move(principal).error());
-  }
-  MERLON_CHECK(!principal->object_id.is_nil());
-  asked.call.principal = *std::move(principal);
+  auto principal = TRY(
+      state_.core.issuer.authenticate(reader, request.headers.value_or("Authorization", ""), request.peer));
+  MERLON_CHECK(!principal.object_id.is_nil());
+  asked.call.principal = std::move(principal);
   asked.identified = true;
   return {};
+}
+
+Result<void> Pipeline::identify(Asked& asked, store::Reader& reader) const {
+  auto identified = authenticate(asked, reader);
+  if (!identified && identified.error().kind == ErrorKind::unauthenticated)
+    note_unauthenticated(asked, identified.error());
+  return identified;
 }
 
 // Once for each request, and only once it is known whose it is: nobody can empty another's bucket.
@@ -343,14 +345,18 @@ Result<net::Response> Pipeline::read_from(Asked& asked, store::Reader& reader) c
   TRY(admit(asked));
   TRY(authorize(asked, reader));
   // A POST that only asks has a body too.
-  asked.call.body = TRY(parse_body(asked.call.request));
-  if (asked.route->body) asked.call.body = TRY(schema::conform(*asked.route->body, asked.call.body));
+  TRY(take_body(asked));
   return asked.route->read(asked.call, reader);
 }
 
-Result<net::Response> Pipeline::run_write(Asked& asked) const {
+Result<void> Pipeline::take_body(Asked& asked) const {
   asked.call.body = TRY(parse_body(asked.call.request));
   if (asked.route->body) asked.call.body = TRY(schema::conform(*asked.route->body, asked.call.body));
+  return {};
+}
+
+Result<net::Response> Pipeline::run_write(Asked& asked) const {
+  TRY(take_body(asked));
   if (asked.route->gather) asked.call.gathered = TRY(asked.route->gather(asked.call)).value;
   return store::write_value<net::Response>(state_.core.store,
                                            [&](store::Transaction& tx) { return decide(asked, tx); });
@@ -393,21 +399,27 @@ ledger::Entry Pipeline::entry_for(const Asked& asked, ledger::Decision decision)
 // What was refused or went wrong, after the transaction that would have done it is gone. Writes one by one,
 // reads summed up. A refusal that the ledger cannot take is not given: the caller hears of the ledger
 // instead.
-Result<void> Pipeline::enter_refusal(const Asked& asked, const Error& error) const {
+std::optional<ledger::Entry> Pipeline::refusal_entry(const Asked& asked, const Error& error) const {
   if (error.kind == ErrorKind::unauthenticated && !is_step_up(error))
-    return {};  // note_unauthenticated has it
+    return std::nullopt;  // note_unauthenticated has it
   ledger::Entry entry =
       entry_for(asked, is_refusal(error) ? ledger::Decision::denied : ledger::Decision::failed);
   entry.reason = error.code;
   entry.details["message"] = error.message.substr(0, kEnteredTextMax);
   if (is_refusal(error) && !asked.decision.reason.empty())
     entry.details["why"] = asked.decision.reason.substr(0, kEnteredTextMax);
+  return entry;
+}
+
+Result<void> Pipeline::enter_refusal(const Asked& asked, const Error& error) const {
+  const auto entry = refusal_entry(asked, error);
+  if (!entry) return {};
   if (asked.route->read) {
-    state_.core.ledger.note_denial(entry);
+    state_.core.ledger.note_denial(*entry);
     return {};
   }
   const auto entered = state_.core.store.write(
-      [&](store::Transaction& tx) -> Result<void> { return state_.core.ledger.append(tx, entry); });
+      [&](store::Transaction& tx) -> Result<void> { return state_.core.ledger.append(tx, *entry); });
   if (!entered)
     log_error("a refused request could not be entered in the ledger", entered.error(),
               {{"action", asked.action}});

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <future>
 #include <memory>
 #include <string>
 #include <utility>
@@ -17,6 +18,7 @@
 #include "base/text.h"
 #include "crypto/system_random.h"
 #include "identity/test_people.h"
+#include "resource/begun_writes.h"
 #include "resource/manager.h"
 
 namespace merlon::resource {
@@ -195,6 +197,16 @@ class ResourceFixture : public testing::Test {
   }
   Answer raw(const std::string& method, const std::string& target, const std::string& body,
              const HeaderList& headers) {
+    net::Request request = made(method, target, body, headers);
+    const net::Response response = answered(std::move(request));
+    Answer answer{response.status, {}, response.body, response.headers};
+    const bool is_object = response.headers.value_or("Content-Type", "").starts_with("application/json") &&
+                           response.body.starts_with("{");
+    if (is_object) answer.body = must(parse_json_object(response.body));
+    return answer;
+  }
+  net::Request made(const std::string& method, const std::string& target, const std::string& body,
+                    const HeaderList& headers) {
     net::Request request;
     request.method = method;
     request.target = target;
@@ -207,12 +219,22 @@ class ResourceFixture : public testing::Test {
     request.peer = *IpAddress::parse("192.0.2.7");
     request.host = "merlon.localhost:8443";
     request.request_id = Uuid::generate(random_).text();
-    const net::Response response = manager_->handle(request, kOrigin);
-    Answer answer{response.status, {}, response.body, response.headers};
-    const bool is_object = response.headers.value_or("Content-Type", "").starts_with("application/json") &&
-                           response.body.starts_with("{");
-    if (is_object) answer.body = must(parse_json_object(response.body));
-    return answer;
+    return request;
+  }
+  // As the server asks (net/server.h): at once, begun at once, by a worker.
+  net::Response answered(net::Request request) {
+    if (auto response = manager_->answer_at_once(request, kOrigin)) return *std::move(response);
+    const auto shared = std::make_shared<const net::Request>(std::move(request));
+    if (const auto told = begin(shared)) return told->get_future().get();
+    return manager_->handle(*shared, kOrigin);
+  }
+  using Told = std::shared_ptr<std::promise<net::Response>>;
+  Told begin(const std::shared_ptr<const net::Request>& request) {
+    auto told = std::make_shared<std::promise<net::Response>>();
+    const net::LateAnswer answer([told](const net::MakeAnswer& make) { told->set_value(make()); });
+    if (!dynamic_cast<BegunWrites&>(*manager_).begin_at_once(request, kOrigin, answer)) return nullptr;
+    ++begun_;
+    return told;
   }
 
   void make_group(const std::string& name = "rg1") {
@@ -277,6 +299,7 @@ class ResourceFixture : public testing::Test {
   std::unique_ptr<Core> core_;
   std::unique_ptr<Manager> manager_;
   Person owner_;
+  int begun_ = 0;  // requests that were begun at once
   int box_puts_ = 0;
   std::vector<std::string> removed_;
 

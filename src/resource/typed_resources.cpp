@@ -89,7 +89,7 @@ Result<net::Response> delete_resource(State& state, const ResourceType& type, Wr
 
 Result<net::Response> get_resource(const State& state, const ResourceType& type, const Call& call,
                                    store::Reader& reader, bool head) {
-  const auto row = TRY(reader.get(Documents::table(), state.core.tenant, call.id.key()));
+  auto row = TRY(reader.get(Documents::table(), state.core.tenant, call.id.key()));
   if (!row) {
     TRY(state.groups.require(reader, call.id));
     if (head) return empty_response(404);
@@ -106,7 +106,7 @@ Result<net::Response> get_resource(const State& state, const ResourceType& type,
     response = json_response(
         200, TRY(expand(state, call, reader, type.shape, TRY(state.documents.read(*row)).body, *asked)));
   } else {
-    response = text_response(200, row->body);
+    response = text_response(200, std::move(row->body));
   }
   set_etag(response, etag);
   return response;
@@ -182,6 +182,7 @@ void add_type_routes(State& state, const ResourceType& type, const AddRoute& add
     made.path = kGroup + std::string("/providers/") + type.provider + type_path(type.type, true);
     made.permission = full_type(type) + "/" + std::move(verb);
     made.summary = std::move(what) + ": " + type.summary;
+    made.at_once = true;  // a write gathers nothing before its transaction
     return made;
   };
   Route put = route("PUT", "write", "Creates or replaces");

@@ -60,6 +60,7 @@ Result<std::unique_ptr<Assembly>> Assembly::assemble(std::unique_ptr<store::Serv
       *a->store_, *a->ledger_, *a->directory_, *a->issuer_, clock, random,
       identity::IssuerAccess{net::fetch, parameters.private_issuers});
   a->manager_ = resource::Manager::make(*a->core_);
+  a->begun_writes_ = dynamic_cast<resource::BegunWrites*>(a->manager_.get());
   a->grants_ = std::make_unique<grant::Grants>(*a->core_, *a->manager_);
   a->machines_ = TRY(machine::Machines::open(*a->core_, *a->manager_, *a->grants_));
   a->platform_.reset(new Platform{*a->core_, *a->manager_, *a->grants_, *a->machines_});
@@ -146,6 +147,14 @@ std::optional<net::Response> Assembly::answer_at_once(const net::Request& reques
   if (request.plane != net::Plane::control || vaults_->handles(request) || bastion_->handles(request))
     return std::nullopt;
   return manager_->answer_at_once(request, origin_of(request));
+}
+
+bool Assembly::begin_at_once(const std::shared_ptr<const net::Request>& request,
+                             const net::LateAnswer& answer) {
+  if (begun_writes_ == nullptr || request->plane != net::Plane::control || vaults_->handles(*request) ||
+      bastion_->handles(*request))
+    return false;
+  return begun_writes_->begin_at_once(request, origin_of(*request), answer);
 }
 
 std::expected<net::TunnelPlan, net::Response> Assembly::upgrade(const net::Request& request) {

@@ -14,6 +14,7 @@
 #include "machine/machines.h"
 #include "machine/platform.h"
 #include "recording/recordings.h"
+#include "resource/begun_writes.h"
 #include "resource/manager.h"
 #include "server/settings.h"
 #include "services/bastion/api.h"
@@ -58,6 +59,8 @@ class Assembly {
   std::optional<net::Response> sign_in(const net::Request& request, const std::string& origin);
   // What the control plane can answer without waiting (net/server.h).
   std::optional<net::Response> answer_at_once(const net::Request& request);
+  // Whether a write of the control plane has begun that will be answered when it is durable.
+  bool begin_at_once(const std::shared_ptr<const net::Request>& request, const net::LateAnswer& answer);
   // A request for a WebSocket that has passed the edge. Blocks on the store: runs on a worker.
   std::expected<net::TunnelPlan, net::Response> upgrade(const net::Request& request);
   // What time makes due: expiry first. Called several times a second.
@@ -99,6 +102,7 @@ class Assembly {
   std::unique_ptr<resource::Core> core_;
   std::unique_ptr<identity::Endpoints> endpoints_;
   std::unique_ptr<resource::Manager> manager_;
+  resource::BegunWrites* begun_writes_ = nullptr;  // the same, or none
   std::unique_ptr<grant::Grants> grants_;
   std::unique_ptr<machine::Machines> machines_;
   std::unique_ptr<Platform> platform_;

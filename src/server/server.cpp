@@ -136,6 +136,10 @@ net::ServerParameters server_parameters(const Options& options, Assembly& assemb
     if (!ready.load(std::memory_order_acquire)) return std::nullopt;
     return assembly.answer_at_once(request);
   };
+  parameters.begin_at_once = [&assembly, &ready](const std::shared_ptr<const net::Request>& request,
+                                                 const net::LateAnswer& answer) {
+    return ready.load(std::memory_order_acquire) && assembly.begin_at_once(request, answer);
+  };
   parameters.upgrade = [&assembly,
                         &ready](net::Request request) -> std::expected<net::TunnelPlan, net::Response> {
     if (!ready.load(std::memory_order_acquire)) return std::unexpected(not_ready());

@@ -18,7 +18,7 @@
 namespace merlon::store {
 namespace {
 
-class SqliteStore final : public EmbeddedStore {
+class SqliteStore final : public EmbeddedStore, public LaterWrites {
  public:
   SqliteStore(std::unique_ptr<StateDisk> directory, WriterMode mode, Layout layout,
               std::unique_ptr<Connection> connection)
@@ -34,6 +34,9 @@ class SqliteStore final : public EmbeddedStore {
 
   Result<void> write(const std::function<Result<void>(Transaction&)>& work) override {
     return writer_.write(work);
+  }
+  void write_later(std::function<Result<void>(Transaction&)> work, Told told) override {
+    writer_.write_later(std::move(work), std::move(told));
   }
   Result<void> read(const std::function<Result<void>(Reader&)>& work) override {
     return readers_.read([&](WholeReader& reader) { return work(reader); });

@@ -4,8 +4,12 @@
 #include <sqlite3.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <fstream>
+#include <future>
+#include <thread>
 
+#include "store/later_writes.h"
 #include "store/sqlite_rows.h"
 #include "store/sqlite_test_directory.h"
 
@@ -221,6 +225,59 @@ TEST(PrefixEnd, IsTheFirstTextBeyondThePrefix) {
   EXPECT_EQ(prefix_end("a/"), "a0");
   EXPECT_EQ(prefix_end("a\xff"), "b");
   EXPECT_EQ(prefix_end("\x7f"), "\x80");
+}
+
+// later_writes.h: nobody waits, and everybody is told what became of it, on the thread that committed.
+TEST(LaterWrites, AreToldWhenTheyAreDurable) {
+  TestDirectory directory;
+  auto store = open_sqlite(directory.path(), contract_schema());
+  ASSERT_TRUE(store);
+  auto& later = dynamic_cast<LaterWrites&>(**store);
+  const auto there = [&](const std::string& key) { return read_note(**store, key).has_value(); };
+  const auto put = [](const std::string& key) {
+    return [key](Transaction& tx) { return tx.put(contract_notes(), contract_tenant(1), {key, "{}", {}}); };
+  };
+  std::promise<std::thread::id> told_at;
+  std::promise<std::string> refused;
+  std::promise<bool> second;
+  later.write_later(put("a"), [&](const Result<void>& written) {
+    EXPECT_TRUE(written);
+    EXPECT_TRUE(there("a"));
+    // From here one more may be asked for.
+    later.write_later(put("b"), [&](const Result<void>& again) { second.set_value(again.has_value()); });
+    told_at.set_value(std::this_thread::get_id());
+  });
+  later.write_later(
+      [&](Transaction& tx) -> Result<void> {
+        TRY(put("c")(tx));
+        return fail(ErrorKind::conflict, "Unwanted", "no");
+      },
+      [&](const Result<void>& written) { refused.set_value(written ? "written" : written.error().code); });
+  EXPECT_NE(told_at.get_future().get(), std::this_thread::get_id());
+  EXPECT_EQ(refused.get_future().get(), "Unwanted");
+  EXPECT_TRUE(second.get_future().get());
+  EXPECT_TRUE(there("b"));
+  EXPECT_FALSE(there("c"));
+}
+
+TEST(LaterWrites, AreCommittedBeforeTheStoreCloses) {
+  TestDirectory directory;
+  std::atomic<int> told = 0;
+  {
+    auto store = open_sqlite(directory.path(), contract_schema());
+    ASSERT_TRUE(store);
+    auto& later = dynamic_cast<LaterWrites&>(**store);
+    for (int i = 0; i < 1000; ++i)
+      later.write_later(
+          [i](Transaction& tx) {
+            return tx.put(contract_notes(), contract_tenant(1), {std::to_string(i), "{}", {}});
+          },
+          [&told](const Result<void>& written) { told += written ? 1 : 0; });
+  }
+  EXPECT_EQ(told, 1000);
+  auto store = open_sqlite(directory.path(), contract_schema());
+  ASSERT_TRUE(store);
+  for (const char* key : {"0", "500", "999"}) EXPECT_TRUE(read_note(**store, key)) << key;
 }
 
 }  // namespace

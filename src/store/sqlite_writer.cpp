@@ -17,8 +17,9 @@ namespace {
 
 constexpr size_t kGroupWritesMax = 256;
 constexpr size_t kGroupBytesMax = 8 * 1024 * 1024;  // a group lives in the page cache until COMMIT
-constexpr int kFrameBytes = 4096 + 24;     // https://www.sqlite.org/fileformat.html#the_write_ahead_log
-constexpr int kCheckpointFrames = 1000;    // about 4 MiB
+constexpr int kFrameBytes = 4096 + 24;  // https://www.sqlite.org/fileformat.html#the_write_ahead_log
+// About 16 MiB. A page that many commits change is copied once for each checkpoint.
+constexpr int kCheckpointFrames = 4 * 1000;
 constexpr int kRestartFrames = 16 * 1000;  // about 64 MiB: wait for readers instead of growing on
 constexpr int kRestartWaitMs = 500;
 constexpr int kBusyTimeoutMs = 5000;
@@ -73,6 +74,11 @@ Result<void> SqliteWriter::write(const Work& work) {
   commit_group();
   if (log_frames_ >= std::max(kCheckpointFrames, next_checkpoint_)) checkpoint(kCheckpointFrames);
   return std::move(waiting.result);
+}
+
+void SqliteWriter::write_later(Work work, LaterWrites::Told told) {
+  if (!mode_.callers_thread) return queue_.write_later(std::move(work), std::move(told));
+  told(write(work));
 }
 
 void SqliteWriter::idle() {

@@ -36,6 +36,7 @@ class SqliteWriter {
   ~SqliteWriter();  // commits what waits, then checkpoints
 
   Result<void> write(const Work& work);
+  void write_later(Work work, LaterWrites::Told told);
   void idle();  // does what waits for a quiet moment; on the caller's thread alone
   void before_commit(BeforeCommit hook) { queue_.before_commit(std::move(hook)); }
   uint64_t commit_count() const { return commit_count_.load(); }

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <exception>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -25,6 +26,18 @@ Result<void> guarded(const char* what, const Function& function) {
   }
 }
 
+// Nobody else would hear of what it throws.
+void tell(std::unique_ptr<WaitingWrite> write) {
+  const auto tell_it = std::move(write->told);
+  Result<void> result = std::move(write->result);
+  write.reset();  // what the work needed is the other's alone from here on
+  const auto told = guarded("what was to be told of a write", [&]() -> Result<void> {
+    tell_it(std::move(result));
+    return {};
+  });
+  if (!told) log(LogLevel::error, "telling of a write threw", {{"what", told.error().cause}});
+}
+
 }  // namespace
 
 Result<void> WriteQueue::write(const Work& work) {
@@ -38,6 +51,16 @@ Result<void> WriteQueue::write(const Work& work) {
   std::unique_lock lock(waiting.mutex);
   waiting.finished.wait(lock, [&] { return waiting.done; });
   return std::move(waiting.result);
+}
+
+void WriteQueue::write_later(Work work, LaterWrites::Told told) {
+  auto waiting = std::make_unique<WaitingWrite>();
+  waiting->own_work = std::move(work);
+  waiting->work = &waiting->own_work;
+  waiting->told = std::move(told);
+  const std::lock_guard lock(mutex_);
+  queue_.push_back(waiting.release());  // release() has it again
+  if (queue_.size() == 1) wake_.notify_one();
 }
 
 void WriteQueue::before_commit(BeforeCommit hook) {
@@ -92,6 +115,10 @@ size_t WriteQueue::size() {
 
 void WriteQueue::release(const std::vector<WaitingWrite*>& writes) {
   for (WaitingWrite* write : writes) {
+    if (write->told) {
+      tell(std::unique_ptr<WaitingWrite>(write));
+      continue;
+    }
     // Notified under the lock: a caller that sees `done` may destroy its condition variable only after we let
     // go.
     const std::lock_guard lock(write->mutex);

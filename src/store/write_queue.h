@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "store/later_writes.h"
 #include "store/store.h"
 
 namespace merlon::store {
@@ -18,10 +19,13 @@ namespace merlon::store {
 using Work = std::function<Result<void>(Transaction&)>;
 using Effects = std::vector<std::function<void()>>;
 
+// Somebody waits for it, on whose stack it is, or it is its own and tells.
 struct WaitingWrite {
   const Work* work;
   Result<void> result;
   Effects effects;
+  Work own_work{};
+  LaterWrites::Told told{};
   // Of its own: were it the queue's, all that one commit lets go would wait for each other.
   std::mutex mutex{};
   bool done = false;  // under it
@@ -33,6 +37,7 @@ class WriteQueue {
   // Blocks until the writer's thread has let this write go. Called from that thread it would wait for itself
   // for ever: that is checked.
   Result<void> write(const Work& work);
+  void write_later(Work work, LaterWrites::Told told);
   void before_commit(BeforeCommit hook);
   const BeforeCommit* hook();  // nothing before it was set; afterwards it does not change
 
@@ -49,8 +54,8 @@ class WriteQueue {
  private:
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::deque<WaitingWrite*> queue_;  // each on the stack of a caller that waits
-  BeforeCommit hook_;                // set once, under the mutex
+  std::deque<WaitingWrite*> queue_;
+  BeforeCommit hook_;  // set once, under the mutex
   std::thread::id owner_;
   bool stopping_ = false;
 };
