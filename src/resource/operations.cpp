@@ -183,6 +183,12 @@ net::Response Operations::accepted(const Call& call, const Manager::Operation& o
   return response;
 }
 
+void Operations::point_to(net::Response& response, const Call& call, const Manager::Operation& operation) {
+  response.headers.set("Azure-AsyncOperation", base_url(call, operation) + "/operationStatuses/" +
+                                                   operation.id + "?api-version=" + call.api_version);
+  response.headers.set("Retry-After", "1");
+}
+
 net::Response Operations::accepted_at_subscription(const Call& call, const Manager::Operation& operation) {
   net::Response response = empty_response(202);
   const auto id = ResourceId::parse(operation.resource_id);

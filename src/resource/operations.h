@@ -23,6 +23,8 @@ class Operations {
 
   // 202 with Location, Azure-AsyncOperation and Retry-After.
   static net::Response accepted(const Call& call, const Manager::Operation& operation);
+  // The same beside an answer that has the resource: Azure-AsyncOperation and Retry-After.
+  static void point_to(net::Response& response, const Call& call, const Manager::Operation& operation);
   // 202 with Location alone, as a resource group's deletion answers.
   static net::Response accepted_at_subscription(const Call& call, const Manager::Operation& operation);
 

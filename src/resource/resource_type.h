@@ -52,6 +52,7 @@ struct ResourceType {
   bool expands = false;              // GET takes $expand (expand.h)
   bool patch_replaces_tags = false;  // the tags of a PATCH are all tags: Microsoft.Network's UpdateTags
   int created_status = 201;          // of the first PUT
+  bool put_is_operation = false;     // a PUT's answer says where to ask how it goes: Azure-AsyncOperation
   int deleted_status = 200;  // of a DELETE that deleted; 202 gets a Location to poll. 204 when it was absent.
   std::string also_list_as;  // "jitNetworkAccessPolicies": lists without the path's location segment
   std::string summary;       // what it is, one line

@@ -72,6 +72,9 @@ Result<net::Response> put_resource(State& state, const ResourceType& type, Write
   std::string text = stored.text.empty() ? to_text(stored.body) : std::move(stored.text);
   net::Response response = text_response(existing ? 200 : type.created_status, std::move(text));
   set_etag(response, stored.etag);
+  if (type.put_is_operation && !patch)
+    Operations::point_to(response, context.call,
+                         TRY(state.operations.start(context, stored.id, "Succeeded", {})));
   return response;
 }
 

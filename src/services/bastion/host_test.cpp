@@ -131,6 +131,36 @@ TEST_F(HostTest, ANetworkHasOneBastionAndABastionOneNetwork) {
   EXPECT_EQ(put(host_body("Standard", "far"), 409), "PropertyChangeNotAllowed");
 }
 
+// As Azure refuses it, the network of a bastion without a subnet of its own too.
+TEST_F(HostTest, WhatItStandsInIsNotDeletedUnderIt) {
+  const std::string network = kNet + "virtualNetworks/net";
+  put(host_body("Standard", "net"), 201);
+  EXPECT_EQ(send(owner_, "DELETE", network).code(), "InUseSubnetCannotBeDeleted");
+  EXPECT_EQ(send(owner_, "DELETE", network + "/subnets/AzureBastionSubnet").code(),
+            "InUseSubnetCannotBeDeleted");
+  JsonObject smaller = call(owner_, "GET", network, {}, 200);
+  JsonArray& subnets = smaller["properties"].as_object()["subnets"].as_array();
+  for (auto at = subnets.begin(); at != subnets.end();)
+    at = string_at(at->as_object(), "name") == "AzureBastionSubnet" ? subnets.erase(at) : at + 1;
+  EXPECT_EQ(send(owner_, "PUT", network, smaller).code(), "InUseSubnetCannotBeDeleted");
+  EXPECT_EQ(send(owner_, "DELETE", kHostId).status, 202);
+  EXPECT_EQ(send(owner_, "DELETE", network + "/subnets/AzureBastionSubnet").status / 100, 2);
+  make_network("far", 2);
+  call(owner_, "PUT", kNet + "bastionHosts/small", host_body("Developer", "far"), 201);
+  EXPECT_EQ(send(owner_, "DELETE", kNet + "virtualNetworks/far").code(), "InUseSubnetCannotBeDeleted");
+}
+
+TEST_F(HostTest, APutSaysWhereToAskHowItGoes) {
+  for (const int status : {201, 200}) {
+    const Answer answer = send(owner_, "PUT", kHostId, host_body("Standard", "net"));
+    EXPECT_EQ(answer.status, status);
+    const std::string where(answer.headers.value_or("Azure-AsyncOperation", ""));
+    ASSERT_NE(where.find("/operationStatuses/"), std::string::npos) << status;
+    const std::string path = where.substr(where.find("/subscriptions/"));
+    EXPECT_EQ(string_at(call(owner_, "GET", path.substr(0, path.find('?')), {}, 200), "status"), "Succeeded");
+  }
+}
+
 TEST_F(HostTest, AReaderMakesNone) {
   EXPECT_EQ(send(ada_, "PUT", kHostId, host_body("Standard", "net")).code(), "AuthorizationFailed");
   put(host_body("Standard", "net"), 201);

@@ -280,6 +280,15 @@ Result<std::vector<Host>> Service::hosts(store::Reader& reader) {
   return found;
 }
 
+Result<std::optional<std::string>> Service::user_of(store::Reader& reader, const ResourceId& used) {
+  for (const Host& host : TRY(hosts(reader))) {
+    const std::string subnet = host.network + "/subnets/" + std::string(kSubnetName);
+    const bool in_subnet = host.sku != Sku::developer && ascii_iequal(subnet, used.text());
+    if (in_subnet || ascii_iequal(host.network, used.text())) return std::optional(host.id.text());
+  }
+  return std::optional<std::string>();
+}
+
 // By id, by the name that clients connect to, or by its own name where only one has it.
 Result<std::optional<Host>> Service::host_named(store::Reader& reader, std::string_view name) {
   std::vector<Host> named;

@@ -20,6 +20,7 @@ resource::ResourceType host_type(Service& service) {
   type.shape = host_shape();
   type.etag_in_body = true;
   type.patch_replaces_tags = true;
+  type.put_is_operation = true;
   type.deleted_status = 202;
   type.summary = "A bastion: the way in to the machines of its virtual network and those peered with it";
   type.links = {{"properties.ipConfigurations[].properties.subnet.id",
@@ -70,6 +71,9 @@ std::unique_ptr<Bastion> install(Platform& platform, compute::Compute& compute, 
   add_policy_routes(platform.resources, *service);
   add_link_routes(platform.resources, *service);
   add_moderation_routes(platform.resources, *service);
+  network.on_deletion_ask([s = service.get()](store::Reader& reader, const ResourceId& used) {
+    return s->user_of(reader, used);
+  });
   compute.on_remove([s = service.get()](WriteContext& context, const ResourceId& vm) -> Result<void> {
     TRY(s->delete_links_of(context, "target", vm.key(), "MachineRemoved"));
     return s->end_sessions_of(context, "target", vm.key(), "MachineRemoved");

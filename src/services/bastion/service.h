@@ -90,6 +90,8 @@ class Service final : public Bastion {
   Result<void> remove_host(resource::WriteContext& context, const resource::Resource& existing);
   Result<Host> host(store::Reader& reader, const resource::ResourceId& id);
   Result<std::vector<Host>> hosts(store::Reader& reader);
+  // The bastion whose subnet it is, or whose network.
+  Result<std::optional<std::string>> user_of(store::Reader& reader, const resource::ResourceId& used);
   Result<std::optional<Host>> host_named(store::Reader& reader, std::string_view name);
 
   // Session policies (policy_routes.cpp).

@@ -82,6 +82,12 @@ class Network {
   virtual void on_layout_changed(
       std::function<Result<void>(resource::WriteContext&, const resource::ResourceId& vm)> hook) = 0;
 
+  // Who uses a subnet beside interfaces, or a whole network: the id of what does, if something does. What is
+  // used is not deleted.
+  using AskForUser =
+      std::function<Result<std::optional<std::string>>(store::Reader&, const resource::ResourceId& used)>;
+  virtual void on_deletion_ask(AskForUser ask) = 0;
+
   // The model's verdict for a flow to or from a machine's primary interface (or the one that holds the local
   // address).
   virtual Result<Explanation> explain(store::Reader& reader, const resource::ResourceId& vm,

@@ -77,6 +77,7 @@ Result<JsonObject> Service::put_network(WriteContext& context, const ResourceId&
           ErrorKind::invalid, "InUseSubnetCannotBeDeleted",
           "Subnet " + subnet.name() + " is in use by " + nics.front().nic_text + " and cannot be deleted.",
           link.subnet_text);
+    TRY(check_unused(context.tx, subnet, "Subnet " + subnet.name()));
   }
   JsonObject& properties = properties_of(wanted);
   properties["provisioningState"] = "Succeeded";
@@ -122,7 +123,16 @@ Result<void> Service::network_changed(WriteContext& context, const ResourceId& i
   return {};
 }
 
+Result<void> Service::check_unused(store::Reader& reader, const ResourceId& used, std::string_view what) {
+  for (const AskForUser& ask : other_users_)
+    if (const auto user = TRY(ask(reader, used)))
+      return fail(ErrorKind::invalid, "InUseSubnetCannotBeDeleted",
+                  fmt::format("{} is in use by {} and cannot be deleted.", what, *user), used.text());
+  return {};
+}
+
 Result<void> Service::remove_network(WriteContext& context, const resource::Resource& existing) {
+  TRY(check_unused(context.tx, existing.id, "Virtual network " + existing.id.name()));
   const TenantId& tenant = platform_.core.tenant;
   std::set<std::string> groups;
   std::set<std::string> route_tables;

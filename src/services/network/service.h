@@ -42,6 +42,7 @@ class Service final : public Network {
       std::function<Result<void>(resource::WriteContext&, const resource::ResourceId&)> hook) override {
     layout_changed_.push_back(std::move(hook));
   }
+  void on_deletion_ask(AskForUser ask) override { other_users_.push_back(std::move(ask)); }
   Result<Explanation> explain(store::Reader& reader, const resource::ResourceId& vm,
                               machine::Flow flow) override;
   void tick() override;
@@ -58,6 +59,7 @@ class Service final : public Network {
   Result<JsonObject> put_network(resource::WriteContext& context, const resource::ResourceId& id,
                                  const resource::Resource* existing, JsonObject wanted);
   Result<void> network_changed(resource::WriteContext& context, const resource::ResourceId& id);
+  Result<void> check_unused(store::Reader& reader, const resource::ResourceId& used, std::string_view what);
   Result<void> remove_network(resource::WriteContext& context, const resource::Resource& existing);
   Result<JsonObject> put_interface(resource::WriteContext& context, const resource::ResourceId& id,
                                    const resource::Resource* existing, JsonObject wanted);
@@ -202,6 +204,7 @@ class Service final : public Network {
       allow_removed_;
   std::vector<std::function<Result<void>(resource::WriteContext&, const resource::ResourceId&)>>
       layout_changed_;
+  std::vector<AskForUser> other_users_;
 };
 
 }  // namespace merlon::network
