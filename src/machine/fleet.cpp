@@ -96,10 +96,11 @@ Result<EnrolAnswer> Fleet::enrol(store::Transaction& tx, const EnrolRequest& req
 }
 
 Result<std::optional<Machine>> Fleet::by_resource(store::Reader& reader, std::string_view resource_id) {
-  auto found = TRY(store::find<Machine>(reader, core.tenant, "resource", ascii_lower(resource_id)));
-  if (found.empty()) return std::optional<Machine>();
-  TRY(add_seen(reader, found.front()));
-  return std::optional<Machine>(std::move(found.front()));
+  const auto known = TRY(known_.find_first(reader, core.tenant, "resource", ascii_lower(resource_id)));
+  if (!known) return std::optional<Machine>();
+  Machine machine = *known;
+  TRY(add_seen(reader, machine));
+  return std::optional<Machine>(std::move(machine));
 }
 
 Result<std::vector<Machine>> Fleet::all(store::Reader& reader) {
@@ -118,10 +119,9 @@ Result<void> Fleet::add_seen(store::Reader& reader, Machine& machine) {
 }
 
 Result<std::optional<Machine>> Fleet::by_key(store::Reader& reader, const std::string& key_hash) {
-  for (const std::string_view index : {"key_hash", "previous_key_hash"}) {
-    auto found = TRY(store::find<Machine>(reader, core.tenant, index, key_hash));
-    if (!found.empty()) return std::optional<Machine>(std::move(found.front()));
-  }
+  for (const std::string index : {"key_hash", "previous_key_hash"})
+    if (const auto known = TRY(known_.find_first(reader, core.tenant, index, key_hash)))
+      return std::optional<Machine>(*known);
   return std::optional<Machine>();
 }
 

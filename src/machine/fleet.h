@@ -12,6 +12,7 @@
 #include "machine/seen.h"
 #include "machine/tokens.h"
 #include "machine/traffic.h"
+#include "store/known_records.h"
 
 namespace merlon::machine {
 
@@ -64,6 +65,7 @@ class Fleet {
   void mark_changed(store::Transaction& tx, const Uuid& id);
   Result<void> go_beyond(store::Transaction& tx, Machine& machine, const Version& reported);
 
+  store::KnownRecords<Machine> known_;
   std::function<void()> wake_;
   std::mutex mutex_;
   std::set<std::string> changed_;

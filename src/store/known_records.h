@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -22,22 +23,38 @@ class KnownRecords {
   using Found = std::shared_ptr<const T>;  // empty: there is no such row
 
   Result<Found> get(Reader& reader, const TenantId& tenant, const std::string& key) {
-    const auto mark = reader.state_mark({&T::table().name, 1});
-    if (mark) {
-      const std::lock_guard lock(mutex_);
-      if (mark_ == *mark && tenant_ == tenant)
-        if (const auto known = records_.find(key); known != records_.end()) return known->second;
-    }
-    const auto row = TRY(reader.get(T::table(), tenant, key));
-    Found found;
-    if (row) found = std::make_shared<const T>(TRY(decode<T>(*row)));
-    if (mark) keep(*mark, tenant, key, found, row ? row->body.size() : 0);
-    return found;
+    return look(reader, tenant, key, [&] { return reader.get(T::table(), tenant, key); });
+  }
+  // The first row whose value in `index` is `value`.
+  Result<Found> find_first(Reader& reader, const TenantId& tenant, const std::string& index,
+                           const std::string& value) {
+    // No key has a zero byte in front.
+    const std::string name = std::string(1, '\0') + index + '\0' + value;
+    return look(reader, tenant, name, [&]() -> Result<std::optional<Row>> {
+      auto rows = TRY(reader.find(T::table(), tenant, index, value));
+      if (rows.empty()) return std::optional<Row>();
+      return std::optional<Row>(std::move(rows.front()));
+    });
   }
 
  private:
   static constexpr size_t kBytesMax = size_t{4} * 1024 * 1024;
   static constexpr size_t kRecordBytes = 256;  // what one costs beside its row
+
+  template <class Read>
+  Result<Found> look(Reader& reader, const TenantId& tenant, const std::string& name, const Read& read) {
+    const auto mark = reader.state_mark({&T::table().name, 1});
+    if (mark) {
+      const std::lock_guard lock(mutex_);
+      if (mark_ == *mark && tenant_ == tenant)
+        if (const auto known = records_.find(name); known != records_.end()) return known->second;
+    }
+    const std::optional<Row> row = TRY(read());
+    Found found;
+    if (row) found = std::make_shared<const T>(TRY(decode<T>(*row)));
+    if (mark) keep(*mark, tenant, name, found, row ? row->body.size() : 0);
+    return found;
+  }
 
   void keep(uint64_t mark, const TenantId& tenant, const std::string& key, const Found& found, size_t bytes) {
     bytes += key.size() + kRecordBytes;

@@ -14,11 +14,11 @@ int decoded = 0;
 struct Thing {
   std::string name, value;
   static const TableSpec& table() {
-    static const TableSpec spec{"things", {}};
+    static const TableSpec spec{"things", {{"value"}}};
     return spec;
   }
   std::string key() const { return name; }
-  std::vector<std::optional<std::string>> index_values() const { return {}; }
+  std::vector<std::optional<std::string>> index_values() const { return {value.substr(0, 8)}; }
   JsonObject to_json() const { return {{"name", name}, {"value", value}}; }
   static Result<Thing> from_json(const JsonObject& json) {
     ++decoded;
@@ -83,6 +83,24 @@ TEST_F(KnownRecordsTest, ATransactionSeesItsOwnChangesAndLeavesNothingOfThem) {
     return fail(ErrorKind::conflict, "Conflict", "no");
   }));
   EXPECT_EQ(look().substr(0, 3), "one");
+}
+
+TEST_F(KnownRecordsTest, ByAnIndexTheyAreKnownToo) {
+  const auto find = [&](const std::string& value) {
+    return *read_value<std::string>(*store_, [&](Reader& reader) -> Result<std::string> {
+      const int before = decoded;
+      const auto found = TRY(known_.find_first(reader, tenant_, "value", value));
+      return (found ? found->name : "nothing") + (decoded == before ? "" : "+");
+    });
+  };
+  set("one");
+  EXPECT_EQ(find("one"), "a+");
+  EXPECT_EQ(find("one"), "a");
+  EXPECT_EQ(find("two"), "nothing");
+  EXPECT_EQ(look(), "one+") << "its key is another name for it";
+  set("two");
+  EXPECT_EQ(find("one"), "nothing");
+  EXPECT_EQ(find("two"), "a+");
 }
 
 TEST_F(KnownRecordsTest, AnotherTenantsRecordsAreItsOwn) {
