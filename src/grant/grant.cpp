@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/time_text.h"
+#include "grant/clock_mark.h"
 
 namespace merlon::grant {
 namespace {
@@ -25,13 +26,13 @@ Result<void> store_mark(store::Transaction& tx, const TenantId& tenant, Timestam
   return tx.put(clock_table(), tenant, {"high_water", to_text(body), {}});
 }
 
+}  // namespace
+
 Result<Timestamp> stored_mark(store::Reader& reader, const TenantId& tenant) {
   const auto row = TRY(reader.get(clock_table(), tenant, "high_water"));
   if (!row) return Timestamp();
   return Timestamp(Duration(TRY(require_int(TRY(parse_json_object(row->body)), "highWater"))));
 }
-
-}  // namespace
 
 const std::vector<store::TableSpec>& tables() {
   static const std::vector<store::TableSpec> specs = {Grant::table(), clock_table()};
