@@ -134,6 +134,7 @@ void SimDatabase::die(Death how, SeededRandom& random) {
   failed_before_ += disk_->faults().failed;
   if (store_) commits_before_ += store_->commit_count() + 1;
   store_.reset();
+  crashed_ = false;
   disk_ = std::move(next);
 }
 

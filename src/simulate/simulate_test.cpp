@@ -174,6 +174,53 @@ TEST_F(SimulateTest, AnAgentThatDiesWhileItTakesItsRulesOutRightlyHasNone) {
   EXPECT_GE(tries, 3) << "killed before the table went, and after it";
 }
 
+// Its agents may ask it before it has heard of the other's time. Seed 583450937100279 with two servers showed
+// it.
+TEST_F(SimulateTest, AServerThatIsBehindTellsOfOpeningsByTheTimeOfTheOneThatGrantedThem) {
+  const Timestamp truth = kBeginning + std::chrono::hours(1);
+  SeededRandom random(1);
+  RuleCache rules;
+  NoServer no_server;
+  SimDatabase database(setting->disk->after_kill(), [](size_t) {});
+  ASSERT_TRUE(database.start());
+  for (const auto& [from, to] :
+       {std::pair("/server", "/behind"), std::pair("/server", "/ahead"), std::pair("/web-1", "/asks")})
+    std::filesystem::copy(setting->directory + from, scratch->path() + to,
+                          std::filesystem::copy_options::recursive);
+  SimServer behind(scratch->path() + "/behind", database, 0, truth, random);
+  SimServer ahead(scratch->path() + "/ahead", database, 1, truth, random);
+  ahead.clock().step_wall(std::chrono::minutes(10));
+  ASSERT_TRUE(behind.start());
+  ASSERT_TRUE(ahead.start());
+  const net::Response opened = ahead.call(
+      setting->owner, "POST", setting->policy() + "/initiate" + std::string(kPolicyVersion),
+      {{"virtualMachines",
+        JsonArray{JsonObject{{"id", setting->vm("web-1")},
+                             {"ports", JsonArray{JsonObject{{"number", 22}, {"duration", "PT5M"}}}}}}}});
+  ASSERT_EQ(opened.status, 202) << opened.body;
+
+  SimMachine::Place place = setting->machines[0];
+  place.directory = scratch->path() + "/asks";
+  std::filesystem::permissions(place.directory, std::filesystem::perms::owner_all);
+  SimMachine m(place, truth, random, rules);
+  ASSERT_TRUE(m.start_agent(no_server));
+  const auto asked = m.ask();
+  ASSERT_TRUE(asked) << asked.error().message;
+  const net::Response answered = behind.call({.method = "POST",
+                                              .target = "/agent/v1/sync",
+                                              .body = to_text(asked->request.to_json()),
+                                              .token = {},
+                                              .if_match = {},
+                                              .peer = place.addresses.front(),
+                                              .plane = net::Plane::agents,
+                                              .certificate = setting->certificates[0]});
+  const auto told = agent::read_sync_answer(answered.body);
+  ASSERT_TRUE(told && told->state) << answered.body;
+  ASSERT_EQ(told->state->openings.size(), 1U);
+  EXPECT_LE(told->state->openings[0].deadline - told->server_time, std::chrono::minutes(5));
+  EXPECT_LT(behind.time(), ahead.time() - std::chrono::minutes(5)) << "it has not heard yet";
+}
+
 TEST_F(SimulateTest, AKernelThatKeepsWhatIsTakenOutIsNoticed) {
   Bugs bugs;
   bugs.kernel = KernelBug::keeps_elements;

@@ -96,6 +96,11 @@ class World {
     bool wake = false;
     bool news = false;  // of what another has written is on its way
   };
+  // When a grant truly ends, and how long that was to go when it was given.
+  struct TrueEnd {
+    Timestamp until;
+    Duration remaining{};
+  };
   // A client's copy of a security group.
   struct Copy {
     size_t machine = 0;
@@ -138,7 +143,7 @@ class World {
   void shared_fault();
   void set_clocks_apart();
   void look_at_clocks();
-  Timestamp time_of_granting(const GrantKey& key);
+  TrueEnd true_end_of(const GrantKey& key);
   Timestamp earliest_time();  // of the servers that are up
   void settle(Documents& documents, const Documents& seen);
 
@@ -233,10 +238,6 @@ class World {
   std::map<GrantKey, std::string> grant_ids_;
   // By grant: the true time at which it ends by its server's clock; without what has been added to unseen_
   // since, and what clocks drift.
-  struct TrueEnd {
-    Timestamp until;
-    Duration remaining{};
-  };
   std::map<std::string, TrueEnd> truly_until_;
   // How far the rates of any two computers have been apart, in millionths; and what that comes to in a time.
   int64_t slowest_ = 0, fastest_ = 0;
@@ -247,10 +248,11 @@ class World {
   Timestamp server_time_seen_{};
   Timestamp marked_at_ =
       kBeginning;  // true time: when the server last had the chance to store its time's mark
-  Timestamp clocks_looked_at_ = kBeginning;  // when server_time_seen_ was the latest of several
+  std::optional<Duration> most_ahead_;  // of several servers' times the latest, less the true time
   // Of several servers one may be behind the others by this, while it tells of openings.
   Duration behind_ = std::chrono::seconds(1);
-  std::map<GrantKey, size_t> granted_by_;  // which of them
+  // The end of what was granted last, by the time of the one that did so.
+  std::map<GrantKey, TrueEnd> granted_;
   Duration unseen_{};    // that a server cannot know of when it starts under a clock that was set back
   Duration unmarked_{};  // what the server knew of the time beyond its last mark when it went
   bool clock_stepped_ = false, stepped_since_mark_ = false;

@@ -97,8 +97,9 @@ void World::check_documents() {
   grant_ids_ = seen->grant_ids;
   for (const auto& [key, id] : grant_ids_) {
     if (truly_until_.contains(id)) continue;
-    const Duration remaining = documents_.grants.at(key) - time_of_granting(key);
-    truly_until_[id] = {now_ + remaining - unseen_, remaining};
+    TrueEnd end = true_end_of(key);
+    end.until -= unseen_;
+    truly_until_[id] = end;
   }
   for (size_t i = 0; i < machines_.size(); ++i)
     if (seen->machines[i]) check_desired(i, *seen->machines[i]);

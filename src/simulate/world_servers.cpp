@@ -111,7 +111,7 @@ void World::server_serves(size_t h) {
   note(hosts_[h].name + " serves");
   // The others' time is marked once a minute, and not at all while none is there: if this one's clock is
   // behind theirs, it begins that much behind them.
-  const Duration behind = server_time_seen_ + (now_ - clocks_looked_at_) - host(h).time();
+  const Duration behind = now_ + most_ahead_.value_or(Duration(0)) - host(h).time();
   if (behind <= Duration(0)) return;
   const bool alone = std::ranges::none_of(hosts_, [&](const Host& other) {
     return other.server.get() != hosts_[h].server.get() && other.server->can_work();
@@ -169,11 +169,10 @@ void World::shared_fault() {
   }
 }
 
-// The time of the server that has granted it.
-Timestamp World::time_of_granting(const GrantKey& key) {
-  if (!is_shared()) return server().time();
-  const auto by = granted_by_.find(key);
-  return by != granted_by_.end() && host(by->second).is_up() ? host(by->second).time() : earliest_time();
+World::TrueEnd World::true_end_of(const GrantKey& key) {
+  if (is_shared()) return granted_.at(key);
+  const Duration remaining = documents_.grants.at(key) - server().time();
+  return {now_ + remaining, remaining};
 }
 
 Timestamp World::earliest_time() {
@@ -186,7 +185,8 @@ Timestamp World::earliest_time() {
 void World::look_at_clocks() {
   for (const Host& each : hosts_)
     if (each.server->is_up()) server_time_seen_ = std::max(server_time_seen_, each.server->time());
-  clocks_looked_at_ = now_;
+  const Duration ahead = server_time_seen_ - now_;
+  most_ahead_ = std::max(most_ahead_.value_or(ahead), ahead);
 }
 
 // One of several servers ends what is due, and none but it knows when.
