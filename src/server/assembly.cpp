@@ -116,7 +116,7 @@ void Assembly::handle(net::Request request, net::Responder respond) {
     return;
   }
   if (vaults_->handles(request)) {
-    respond(vaults_->handle(request));
+    vaults_->handle(std::move(request), std::move(respond));
     return;
   }
   if (terminal_->handles(request)) {
@@ -151,9 +151,9 @@ std::optional<net::Response> Assembly::answer_at_once(const net::Request& reques
 
 bool Assembly::begin_at_once(const std::shared_ptr<const net::Request>& request,
                              const net::LateAnswer& answer) {
-  if (begun_writes_ == nullptr || request->plane != net::Plane::control || vaults_->handles(*request) ||
-      bastion_->handles(*request))
-    return false;
+  if (request->plane != net::Plane::control) return false;
+  if (vaults_->handles(*request)) return vaults_->begin_at_once(request, answer);
+  if (begun_writes_ == nullptr || bastion_->handles(*request)) return false;
   return begun_writes_->begin_at_once(request, origin_of(*request), answer);
 }
 

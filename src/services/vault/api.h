@@ -8,7 +8,7 @@
 
 #include "crypto/hsm.h"
 #include "machine/platform.h"
-#include "net/http.h"
+#include "net/server.h"
 
 namespace merlon::vault {
 
@@ -17,7 +17,12 @@ class Vaults {
   virtual ~Vaults() = default;
   // Whether the request's host is a vault's name: such a request is for no other part of Merlon.
   virtual bool handles(const net::Request& request) const = 0;
-  virtual net::Response handle(const net::Request& request) = 0;
+  // On a worker. The answer may leave from another thread, once what it needs is durable.
+  virtual void handle(net::Request request, net::Responder respond) = 0;
+  // What takes no waiting but for its entry in the ledger is begun, and answered when that is durable. False:
+  // nothing has happened, and handle() is to be asked, by a worker. Destruction waits for all that has begun.
+  virtual bool begin_at_once(const std::shared_ptr<const net::Request>& request,
+                             const net::LateAnswer& answer) = 0;
   // What time makes due: the end of retention, rotation by policy, rows of vaults that are gone. `guard` runs
   // first in each write (grant::Grants::Guard).
   using Guard = std::function<Result<void>(store::Transaction&)>;

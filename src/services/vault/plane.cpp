@@ -133,7 +133,8 @@ const Vault& Asked::vault() const {
   return found_vault ? *found_vault : nobodys;
 }
 
-Plane::Plane(Platform& platform, const HsmKeys& hsm) : platform_(platform) {
+Plane::Plane(Platform& platform, const HsmKeys& hsm)
+    : platform_(platform), later_(dynamic_cast<store::LaterWrites*>(&platform.core.store)) {
   const AddOperation add = [this](Operation operation) {
     MERLON_CHECK(!operation.action.empty() && !operation.policy_word.empty());
     if (operation.object_folder.empty()) operation.object_folder = operation.policy_kind;
@@ -152,8 +153,6 @@ Plane::Plane(Platform& platform, const HsmKeys& hsm) : platform_(platform) {
     return std::pair(literals(b), a.path) < std::pair(literals(a), b.path);
   });
 }
-Plane::~Plane() = default;
-
 bool Plane::handles(const net::Request& request) const {
   return request.plane == net::Plane::control &&
          vault_of_host(request.host, platform_.core.domain).has_value();
@@ -171,22 +170,24 @@ net::Response Plane::revocation_list(const net::Request& request, const Revocati
   return response;
 }
 
-net::Response Plane::handle(const net::Request& request) const {
-  if (const auto list = revocation_list_of(request)) return revocation_list(request, *list);
-  Asked asked{.request = request,
-              .method = method_of(request),
-              .origin = "https://" + request.host,
-              .vault_name = vault_of_host(request.host, platform_.core.domain).value_or(""),
-              .now = platform_.core.clock.now(),
-              .arguments = {},
-              .principal = {},
-              .reason = {},
-              .body = {},
-              .gathered = {},
-              .details = {},
-              .cost = {},
-              .retry_after_s = 0};
-  const auto answer = run(asked);
+Asked Plane::asked_of(const net::Request& request) const {
+  return {.request = request,
+          .method = method_of(request),
+          .origin = "https://" + request.host,
+          .vault_name = vault_of_host(request.host, platform_.core.domain).value_or(""),
+          .now = platform_.core.clock.now(),
+          .arguments = {},
+          .principal = {},
+          .reason = {},
+          .body = {},
+          .gathered = {},
+          .details = {},
+          .cost = {},
+          .retry_after_s = 0};
+}
+
+net::Response Plane::response_to(const Asked& asked, const Result<Answer>& answer) const {
+  const net::Request& request = asked.request;
   net::Response response;
   if (!answer) {
     response = fault_response(answer.error());
@@ -197,10 +198,10 @@ net::Response Plane::handle(const net::Request& request) const {
     response = resource::json_response(answer->status, answer->body);
   }
   set_headers(asked, response);
+  if (answer) return response;
   const std::string authorization_uri =
       "https://" + platform_.core.domain + port_of_host(request.host) + "/" + platform_.core.tenant.text();
-  const auto challenge =
-      answer ? std::nullopt : resource::step_up_challenge(answer.error(), asked.now, authorization_uri);
+  const auto challenge = resource::step_up_challenge(answer.error(), asked.now, authorization_uri);
   if (challenge) response.headers.set("WWW-Authenticate", *challenge);
   return response;
 }
@@ -291,10 +292,10 @@ Result<void> Plane::spend(Asked& asked) const {
                "VaultRequestTypeLimitReached");
 }
 
-Result<Answer> Plane::run(Asked& asked) const {
+Result<std::optional<Answer>> Plane::look(Asked& asked) const {
   // A first look at the route only says whether this is going to be a write.
-  const auto first =
-      store::read_value<bool>(platform_.core.store, [&](store::Reader& reader) -> Result<bool> {
+  const bool writes =
+      TRY(store::read_value<bool>(platform_.core.store, [&](store::Reader& reader) -> Result<bool> {
         TRY(admit(asked, reader));
         if (!asked.operation->read && !asked.operation->load) return true;
         TRY(parse(asked));
@@ -306,26 +307,10 @@ Result<Answer> Plane::run(Asked& asked) const {
           asked.gathered = TRY(asked.operation->read(asked, reader));
         }
         return false;
-      });
-  auto answer = [&]() -> Result<Answer> {
-    if (!first) return std::unexpected(first.error());
-    return *first ? run_write(asked) : run_read(asked);
-  }();
-  if (!answer) TRY(enter_refusal(asked, answer.error()));
-  return answer;
-}
-
-Result<Answer> Plane::run_read(Asked& asked) const {
-  Answer answer;
-  if (asked.operation->load) {
-    answer = TRY(asked.operation->compute(asked));
-  } else {
-    answer = std::move(*std::any_cast<Answer>(&asked.gathered));
-  }
-  TRY(platform_.core.store.write([&](store::Transaction& tx) {
-    return platform_.core.ledger.append(tx, entry_for(asked, ledger::Decision::allowed));
-  }));
-  return answer;
+      }));
+  if (writes) return std::optional<Answer>();
+  if (asked.operation->load) return std::optional(TRY(asked.operation->compute(asked)));
+  return std::optional(std::move(*std::any_cast<Answer>(&asked.gathered)));
 }
 
 Result<Answer> Plane::run_write(Asked& asked) const {

@@ -3,17 +3,20 @@
 #pragma once
 
 #include <any>
+#include <condition_variable>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "machine/platform.h"
-#include "net/http.h"
+#include "net/server.h"
 #include "services/vault/records.h"
 #include "services/vault/throttle.h"
 #include "store/known_records.h"
+#include "store/later_writes.h"
 
 namespace merlon::vault {
 
@@ -49,7 +52,7 @@ struct Answer {
 };
 
 // Exactly one of read, load and write. Reads are entered in the ledger after they were answered for, before
-// the answer leaves; writes in the transaction that changes something.
+// the answer leaves (plane_begun.cpp); writes in the transaction that changes something.
 struct Operation {
   std::string method;
   std::string path;    // "secrets/{name}/{version}"; a version at the end or before a verb may be missing
@@ -60,6 +63,9 @@ struct Operation {
   // What the snapshot has to give; then `compute`, which may take long and holds no snapshot.
   std::function<Result<void>(Asked&, store::Reader&)> load{};
   std::function<Result<Answer>(Asked&)> compute{};
+  // Whether read, or load and compute of what has been loaded, take no longer than to hand them to a worker
+  // does.
+  std::function<bool(const Asked&)> is_quick{};
   // What takes long before a write: making a key.
   std::function<Result<void>(Asked&)> gather{};
   std::function<Result<Answer>(Asked&, store::Transaction&)> write{};
@@ -67,6 +73,8 @@ struct Operation {
   std::function<void(const Asked&)> after{};
   std::vector<std::string> shape{};  // the path's segments; the plane fills them in
 };
+
+inline bool is_always_quick(const Asked&) { return true; }
 
 class HsmKeys;
 struct RevocationListName;
@@ -76,12 +84,20 @@ class Plane {
   Plane(Platform& platform, const HsmKeys& hsm);
   ~Plane();
   bool handles(const net::Request& request) const;
-  net::Response handle(const net::Request& request) const;
+  // As Vaults (api.h) has them.
+  void handle(net::Request request, net::Responder respond);
+  bool begin_at_once(const std::shared_ptr<const net::Request>& request, const net::LateAnswer& answer);
 
  private:
+  struct Begun;
+  Asked asked_of(const net::Request& request) const;
+  net::Response response_to(const Asked& asked, const Result<Answer>& answer) const;
+  // What is read and worked out; nothing when it is going to be a write.
+  Result<std::optional<Answer>> look(Asked& asked) const;
+  Result<Answer> look_quickly(Asked& asked) const;
+  void enter_later(std::shared_ptr<Begun> begun, const Answer& answer);
+  size_t begun() const;
   net::Response revocation_list(const net::Request& request, const RevocationListName& name) const;
-  Result<Answer> run(Asked& asked) const;
-  Result<Answer> run_read(Asked& asked) const;
   Result<Answer> run_write(Asked& asked) const;
   Result<void> route(Asked& asked) const;
   Result<void> admit(Asked& asked, store::Reader& reader) const;
@@ -95,6 +111,10 @@ class Plane {
   mutable store::KnownRecords<Vault> vaults_;
   std::vector<Operation> operations_;
   std::unique_ptr<VaultThrottle> throttle_;  // nothing: nobody is throttled
+  store::LaterWrites* const later_;          // the store, where it can do without threads that wait
+  mutable std::mutex begun_mutex_;
+  std::condition_variable one_ended_;
+  size_t begun_ = 0;
 };
 
 // The operations, one function per file.

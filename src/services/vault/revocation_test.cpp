@@ -50,7 +50,7 @@ class RevocationTest : public VaultFixture {
     net::Request made = request("GET", path, {}, {});
     made.headers = {};
     made.host = vault + ".vault.merlon.localhost:8443";
-    return vaults_->handle(made);
+    return answer_of(std::move(made));
   }
 };
 

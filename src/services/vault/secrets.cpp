@@ -76,7 +76,8 @@ void add_secret_operations(const resource::Core& core, const AddOperation& add) 
        .action = "secrets/getSecret/action",
        .policy_kind = "secrets",
        .policy_word = "get",
-       .read = [secrets](Asked& asked, store::Reader& reader) { return secrets->get(asked, reader); }});
+       .read = [secrets](Asked& asked, store::Reader& reader) { return secrets->get(asked, reader); },
+       .is_quick = is_always_quick});
   add({.method = "PATCH",
        .path = "secrets/{name}/{version}",
        .action = "secrets/update/action",

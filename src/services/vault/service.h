@@ -26,7 +26,13 @@ class Service final : public Vaults {
   Service(Platform& platform, std::unique_ptr<crypto::Hsm> hsm);
 
   bool handles(const net::Request& request) const override { return plane_.handles(request); }
-  net::Response handle(const net::Request& request) override { return plane_.handle(request); }
+  void handle(net::Request request, net::Responder respond) override {
+    plane_.handle(std::move(request), std::move(respond));
+  }
+  bool begin_at_once(const std::shared_ptr<const net::Request>& request,
+                     const net::LateAnswer& answer) override {
+    return plane_.begin_at_once(request, answer);
+  }
   Result<void> tick(const Guard& guard) override;
   const HsmKeys& hsm() const { return hsm_; }
 

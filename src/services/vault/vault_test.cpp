@@ -274,6 +274,38 @@ TEST_F(VaultTest, EveryUseIsEnteredWithoutItsSecret) {
                                 "secrets/getSecret/action failed", "secrets/setSecret/action failed"));
 }
 
+// Decision 0049: no worker is woken for what takes less than to wake one.
+TEST_F(VaultTest, WhatIsQuickIsAnsweredWithoutAWorkerAndEnteredFirst) {
+  ASSERT_EQ(data("kv-test", "PUT", "/secrets/one", set_body("first")).status, 200);
+  int number = 0;
+  for (const char* body : {R"({"kty":"RSA"})", R"({"kty":"EC","crv":"P-256"})",
+                           R"({"kty":"EC","crv":"P-384"})", R"({"kty":"oct","key_size":256})"}) {
+    const std::string name = "k" + std::to_string(number++);
+    ASSERT_EQ(data("kv-test", "POST", "/keys/" + name + "/create", body).status, 200) << body;
+  }
+  data("kv-test", "GET", "/secrets/one");  // from here on rights are in memory
+  const std::string digest = R"({"value":")" + std::string(43, 'A') + R"(","alg":")";
+  const auto begins = [&](const std::string& method, const std::string& path, const std::string& body = {}) {
+    const int before = begun_;
+    const size_t entries_before = entries().size();
+    EXPECT_EQ(data("kv-test", method, path, body).status, 200) << path;
+    EXPECT_EQ(entries().size(), entries_before + 1) << path;
+    return begun_ > before;
+  };
+  EXPECT_TRUE(begins("GET", "/secrets/one"));
+  EXPECT_TRUE(begins("POST", "/keys/k1/sign", digest + R"(ES256"})"));
+  EXPECT_TRUE(begins("POST", "/keys/k3/wrapkey", digest + R"(A256KW"})"));
+  EXPECT_TRUE(begins("POST", "/keys/k0/encrypt", digest + R"(RSA-OAEP"})"));
+  EXPECT_FALSE(begins("POST", "/keys/k0/sign", digest + R"(RS256"})")) << "RSA's private half takes its time";
+  const std::string longer = R"({"value":")" + std::string(64, 'A') + R"(","alg":"ES384"})";
+  EXPECT_FALSE(begins("POST", "/keys/k2/sign", longer));
+  // What is refused is refused by a worker, which enters it.
+  const int before = begun_;
+  EXPECT_EQ(data("kv-test", "GET", "/secrets/none").code(), "SecretNotFound");
+  EXPECT_EQ(data("kv-test", "POST", "/keys/k1/sign", digest + R"(RS256"})").status, 400);
+  EXPECT_EQ(begun_, before);
+}
+
 TEST_F(VaultTest, WhatIsWrongIsRefusedAndChangesNothing) {
   ASSERT_EQ(data("kv-test", "PUT", "/secrets/s", set_body("v")).status, 200);
   struct Case {
