@@ -119,6 +119,7 @@ class TokenEndpoint {
   SignIn<JsonObject> issue(const TokenRequest& request, Grant grant);
   Result<void> record(store::Transaction& tx, const TokenRequest& request, const Grant& grant);
   Result<bool> may_use_reserve(const Uuid& principal);
+  bool sweep_is_due();
   Result<void> use_up(store::Transaction& tx, const TokenRequest& request, const Grant& grant);
   Result<void> use_up_code(store::Transaction& tx, const Grant& grant);
   JsonObject response_body(const TokenRequest& request, const Grant& grant,
@@ -130,6 +131,7 @@ class TokenEndpoint {
 
   TokenParts parts_;
   ReserveSignIns on_reserve_;
+  std::optional<Duration> swept_;  // of the writer's thread alone
 };
 
 }  // namespace merlon::identity
