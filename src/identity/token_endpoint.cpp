@@ -231,7 +231,8 @@ SignIn<JsonObject> TokenEndpoint::issue(const TokenRequest& request, Grant grant
     return parts_.store.write([&](store::Transaction& tx) -> Result<void> {
       if (on_reserve) tx.urgent();
       TRY(use_up(tx, request, grant));
-      if (!on_reserve && sweep_is_due()) TRY(sweep_expired(tx, parts_.directory.tenant(), parts_.clock.now()));
+      if (!on_reserve && sweep_is_due())
+        TRY(sweep_expired(tx, parts_.directory.tenant(), parts_.clock.now()));
       return record(tx, request, grant);
     });
   };
