@@ -16,12 +16,12 @@ constexpr size_t kWordsMax = (size_t{1} << TrigramFilter::kLogBitsMax) / 64;
 constexpr size_t kWordsMin = (size_t{1} << TrigramFilter::kLogBitsMin) / 64;
 constexpr size_t kFullPart = 4;  // a quarter of the bits: one trigram in sixteen is there by chance
 
-constexpr unsigned kLogRecent = 10;
+constexpr unsigned kTrigramBits = 24;
+constexpr unsigned kLogRecent = 12;
 constexpr unsigned kLogPhrases = 9;
 constexpr size_t kPhraseBytes = 8;
 constexpr size_t kPhraseTrigrams = kPhraseBytes - 2;
-constexpr uint32_t kNoTrigram = 0xffffffffU;
-constexpr uint32_t kSpread = 0x9e3779b1U;              // 2^32 by the golden ratio (Knuth, TAOCP 6.4)
+constexpr uint32_t kSpread = 0x9e3779U;                // 2^24 by the golden ratio (Knuth, TAOCP 6.4); odd
 constexpr uint64_t kSpreadLong = 0x9e3779b97f4a7c15U;  // 2^64 by it
 
 size_t place_of(uint64_t phrase) { return (phrase * kSpreadLong) >> (64 - kLogPhrases); }
@@ -60,9 +60,11 @@ std::vector<uint32_t> trigrams_of(std::string_view text) {
 }
 
 inline void TrigramFilter::add_one(uint32_t trigram) {
-  // Most of them are met again here, for less than two bits cost.
-  uint32_t& recent = recent_[(trigram * kSpread) >> (32 - kLogRecent)];
-  if (std::exchange(recent, trigram) == trigram) return;
+  // Most of them are met again here, for less than two bits cost. Each trigram has a number of its own: the
+  // factor is odd. The place is its upper half, and what stands there its lower, counted from one.
+  const uint32_t number = (trigram * kSpread) & ((1U << kTrigramBits) - 1);
+  const auto mark = static_cast<uint16_t>((number & ((1U << (kTrigramBits - kLogRecent)) - 1)) + 1);
+  if (std::exchange(recent_[number >> (kTrigramBits - kLogRecent)], mark) == mark) return;
   constexpr uint64_t kMask = (uint64_t{1} << kLogBitsMax) - 1;
   const uint64_t hash = mix(trigram);
   for (const uint64_t bit : {hash & kMask, (hash >> 32U) & kMask})
@@ -73,7 +75,7 @@ void TrigramFilter::add(std::string_view text) {
   if (text.size() < 3) return;
   if (words_.empty()) {
     words_.resize(kWordsMax);
-    recent_.assign(size_t{1} << kLogRecent, kNoTrigram);
+    recent_.assign(size_t{1} << kLogRecent, 0);
     phrases_.resize(size_t{1} << kLogPhrases);
     phrases_[place_of(0)] = 1;  // which is not the place of 1: eight zeros are no phrase that was added
   }
@@ -94,7 +96,7 @@ void TrigramFilter::add(std::string_view text) {
 
 void TrigramFilter::clear() {
   std::vector<uint64_t>().swap(words_);
-  std::vector<uint32_t>().swap(recent_);
+  std::vector<uint16_t>().swap(recent_);
   std::vector<uint64_t>().swap(phrases_);
 }
 

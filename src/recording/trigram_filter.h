@@ -33,7 +33,7 @@ class TrigramFilter {
   std::vector<uint64_t> words_;  // none before the first text
   // What was added last, each in a place of its own: nothing is lost by forgetting one.
   std::vector<uint64_t> phrases_;  // eight bytes, of which all six trigrams were
-  std::vector<uint32_t> recent_;   // trigrams
+  std::vector<uint16_t> recent_;   // trigrams
 };
 
 // Of what folded() gave; false as well when it is nothing of the kind.
