@@ -42,6 +42,7 @@ struct Destination {
 struct Allowed {
   bool shell = true, commands = true, forwarding = true, upload = true, download = true;
   bool clipboard = true;  // for a page to heed: a terminal's bytes do not say where they come from
+  bool recorded = true;   // else output need not be told
   std::optional<Duration> idle_max;
   std::optional<Timestamp> deadline;
   // Not empty: nothing passes before a notice says so, and this is why.

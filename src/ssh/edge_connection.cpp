@@ -25,7 +25,8 @@ constexpr int64_t kCellsMax = 10'000;
 JsonObject allowed_json(const Allowed& allowed) {
   JsonObject json{{"shell", allowed.shell},           {"commands", allowed.commands},
                   {"forwarding", allowed.forwarding}, {"upload", allowed.upload},
-                  {"download", allowed.download},     {"clipboard", allowed.clipboard}};
+                  {"download", allowed.download},     {"clipboard", allowed.clipboard},
+                  {"recorded", allowed.recorded}};
   if (allowed.idle_max) json["idleMs"] = allowed.idle_max->count();
   if (!allowed.held_because.empty()) json["heldBecause"] = allowed.held_because;
   return json;

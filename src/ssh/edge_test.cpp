@@ -148,6 +148,25 @@ TEST_F(EdgeTest, ManyBytesGoBothWaysUnchanged) {
   EXPECT_TRUE(recorded_.has("transfer", "\"bytes\":3000003,\"complete\":true")) << recorded_.all();
 }
 
+TEST_F(EdgeTest, WhatIsShownIsOnTheRecordByteForByte) {
+  std::string text;
+  for (int i = 0; i < 100'000; ++i) text += "line " + std::to_string(i) + " of many\n";
+  write("text", text);
+  const Ran ran = ssh({}, {"cat " + directory_ + "/text"});
+  EXPECT_TRUE(ran.out == text) << ran.out.size() << " of " << text.size();
+  wait_until_ended();
+  EXPECT_TRUE(recorded_.output == text) << recorded_.output.size() << " of " << text.size();
+}
+
+TEST_F(EdgeTest, WhatIsNotRecordedIsNotTold) {
+  wishes_.allowed.recorded = false;
+  const Ran ran = ssh({}, {"echo out; echo err >&2"});
+  EXPECT_THAT(ran.out, HasSubstr("out\n"));
+  wait_until_ended();
+  EXPECT_EQ(recorded_.output, "");
+  EXPECT_TRUE(recorded_.has("command", "echo out")) << recorded_.all();
+}
+
 TEST_F(EdgeTest, FilesGoOnlyWherePolicyLetsThem) {
   wishes_.allowed.upload = false;
   write("here", "secret");

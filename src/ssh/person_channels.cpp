@@ -217,9 +217,9 @@ std::string PersonEnd::refusal_of(int type, const std::string& what) const {
 
 void PersonEnd::prepare_start(int type, const std::string& what, Relay& relay) {
   const uint32_t session = passage_;
-  const auto record = [this, session](std::string_view bytes) {
-    site_.link.tell(FrameKind::output, session, bytes);
-  };
+  std::function<void(std::string_view)> record;
+  if (bool_at(allowed_, "recorded").value_or(true))
+    record = [this, session](std::string_view bytes) { site_.link.tell(FrameKind::output, session, bytes); };
   if (type == SSH_CHANNEL_REQUEST_SHELL) {
     fact("shell", {{"terminal", relay.has_terminal}});
     relay.record(record);

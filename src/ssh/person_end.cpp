@@ -73,6 +73,7 @@ bool PersonEnd::step() {
   check_time();
   if (over_) return false;
   if (state_ == State::key_exchange && !exchange_keys()) return false;
+  for (const auto& relay : relays_) relay->hold(held_);
   bool moved = take_messages();
   if (machine_) machine_->step();
   if (!held_)

@@ -3,11 +3,14 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace merlon::ssh {
 namespace {
 
 constexpr size_t kWaitingMax = 256 * 1024;
+// What libssh puts into one packet of a channel whose packets may have 32 KiB, as OpenSSH's and its own may.
+constexpr size_t kPacketBytes = 32 * 1024 - 10;
 
 void on_exit_status(ssh_session, ssh_channel, int status, void* relay) {
   static_cast<Relay*>(relay)->exit_status = status;
@@ -28,6 +31,10 @@ Relay::~Relay() {
 void Relay::listen(ssh_channel channel, ssh_channel_callbacks_struct& calls) {
   calls = {};
   calls.userdata = this;
+  calls.channel_data_function = [](ssh_session, ssh_channel from, void* data, uint32_t size, int is_error,
+                                   void* self) {
+    return static_cast<Relay*>(self)->offered(from, {static_cast<const char*>(data), size}, is_error != 0);
+  };
   if (&calls == &person_calls_) {
     calls.channel_signal_function = [](ssh_session, ssh_channel, const char* signal, void* self) {
       static_cast<Relay*>(self)->signal_ = std::string(signal == nullptr ? "" : signal).substr(0, 16);
@@ -45,30 +52,70 @@ void Relay::join(ssh_channel machine) {
   listen(machine_, machine_calls_);
 }
 
-bool Relay::read(ssh_channel from, bool is_error, Flow& flow,
-                 const std::function<void(std::string_view)>& take) {
-  if (flow.at_end || flow.waiting.size() >= kWaitingMax) return false;
+bool Relay::has_room(const Flow& flow) const {
+  return machine_ != nullptr && !held_ && !over_ && !flow.at_end && flow.waiting.size() < kWaitingMax;
+}
+
+int Relay::offered(ssh_channel from, std::string_view bytes, bool is_error) {
+  if (from == person_ && is_error) return 0;  // there is no such thing towards a machine
+  Flow& flow = from == person_ ? up_ : is_error ? down_error_ : down_;
+  if (!has_room(flow)) {
+    flow.has_more = true;
+    return 0;
+  }
+  take(flow, bytes);
+  return static_cast<int>(bytes.size());
+}
+
+void Relay::take(Flow& flow, std::string_view bytes) {
+  (&flow == &up_ ? to_machine_bytes : to_person_bytes) += bytes.size();
+  if (watch_ && &flow == &up_)
+    flow.waiting += watch_->from_person(bytes, down_.waiting);
+  else if (watch_ && &flow == &down_)
+    flow.waiting += watch_->from_machine(bytes);
+  else
+    flow.waiting += bytes;
+}
+
+bool Relay::read_rest(ssh_channel from, bool is_error, Flow& flow) {
+  if (!flow.has_more || !has_room(flow)) return false;
   std::array<char, 32 * 1024>
       bytes;  // NOLINT(cppcoreguidelines-pro-type-member-init): written before it is read
   const int count = ssh_channel_read_nonblocking(from, bytes.data(), bytes.size(), is_error ? 1 : 0);
-  if (count > 0) {
-    take({bytes.data(), static_cast<size_t>(count)});
-    return true;
-  }
-  if (count < 0 || ssh_channel_is_closed(from) != 0) flow.at_end = true;
-  return false;
+  if (count > 0) take(flow, {bytes.data(), static_cast<size_t>(count)});
+  flow.has_more = count > 0;
+  return count > 0;
 }
 
+void Relay::look_for_end(ssh_channel from, Flow& flow) {
+  if (flow.has_more || flow.at_end) return;
+  flow.at_end = ssh_channel_is_eof(from) != 0 || ssh_channel_is_closed(from) != 0 ||
+                !is_alive(ssh_channel_get_session(from));
+}
+
+// Whole packets while there is enough for them: what is left over goes with what comes next, or alone a
+// moment later.
 bool Relay::write(ssh_channel to, bool is_error, Flow& flow) {
   if (flow.waiting.empty() || ssh_channel_is_closed(to) != 0) return false;
-  const size_t room = std::min<size_t>(ssh_channel_window_size(to), flow.waiting.size());
+  // What the other end does not take waits here, where it is bounded: libssh would keep a whole window of it,
+  // and the memory for good.
+  if ((ssh_get_status(ssh_channel_get_session(to)) & SSH_WRITE_PENDING) != 0) return false;
+  size_t room = std::min<size_t>(ssh_channel_window_size(to), flow.waiting.size());
+  if (room > kPacketBytes) room -= room % kPacketBytes;
   if (room == 0) return false;
+  // Sending may bring what comes, and with it what waits here.
+  const std::string sent = std::exchange(flow.waiting, {});
+  if (output_ && &flow != &up_ && room > flow.recorded) {
+    output_(std::string_view(sent).substr(flow.recorded, room - flow.recorded));
+    flow.recorded = room;
+  }
   const auto size = static_cast<uint32_t>(room);
-  const int count = is_error ? ssh_channel_write_stderr(to, flow.waiting.data(), size)
-                             : ssh_channel_write(to, flow.waiting.data(), size);
-  if (count <= 0) return false;
-  flow.waiting.erase(0, static_cast<size_t>(count));
-  return true;
+  const int count =
+      is_error ? ssh_channel_write_stderr(to, sent.data(), size) : ssh_channel_write(to, sent.data(), size);
+  const auto gone = static_cast<size_t>(std::max(count, 0));
+  flow.recorded -= std::min(gone, flow.recorded);
+  if (gone < sent.size()) flow.waiting.insert(0, sent, gone);
+  return count > 0;
 }
 
 void Relay::pass_end(ssh_channel to, Flow& flow) {
@@ -89,21 +136,12 @@ bool Relay::pump() {
     ssh_channel_request_send_signal(machine_, signal_.c_str());
     signal_.clear();
   }
-  moved |= read(machine_, false, down_, [this](std::string_view bytes) {
-    to_person_bytes += bytes.size();
-    std::string rest(watch_ ? watch_->from_machine(bytes) : std::string(bytes));
-    if (output_) output_(rest);
-    down_.waiting += rest;
-  });
-  moved |= read(machine_, true, down_error_, [this](std::string_view bytes) {
-    to_person_bytes += bytes.size();
-    if (output_) output_(bytes);
-    down_error_.waiting += bytes;
-  });
-  moved |= read(person_, false, up_, [this](std::string_view bytes) {
-    to_machine_bytes += bytes.size();
-    up_.waiting += watch_ ? watch_->from_person(bytes, down_.waiting) : std::string(bytes);
-  });
+  moved |= read_rest(machine_, false, down_);
+  moved |= read_rest(machine_, true, down_error_);
+  moved |= read_rest(person_, false, up_);
+  look_for_end(machine_, down_);
+  look_for_end(machine_, down_error_);
+  look_for_end(person_, up_);
   moved |= write(person_, true, down_error_);
   moved |= write(person_, false, down_);
   moved |= write(machine_, false, up_);

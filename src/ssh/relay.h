@@ -39,6 +39,8 @@ class Relay {
 
   // Moves what can be moved; true when something was. Never waits.
   bool pump();
+  // While held nothing is taken from either side: what comes waits in the channels' windows.
+  void hold(bool held) { held_ = held; }
   bool is_over() const { return over_; }
   // Shows `text` to the person, and ends with `status`.
   void refuse(const std::string& text, int status);
@@ -53,10 +55,18 @@ class Relay {
  private:
   struct Flow {
     std::string waiting;
+    size_t recorded = 0;  // of `waiting`
+    // libssh may have bytes that it has not offered, or that were not taken when it did.
+    bool has_more = true;
     bool at_end = false, end_sent = false;
   };
   void listen(ssh_channel channel, ssh_channel_callbacks_struct& calls);
-  bool read(ssh_channel from, bool is_error, Flow& flow, const std::function<void(std::string_view)>& take);
+  // How much of what libssh offers, as soon as it has come, is taken.
+  int offered(ssh_channel from, std::string_view bytes, bool is_error);
+  bool has_room(const Flow& flow) const;
+  void take(Flow& flow, std::string_view bytes);
+  bool read_rest(ssh_channel from, bool is_error, Flow& flow);
+  void look_for_end(ssh_channel from, Flow& flow);
   bool write(ssh_channel to, bool is_error, Flow& flow);
   void pass_end(ssh_channel to, Flow& flow);
   void finish();
@@ -68,6 +78,7 @@ class Relay {
   std::function<void(std::string_view)> output_;
   std::unique_ptr<StreamWatch> watch_;
   std::string signal_;  // from the person, not passed on yet
+  bool held_ = false;
   bool over_ = false;
   bool refused_ = false;
 };

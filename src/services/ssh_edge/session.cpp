@@ -13,13 +13,14 @@ namespace {
 
 constexpr Duration kReachWithin = std::chrono::seconds(30);
 
-ssh::Allowed allowed_of(const bastion::Admission& admission) {
+ssh::Allowed allowed_of(const bastion::Admission& admission, bool recorded) {
   return {.shell = admission.channels.shell,
           .commands = admission.channels.commands,
           .forwarding = admission.channels.forwarding,
           .upload = admission.channels.upload,
           .download = admission.channels.download,
           .clipboard = admission.channels.clipboard,
+          .recorded = recorded,
           .idle_max = admission.idle_max,
           .deadline = admission.deadline,
           .held_because = admission.held_because};
@@ -32,7 +33,7 @@ class Session final : public ssh::Passage {
       : parts_(parts),
         caller_(std::move(caller)),
         admission_(std::move(admission)),
-        allowed_(allowed_of(admission_)),
+        allowed_(allowed_of(admission_, tape != nullptr)),
         tape_(std::move(tape)) {}
   ~Session() override { end("Abandoned", "", {}); }
 
