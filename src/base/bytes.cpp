@@ -68,11 +68,11 @@ int hex_value(char c) {
 
 std::string to_hex(ByteView bytes) {
   constexpr std::string_view digits = "0123456789abcdef";
-  std::string out;
-  out.reserve(bytes.size() * 2);
+  std::string out(bytes.size() * 2, '0');
+  char* at = out.data();
   for (const uint8_t byte : bytes) {
-    out.push_back(digits[byte >> 4]);
-    out.push_back(digits[byte & 0xf]);
+    *at++ = digits[byte >> 4];
+    *at++ = digits[byte & 0xf];
   }
   return out;
 }

@@ -76,11 +76,24 @@ Parts split(Timestamp time) {
 
 std::string to_rfc3339(Timestamp time) {
   const Parts p = split(time);
-  std::string out = fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", static_cast<int>(p.date.year()),
-                                static_cast<unsigned>(p.date.month()), static_cast<unsigned>(p.date.day()),
-                                p.hour, p.minute, p.second);
-  if (p.ms != 0) out += fmt::format(".{:03}", p.ms);
-  return out + "Z";
+  std::string out = "0000-00-00T00:00:00";
+  // By hand: one is written for every answer and several for every change.
+  const auto put = [&out](size_t at, size_t width, unsigned value) {
+    for (size_t i = at + width; i-- > at; value /= 10) out[i] = static_cast<char>('0' + value % 10);
+  };
+  const int year = static_cast<int>(p.date.year());
+  put(0, 4, static_cast<unsigned>(year));
+  put(5, 2, static_cast<unsigned>(p.date.month()));
+  put(8, 2, static_cast<unsigned>(p.date.day()));
+  put(11, 2, static_cast<unsigned>(p.hour));
+  put(14, 2, static_cast<unsigned>(p.minute));
+  put(17, 2, static_cast<unsigned>(p.second));
+  if (p.ms != 0) {
+    out += ".000";
+    put(20, 3, static_cast<unsigned>(p.ms));
+  }
+  if (year < 0 || year > 9999) out.replace(0, 4, fmt::format("{:04}", year));
+  return out += 'Z';
 }
 
 std::optional<Timestamp> from_rfc3339(std::string_view text) {

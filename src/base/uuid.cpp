@@ -4,7 +4,6 @@
 #include <array>
 #include <cstdint>
 
-#include "base/bytes.h"
 #include "base/random.h"
 
 namespace merlon {
@@ -27,11 +26,14 @@ Uuid Uuid::generate(Random& random) {
   random.fill(bytes);
   bytes[6] = static_cast<uint8_t>((bytes[6] & 0x0f) | 0x40);
   bytes[8] = static_cast<uint8_t>((bytes[8] & 0x3f) | 0x80);
-  const std::string hex = to_hex(bytes);
+  constexpr std::string_view kDigits = "0123456789abcdef";
   Uuid uuid;  // whose dashes stand where they are to stay
-  size_t next = 0;
-  for (char& c : uuid.text_)
-    if (c != '-') c = hex[next++];
+  char* at = uuid.text_.data();
+  for (const uint8_t byte : bytes) {
+    if (*at == '-') ++at;  // a dash never parts the two digits of a byte
+    *at++ = kDigits[byte >> 4];
+    *at++ = kDigits[byte & 15];
+  }
   return uuid;
 }
 

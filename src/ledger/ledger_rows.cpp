@@ -1,8 +1,6 @@
 // Rows of the ledger: keys that sort, bodies that give back the exact bytes.
 #include "ledger/ledger_rows.h"
 
-#include <fmt/format.h>
-
 #include <bit>
 #include <charconv>
 
@@ -15,7 +13,18 @@ constexpr std::string_view kStateKey = "head";
 constexpr std::string_view kSaltPart = R"({"salt":")";
 constexpr std::string_view kEntryPart = R"(","entry":)";
 
-std::string node_key(unsigned level, uint64_t index) { return fmt::format("{:02}/{:020}", level, index); }
+constexpr size_t kIndexDigits = 20;  // of any 64-bit number
+
+// With zeros in front: keys sort as the numbers do. By hand: three are written for every change.
+std::string padded(uint64_t number, size_t width) {
+  std::string out(width, '0');
+  for (size_t at = width; number != 0; number /= 10) out[--at] = static_cast<char>('0' + number % 10);
+  return out;
+}
+
+std::string node_key(unsigned level, uint64_t index) {
+  return padded(level, 2) + "/" + padded(index, kIndexDigits);
+}
 
 }  // namespace
 
@@ -41,7 +50,7 @@ const std::vector<store::TableSpec>& tables() {
   return all;
 }
 
-std::string index_key(uint64_t index) { return fmt::format("{:020}", index); }
+std::string index_key(uint64_t index) { return padded(index, kIndexDigits); }
 
 Result<uint64_t> index_of_key(std::string_view key) {
   uint64_t index = 0;

@@ -116,7 +116,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool send(std::string_view& rest);
   Awaitable<bool> send_rest(std::string_view rest);
   Awaitable<void> shut_down();
-  void expires_after(std::chrono::milliseconds time) { deadline_ = Steady::now() + time; }
+  void expires_after(std::chrono::milliseconds time);
   void expires_never() { deadline_ = Steady::time_point::max(); }
   void touch() { looks_since_touch_ = 0; }
   void close_socket();

@@ -61,7 +61,9 @@ std::optional<Head> plain_head(std::string_view raw) {
     const size_t colon = line.find(':');
     const std::string_view name = line.substr(0, colon);
     const std::string_view value = trim(line.substr(colon + 1));
-    const auto is_name = [name](std::string_view other) { return ascii_iequal(name, other); };
+    const auto is_name = [name](std::string_view other) {
+      return name.size() == other.size() && ascii_iequal(name, other);
+    };
     if (std::ranges::any_of(kNotPlain, is_name) && !says_nothing(name, value)) return std::nullopt;
     head.headers.add(name, std::string(value));
   }

@@ -23,6 +23,12 @@ constexpr auto kToken = asio::as_tuple(asio::use_awaitable_t<Executor>());
 constexpr size_t kInputAtFirst = 4 * 1024;
 constexpr size_t kInputMax = 17 * 1024;
 
+// SSL_get_error(3) takes what an operation before has left for its own. Mostly there is nothing, and to look
+// is less than to clear.
+void forget_errors() {
+  if (ERR_peek_error() != 0) ERR_clear_error();
+}
+
 TlsStream& stream_of(BIO* bio) { return *static_cast<TlsStream*>(BIO_get_data(bio)); }
 
 }  // namespace
@@ -106,7 +112,7 @@ ErrorCode TlsStream::failure(int why) {
 }
 
 size_t TlsStream::decrypt(void* space, size_t size, ErrorCode& error) {
-  ERR_clear_error();
+  forget_errors();
   size_t count = 0;
   const int done = SSL_read_ex(ssl_.get(), space, size, &count);
   if (done == 1) return count;
@@ -128,7 +134,7 @@ asio::mutable_buffer TlsStream::input_space() {
 void TlsStream::encrypt(std::string_view bytes, ErrorCode& error) {
   MERLON_CHECK(bytes.size() <= kRecordMax);
   if (bytes.empty()) return;
-  ERR_clear_error();
+  forget_errors();
   size_t count = 0;
   const int done = SSL_write_ex(ssl_.get(), bytes.data(), bytes.size(), &count);
   if (done != 1) error = failure(SSL_get_error(ssl_.get(), done));
@@ -146,7 +152,7 @@ Awaitable<ErrorCode> TlsStream::flush() {
 
 Awaitable<ErrorCode> TlsStream::handshake() {
   for (;;) {
-    ERR_clear_error();
+    forget_errors();
     const int done = SSL_accept(ssl_.get());
     const int why = SSL_get_error(ssl_.get(), done);
     ErrorCode failed;
@@ -165,7 +171,7 @@ Awaitable<ErrorCode> TlsStream::handshake() {
 
 Awaitable<ErrorCode> TlsStream::shut_down() {
   for (;;) {
-    ERR_clear_error();
+    forget_errors();
     int done = SSL_shutdown(ssl_.get());
     if (done == 0) done = SSL_shutdown(ssl_.get());  // ours is sent: now the other side's
     const int why = SSL_get_error(ssl_.get(), done);

@@ -230,7 +230,8 @@ Result<void> Pipeline::name_resource(Asked& asked) const {
   const auto& segments = asked.call.request.segments;
   TRY(check_subscription(asked.call.request, state_.core.subscription));
   const auto end = segments.begin() + static_cast<std::ptrdiff_t>(asked.match.id_segments);
-  asked.call.id = TRY(ResourceId::from_segments({segments.begin(), end}));
+  asked.call.id = TRY(end == segments.end() ? ResourceId::from_segments(segments)
+                                            : ResourceId::from_segments({segments.begin(), end}));
   asked.call.parameters = std::move(asked.match.parameters);
   for (auto& [name, value] : asked.call.parameters) {
     if (name == "+scope") continue;
@@ -287,7 +288,6 @@ Result<void> Pipeline::authorize(Asked& asked, store::Reader& reader) const {
   // person's right comes from is what step-up asks.)
   const bool program = asked.call.principal.kind == identity::PrincipalKind::service_principal;
   if (asked.route->read && program && TRY(access.allows(asked.call.principal, question))) {
-    asked.decision = {};
     asked.decision.allowed = true;
     return {};
   }

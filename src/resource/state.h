@@ -7,6 +7,7 @@
 
 #include "resource/documents.h"
 #include "resource/groups.h"
+#include "resource/known_documents.h"
 #include "resource/locks.h"
 #include "resource/manager.h"
 #include "resource/operations.h"
@@ -23,6 +24,7 @@ struct State {
   Core core;
   TypeRegistry types;
   Documents documents{core, types};
+  mutable KnownDocuments known_documents{Documents::table()};
   Groups groups{core};
   Operations operations{core};
   Locks locks{core};

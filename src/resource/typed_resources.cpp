@@ -92,13 +92,13 @@ Result<net::Response> delete_resource(State& state, const ResourceType& type, Wr
 
 Result<net::Response> get_resource(const State& state, const ResourceType& type, const Call& call,
                                    store::Reader& reader, bool head) {
-  auto row = TRY(reader.get(Documents::table(), state.core.tenant, call.id.key()));
-  if (!row) {
+  const auto text = TRY(state.known_documents.text(reader, state.core.tenant, call.id.key()));
+  if (!text) {
     TRY(state.groups.require(reader, call.id));
     if (head) return empty_response(404);
     return std::unexpected(resource_not_found(call.id));
   }
-  const std::string etag = Documents::etag_of(row->body);
+  const std::string etag = Documents::etag_of(*text);
   net::Response response;
   if (head) {
     response = empty_response(204);
@@ -106,10 +106,11 @@ Result<net::Response> get_resource(const State& state, const ResourceType& type,
     response = empty_response(304);
   } else if (const std::string* asked = call.request.query.find("$expand");
              asked != nullptr && type.expands) {
+    const store::Row row{call.id.key(), *text, {}};
     response = json_response(
-        200, TRY(expand(state, call, reader, type.shape, TRY(state.documents.read(*row)).body, *asked)));
+        200, TRY(expand(state, call, reader, type.shape, TRY(state.documents.read(row)).body, *asked)));
   } else {
-    response = text_response(200, std::move(row->body));
+    response = text_response(200, *text);
   }
   set_etag(response, etag);
   return response;

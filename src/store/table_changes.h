@@ -3,12 +3,14 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <set>
 #include <span>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 
 namespace merlon::store {
 
@@ -31,9 +33,14 @@ class TableChanges {
   std::optional<uint64_t> last_change(uint32_t commit, std::span<const std::string> tables) const;
 
   mutable std::mutex mutex_;
-  uint32_t newest_ = 0;                                // under mutex_, like what follows
-  std::optional<uint32_t> first_;                      // the commit that was there when the process began
-  std::map<std::string, uint32_t, std::less<>> last_;  // tables that have changed since
+  uint32_t newest_ = 0;            // under mutex_, like what follows
+  std::optional<uint32_t> first_;  // the commit that was there when the process began
+  struct NameHash {
+    using is_transparent = void;
+    size_t operator()(std::string_view name) const { return std::hash<std::string_view>()(name); }
+  };
+  std::unordered_map<std::string, uint32_t, NameHash, std::equal_to<>>
+      last_;  // tables that have changed since
 };
 
 }  // namespace merlon::store
