@@ -11,6 +11,9 @@
 namespace merlon::ssh {
 namespace {
 
+// At once. What the server says is short, and this lies on the stack of each process for as long as it lives.
+constexpr size_t kReadBytes = 4096;
+
 std::unexpected<Error> server_gone() {
   return fail(ErrorKind::unavailable, "ServerGone",
               "The bastion's server has gone away. Connect again in a moment.");
@@ -40,7 +43,7 @@ void ParentLink::send(const Frame& frame) {
 }
 
 void ParentLink::read_some(bool wait) {
-  std::array<char, 64 * 1024> bytes{};
+  std::array<char, kReadBytes> bytes{};
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
   iovec part{bytes.data(), bytes.size()};
   msghdr message{};
