@@ -3,12 +3,11 @@
 // request, step by step").
 #pragma once
 
-#include <condition_variable>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 
+#include "base/under_way.h"
 #include "net/server.h"
 #include "resource/router.h"
 #include "resource/state.h"
@@ -38,7 +37,6 @@ class Pipeline {
   net::Response finished(const Asked& asked, Result<net::Response> answer) const;
   Result<void> prepare(Begun& begun) const;
   Result<void> take_body(Asked& asked) const;
-  size_t begun() const;
   void committed(std::shared_ptr<Begun> begun, Result<void> written);
   static void end(std::shared_ptr<Begun> begun, Result<net::Response> answer);
   Result<net::Response> run(Asked& asked) const;
@@ -65,9 +63,7 @@ class Pipeline {
   const Router& router_;
   store::LaterWrites* const later_;     // null: this store's writes are waited for
   std::unique_ptr<Throttle> throttle_;  // none: nobody is throttled
-  mutable std::mutex begun_mutex_;
-  std::condition_variable one_ended_;
-  size_t begun_ = 0;  // under it: how many are not answered yet
+  UnderWay begun_;                      // not answered yet
 };
 
 }  // namespace merlon::resource

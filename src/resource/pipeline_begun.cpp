@@ -18,20 +18,11 @@ constexpr size_t kBegunMax = 1024;           // more are a worker's: there they 
 
 struct Pipeline::Begun {
   Begun(Pipeline& by, std::shared_ptr<const net::Request> asked_with, net::LateAnswer answer_to)
-      : pipeline(by), request(std::move(asked_with)), answer(std::move(answer_to)) {
-    const std::lock_guard lock(pipeline.begun_mutex_);
-    ++pipeline.begun_;
-  }
-  ~Begun() {
-    asked.reset();
-    // Under the mutex: whoever waits for this one destroys the condition.
-    const std::lock_guard lock(pipeline.begun_mutex_);
-    --pipeline.begun_;
-    pipeline.one_ended_.notify_all();
-  }
+      : hold(by.begun_), pipeline(by), request(std::move(asked_with)), answer(std::move(answer_to)) {}
   Begun(const Begun&) = delete;
   Begun& operator=(const Begun&) = delete;
 
+  const UnderWay::Hold hold;  // the last that goes
   Pipeline& pipeline;
   const std::shared_ptr<const net::Request> request;
   net::LateAnswer answer;
@@ -39,15 +30,7 @@ struct Pipeline::Begun {
   std::optional<net::Response> response;
 };
 
-Pipeline::~Pipeline() {
-  std::unique_lock lock(begun_mutex_);
-  one_ended_.wait(lock, [this] { return begun_ == 0; });
-}
-
-size_t Pipeline::begun() const {
-  const std::lock_guard lock(begun_mutex_);
-  return begun_;
-}
+Pipeline::~Pipeline() { begun_.wait_for_all(); }
 
 // Nothing of this is told to anybody: what is refused here is asked again, by a worker.
 Result<void> Pipeline::prepare(Begun& begun) const {
@@ -69,7 +52,7 @@ bool Pipeline::begin_at_once(const std::shared_ptr<const net::Request>& request,
   const Route* route = match.route ? &state_.routes[*match.route] : nullptr;
   if (route == nullptr || !route->at_once || !route->write || route->gather || route->attributes)
     return false;
-  if (begun() >= kBegunMax) return false;
+  if (begun_.count() >= kBegunMax) return false;
   auto begun = std::make_shared<Begun>(*this, request, answer);
   begun->asked.emplace(ask(*request, origin, std::move(match), nullptr));
   if (!prepare(*begun)) return false;

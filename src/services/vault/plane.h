@@ -3,14 +3,13 @@
 #pragma once
 
 #include <any>
-#include <condition_variable>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/under_way.h"
 #include "machine/platform.h"
 #include "net/server.h"
 #include "services/vault/records.h"
@@ -96,7 +95,6 @@ class Plane {
   Result<std::optional<Answer>> look(Asked& asked) const;
   Result<Answer> look_quickly(Asked& asked) const;
   void enter_later(std::shared_ptr<Begun> begun, const Answer& answer);
-  size_t begun() const;
   net::Response revocation_list(const net::Request& request, const RevocationListName& name) const;
   Result<Answer> run_write(Asked& asked) const;
   Result<void> route(Asked& asked) const;
@@ -112,9 +110,7 @@ class Plane {
   std::vector<Operation> operations_;
   std::unique_ptr<VaultThrottle> throttle_;  // nothing: nobody is throttled
   store::LaterWrites* const later_;          // the store, where it can do without threads that wait
-  mutable std::mutex begun_mutex_;
-  std::condition_variable one_ended_;
-  size_t begun_ = 0;
+  UnderWay begun_;                           // not answered yet
 };
 
 // The operations, one function per file.

@@ -16,19 +16,11 @@ constexpr size_t kBegunMax = 1024;           // more are a worker's
 // A request whose answer waits for its entry.
 struct Plane::Begun {
   Begun(Plane& by, std::shared_ptr<const net::Request> asked_with)
-      : plane(by), request(std::move(asked_with)), asked(by.asked_of(*request)) {
-    const std::lock_guard lock(plane.begun_mutex_);
-    ++plane.begun_;
-  }
-  ~Begun() {
-    // Under the mutex: whoever waits for this one destroys the condition.
-    const std::lock_guard lock(plane.begun_mutex_);
-    --plane.begun_;
-    plane.one_ended_.notify_all();
-  }
+      : hold(by.begun_), plane(by), request(std::move(asked_with)), asked(by.asked_of(*request)) {}
   Begun(const Begun&) = delete;
   Begun& operator=(const Begun&) = delete;
 
+  const UnderWay::Hold hold;  // the last that goes
   Plane& plane;
   const std::shared_ptr<const net::Request> request;
   Asked asked;
@@ -36,15 +28,7 @@ struct Plane::Begun {
   std::function<void(std::shared_ptr<Begun>)> send{};
 };
 
-Plane::~Plane() {
-  std::unique_lock lock(begun_mutex_);
-  one_ended_.wait(lock, [this] { return begun_ == 0; });
-}
-
-size_t Plane::begun() const {
-  const std::lock_guard lock(begun_mutex_);
-  return begun_;
-}
+Plane::~Plane() { begun_.wait_for_all(); }
 
 // The answer is made before it may leave: the writer's thread, which lets it go, has others to serve.
 void Plane::enter_later(std::shared_ptr<Begun> begun, const Answer& answer) {
@@ -82,7 +66,7 @@ Result<Answer> Plane::look_quickly(Asked& asked) const {
 bool Plane::begin_at_once(const std::shared_ptr<const net::Request>& request, const net::LateAnswer& answer) {
   if (later_ == nullptr || throttle_ || request->body.size() > kBodyBytesMax || revocation_list_of(*request))
     return false;
-  if (begun() >= kBegunMax) return false;
+  if (begun_.count() >= kBegunMax) return false;
   auto begun = std::make_shared<Begun>(*this, request);
   const auto found = look_quickly(begun->asked);
   if (!found) return false;
