@@ -79,6 +79,26 @@ TEST_F(ServerTest, AnswersARequestWithEveryPartOfItAndTheStandardHeaders) {
   EXPECT_EQ(response->headers.value_or("x-ms-request-id", "").size(), 36u);
 }
 
+// RFC 9562 section 5.7: in order of time, and not to be guessed.
+TEST_F(ServerTest, RequestIdsAreInOrderOfTime) {
+  start([](Request, Responder respond) { respond(text_response("")); });
+  const auto http = client();
+  std::string before;
+  for (int i = 0; i < 3; ++i) {
+    const std::string id(http->send({})->headers.value_or("x-ms-request-id", ""));
+    ASSERT_EQ(id.size(), 36u);
+    EXPECT_EQ(id[14], '7');
+    EXPECT_NE(std::string_view("89ab").find(id[19]), std::string_view::npos);
+    const auto ms = std::stoull(id.substr(0, 8) + id.substr(9, 4), nullptr, 16);
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    EXPECT_LE(ms, static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(now).count()));
+    EXPECT_GT(id.substr(0, 13), before);
+    before = id.substr(0, 13);
+    EXPECT_NE(id.substr(19), http->send({})->headers.value_or("x-ms-request-id", "").substr(19));
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));  // the clock moves on
+  }
+}
+
 TEST_F(ServerTest, KeepsAConnectionAliveAndTheClientReusesIt) {
   std::atomic<int> calls = 0;
   ServerLimits limits;
