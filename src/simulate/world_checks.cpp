@@ -246,7 +246,8 @@ void World::check_converged() {
     size_t perhaps = 0;
     for (const machine::Opening& opening : record.desired.openings) {
       surely += !clock_stepped_ && opening.deadline > server().time() + kPlenty ? 1 : 0;
-      perhaps += opening.deadline + drift_in(kPlenty) > server().time() ? 1 : 0;
+      perhaps +=
+          opening.deadline + drift_in(kPlenty) > (is_shared() ? earliest_time() : server().time()) ? 1 : 0;
     }
     const size_t open = m.kernel().open_elements();
     if (open < surely || open > perhaps)

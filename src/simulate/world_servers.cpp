@@ -17,6 +17,7 @@ constexpr unsigned kSharedInThousand = 300;
 constexpr unsigned kApartInThousand = 300;
 constexpr Duration kNewsWithin{500};  // store/server_store.h
 constexpr Duration kRetry{250};
+constexpr Duration kApart = seconds(30);
 
 }  // namespace
 
@@ -185,6 +186,8 @@ Timestamp World::earliest_time() {
 void World::look_at_clocks() {
   for (const Host& each : hosts_)
     if (each.server->is_up()) server_time_seen_ = std::max(server_time_seen_, each.server->time());
+  // Then an opening ends sooner than the one promised that is behind.
+  if (server_time_seen_ - earliest_time() > kApart) clock_stepped_ = true;
   const Duration ahead = server_time_seen_ - now_;
   most_ahead_ = std::max(most_ahead_.value_or(ahead), ahead);
 }

@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <optional>
 #include <set>
 
 #include "base/text.h"
@@ -42,16 +44,32 @@ const View* view_seen(const SecurityGroup& group, const std::set<std::string>& j
   return seen == group.views.rend() ? &newest : &*seen;
 }
 
-const OverlayRule* overlay_rule(const SecurityGroup& group, std::string_view name) {
-  for (const auto& [owner, rules] : group.overlay)
-    for (const OverlayRule& rule : rules)
-      if (rule.name == name) return &rule;
-  return nullptr;
-}
+// A group's rules by their names, which are asked for once for each rule that a client sends.
+class RulesByName {
+ public:
+  explicit RulesByName(const SecurityGroup& group) {
+    for (const auto& [owner, rules] : group.overlay)
+      for (const OverlayRule& rule : rules) overlay_.emplace(rule.name, &rule);
+    for (const ShownRule& rule : group.shown) shown_.insert(rule.name);
+    for (const Json& base : group.base_rules)
+      base_priority_.insert_or_assign(string_at(base.as_object(), "name").value_or(""),
+                                      int_at(base.as_object(), "properties.priority").value_or(0));
+  }
+  const OverlayRule* overlay(std::string_view name) const {
+    const auto found = overlay_.find(name);
+    return found == overlay_.end() ? nullptr : found->second;
+  }
+  bool was_shown(std::string_view name) const { return shown_.contains(name); }
+  std::optional<int64_t> base_priority(const std::string& name) const {
+    const auto found = base_priority_.find(name);
+    return found == base_priority_.end() ? std::nullopt : std::optional(found->second);
+  }
 
-bool was_shown(const SecurityGroup& group, const std::string& name) {
-  return std::ranges::any_of(group.shown, [&](const ShownRule& rule) { return rule.name == name; });
-}
+ private:
+  std::map<std::string_view, const OverlayRule*> overlay_;
+  std::set<std::string_view> shown_;
+  std::map<std::string, int64_t> base_priority_;
+};
 
 std::unexpected<Error> not_theirs(const std::string& name, std::string_view what) {
   return fail(
@@ -75,15 +93,13 @@ Result<void> check_unchanged(const OverlayRule& rule, const JsonObject& element)
   return {};
 }
 
-JsonObject with_base_priority(const SecurityGroup& group, const View* view, const JsonObject& element) {
+JsonObject with_base_priority(const RulesByName& rules, const View* view, const JsonObject& element) {
   JsonObject out = element;
   const std::string name = string_at(element, "name").value_or("");
   if (view == nullptr || !view->shifted.contains(name)) return out;
   const auto sent = int_at(element, "properties.priority");
   if (sent != view->shifted.at(name)) return out;  // a person's own edit
-  for (const Json& base : group.base_rules)
-    if (string_at(base.as_object(), "name") == name)
-      out["properties"].as_object()["priority"] = int_at(base.as_object(), "properties.priority").value_or(0);
+  if (const auto priority = rules.base_priority(name)) out["properties"].as_object()["priority"] = *priority;
   return out;
 }
 
@@ -95,23 +111,23 @@ Result<Merge> merge(const SecurityGroup& group, const JsonArray& wanted, std::st
     if (const auto name = string_at(element.as_object(), "name"); name && is_jit_name(*name))
       jit_names.insert(*name);
   const View* view = view_seen(group, jit_names, etag);
+  const RulesByName rules(group);
   Merge merged;
   for (const Json& element : wanted) {
     const JsonObject& object = element.as_object();
     const std::string name = string_at(object, "name").value_or("");
     if (!is_jit_name(name)) {
-      merged.base_rules.push_back(with_base_priority(group, view, object));
-    } else if (const OverlayRule* rule = overlay_rule(group, name)) {
+      merged.base_rules.push_back(with_base_priority(rules, view, object));
+    } else if (const OverlayRule* rule = rules.overlay(name)) {
       TRY(check_unchanged(*rule, object));
-    } else if (!was_shown(group, name)) {
+    } else if (!rules.was_shown(name)) {
       return not_theirs(name, "does not exist");
     }
     // What remains was shown once and has ended since: a stale copy of it opens nothing.
   }
   if (view != nullptr)
     for (const auto& [name, id] : group.allows_in(*view))
-      if (!jit_names.contains(name) && overlay_rule(group, name) != nullptr)
-        merged.removed_allows.push_back(id);
+      if (!jit_names.contains(name) && rules.overlay(name) != nullptr) merged.removed_allows.push_back(id);
   return merged;
 }
 
