@@ -13,7 +13,7 @@ using std::chrono::hours;
 using std::chrono::minutes;
 using std::chrono::seconds;
 
-constexpr unsigned kSharedInThousand = 300;
+constexpr unsigned kSharedInThousand = 50;
 constexpr unsigned kApartInThousand = 300;
 constexpr Duration kNewsWithin{500};  // store/server_store.h
 constexpr Duration kRetry{250};
