@@ -280,6 +280,8 @@ void Warden::follow_release() {
   log(LogLevel::warning, "this machine was released by its administrator: its firewall is open");
   pending_.reset();
   confirmed_ = rules_;
+  // A start puts back what is kept: not what was before a change that nobody can take back any more.
+  if (const auto kept = keep_rules(); !kept) log_error("keeping the rules", kept.error());
   firewall_.forget();
   const auto json = files_.read_json(file::kReleased);
   const auto mark = json ? ReleaseMark::from_json(*json) : Result<ReleaseMark>(std::unexpected(json.error()));
