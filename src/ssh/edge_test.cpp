@@ -280,5 +280,14 @@ TEST_F(EdgeTest, ForwardingFollowsPolicy) {
   EXPECT_TRUE(recorded_.has("forward", "\"refused\":true")) << recorded_.all();
 }
 
+// A shell that somebody opens through a forward would be on no record.
+TEST_F(EdgeTest, NoForwardLeadsToAnotherShellOffTheRecord) {
+  const Ran refused = ssh({"-W", "127.0.0.1:22"}, {});
+  EXPECT_EQ(refused.status, 255);
+  EXPECT_THAT(refused.out, HasSubstr("forwarding failed"));
+  wait_until_ended();
+  EXPECT_TRUE(recorded_.has("forward", "\"refused\":true")) << recorded_.all();
+}
+
 }  // namespace
 }  // namespace merlon::ssh

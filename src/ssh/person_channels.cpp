@@ -14,6 +14,7 @@ constexpr size_t kRelaysMax = 32;
 constexpr size_t kWaysMax = 8;
 constexpr size_t kCommandBytesMax = 64 * 1024;
 constexpr int kRefusedStatus = 255;
+constexpr int kSshPort = 22;
 
 std::string text_of(const char* text) { return text == nullptr ? std::string() : std::string(text); }
 
@@ -96,6 +97,11 @@ void PersonEnd::handle_open(ssh_message message) {
   relays_.push_back(std::make_unique<Relay>(channel));
 }
 
+// A shell at the other end of a forward would be off the record: whoever wants one asks the bastion for it.
+bool PersonEnd::leads_off_the_record(int port) const {
+  return passes(allowed_, "recorded") && (port == kSshPort || port == target_.port);
+}
+
 void PersonEnd::open_forward(ssh_message message) {
   const std::string host = text_of(ssh_message_channel_request_open_destination(message));
   const int port = ssh_message_channel_request_open_destination_port(message);
@@ -108,7 +114,8 @@ void PersonEnd::open_forward(ssh_message message) {
     if (way) ways_.push_back(*std::move(way));
     return;
   }
-  if (!sane || relays_.size() >= kRelaysMax || admit() || !passes(allowed_, "forwarding")) {
+  if (!sane || relays_.size() >= kRelaysMax || admit() || !passes(allowed_, "forwarding") ||
+      leads_off_the_record(port)) {
     if (passage_ != 0) fact("forward", {{"host", host}, {"port", port}, {"refused", true}});
     ssh_message_reply_default(message);
     return;

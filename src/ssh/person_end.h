@@ -76,6 +76,7 @@ class PersonEnd {
   // What do they want?
   void handle_open(ssh_message message);
   void open_forward(ssh_message message);
+  bool leads_off_the_record(int port) const;
   void handle_request(ssh_message message);
   void request_terminal(ssh_message message, Relay& relay);
   void request_variable(ssh_message message, Relay& relay);
