@@ -265,6 +265,9 @@ Result<net::TunnelPlan> Service::redeem(const Redemption& redemption) {
     auto current = TRY(store::get<TunnelToken>(context.tx, tenant, used.digest));
     if (!current)
       return fail(ErrorKind::unauthenticated, "TokenNotValid", "The token was deleted. Ask for a new one.");
+    if (TRY(was_told_to_end(context.tx, *current)))
+      return fail(ErrorKind::unauthenticated, "TokenNotValid",
+                  "A session of this token was ended by somebody else. Ask for a new one.");
     current->sessions.push_back(admission->session.text());
     return store::put(context.tx, tenant, *current);
   }));
@@ -277,6 +280,16 @@ Result<net::TunnelPlan> Service::redeem(const Redemption& redemption) {
   }
   plan.descriptor = *descriptor;
   return plan;
+}
+
+// Clients of Remote Desktop come back by themselves when their connection is gone: not after they were shown
+// out.
+Result<bool> Service::was_told_to_end(store::Reader& reader, const TunnelToken& token) {
+  for (const std::string& id : token.sessions) {
+    const auto session = TRY(store::get<Session>(reader, platform_.core.tenant, id));
+    if (session && !session->end_asked_reason.empty()) return true;
+  }
+  return false;
 }
 
 net::TunnelPlan Service::plan_for(const Admission& admission, bool opened_now) {

@@ -219,6 +219,17 @@ TEST_F(RdpFileTest, LeadsThroughTheGateway) {
   EXPECT_EQ(arrive(token, "web-1"), "TokenNotValid");
 }
 
+TEST_F(RdpFileTest, WhoWasShownOutDoesNotComeBackByTheSameFile) {
+  const std::string token = line_of(rdp_file(ada_).body, "gatewayaccesstoken");
+  ASSERT_EQ(arrive(token, "web-1"), "in");
+  const std::vector<JsonObject> running = active();
+  ASSERT_EQ(running.size(), 1U);
+  call(owner_, "POST", kHostId + "/disconnectActiveSessions",
+       {{"sessionIds", JsonArray{running.front().at("sessionId")}}}, 200);
+  EXPECT_EQ(arrive(token, "web-1"), "TokenNotValid") << "also before the session has ended";
+  EXPECT_EQ(arrive(line_of(rdp_file(ada_).body, "gatewayaccesstoken"), "web-1"), "in");
+}
+
 TEST_F(RdpFileTest, IsForOneMachineAndPortAndDoor) {
   const std::string token = line_of(rdp_file(ada_).body, "gatewayaccesstoken");
   EXPECT_EQ(arrive(token, "web-2"), "TargetNotCovered");

@@ -80,6 +80,7 @@ Result<std::string> Service::rdp_file(const net::Request& request) {
       "gatewayaccesstoken:s:{}\r\n"
       "authentication level:i:2\r\n"  // warn when the machine's certificate is not trusted
       "prompt for credentials:i:1\r\n"
+      "autoreconnection enabled:i:0\r\n"  // the token is too old for it soon
       "enablerdsaadauth:i:{}\r\n",
       target, way.port, gateway, secret, ascii_iequal(query_text(request, "enablerdsaad"), "true") ? 1 : 0);
 }

@@ -160,6 +160,7 @@ class Service final : public Bastion {
     std::function<Result<void>(const TunnelToken&, const Judged&)> check{};
   };
   Result<net::TunnelPlan> redeem(const Redemption& redemption);
+  Result<bool> was_told_to_end(store::Reader& reader, const TunnelToken& token);
   net::TunnelPlan plan_for(const Admission& admission, bool opened_now);
 
   // rdp_routes.cpp
