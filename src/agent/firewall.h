@@ -87,8 +87,8 @@ class Firewall {
     open_flows_ = std::move(open);
   }
   // Brings callers of the identity endpoint to its ports, from now on exactly these. Apart from all the
-  // above.
-  Result<void> redirect_identities(const IdentityRedirects& wanted);
+  // above. `anew`: firewall_identity.h.
+  Result<void> redirect_identities(const IdentityRedirects& wanted, bool anew = true);
   Result<bool> redirects_identities();
   // Base chains of others that may take packets out of connection tracking: "ip raw PREROUTING".
   Result<std::vector<std::string>> untracked_by();

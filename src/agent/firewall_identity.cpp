@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "agent/firewall.h"
+#include "agent/firewall_connections.h"
 #include "agent/metadata.h"
 #include "base/text.h"
 
@@ -87,7 +88,7 @@ namespace {
 
 // Doors are for the agent's own sockets: the kernel looks up who listens (nft_socket), which nobody can fake
 // who is not root. A door with nobody behind it answers as a closed port does.
-void guard_doors(const IdentityRedirects& wanted, std::string& text) {
+void guard_doors(const IdentityRedirects& wanted, bool anew, std::string& text) {
   if (!wanted.agent_cgroup || !is_plain(wanted.agent_cgroup->path)) return;
   std::vector<uint16_t> doors{kArcPort};
   for (const IdentityRedirect& redirect : wanted.redirects) doors.push_back(redirect.port);
@@ -96,14 +97,16 @@ void guard_doors(const IdentityRedirects& wanted, std::string& text) {
       kIdentityTable, fmt::join(doors, ", "));
   text += fmt::format("add chain {} input {{ type filter hook input priority -105; policy accept; }}\n",
                       kIdentityTable);
+  if (!anew) text += fmt::format("flush chain {} input\n", kIdentityTable);
   text += fmt::format("{} {}accept\n", target, in_cgroup(*wanted.agent_cgroup));
   text += fmt::format("{} reject with tcp reset\n", target);
 }
 
 }  // namespace
 
-std::string identity_text(const IdentityRedirects& wanted) {
-  std::string text = fmt::format("add table {0}\ndelete table {0}\n", kIdentityTable);
+std::string identity_text(const IdentityRedirects& wanted, bool anew) {
+  std::string text;
+  if (anew || wanted.empty()) text = fmt::format("add table {0}\ndelete table {0}\n", kIdentityTable);
   if (wanted.empty()) return text;
   const auto rule = [&](std::string_view what) {
     text += fmt::format("add rule {} output {}\n", kIdentityTable, what);
@@ -111,6 +114,7 @@ std::string identity_text(const IdentityRedirects& wanted) {
   text += fmt::format(
       "add table {0}\nadd chain {0} output {{ type nat hook output priority -105; policy accept; }}\n",
       kIdentityTable);
+  if (!anew) text += fmt::format("flush chain {} output\n", kIdentityTable);
   std::vector<std::string> targets = {fmt::format("ip daddr 127.0.0.1 tcp dport {}", kArcPort)};
   const std::string link_local = fmt::format("ip daddr 169.254.169.254 tcp dport {}", kLinkLocalPort);
   if (wanted.link_local) {
@@ -122,7 +126,7 @@ std::string identity_text(const IdentityRedirects& wanted) {
       for (const std::string& target : targets)
         rule(fmt::format("{}{} redirect to :{}", match, target, redirect.port));
   if (wanted.link_local) rule(fmt::format("{} redirect to :{}", link_local, kArcPort));
-  guard_doors(wanted, text);
+  guard_doors(wanted, anew, text);
   return text;
 }
 
@@ -147,8 +151,18 @@ std::optional<Cgroup> cgroup_in(std::string_view proc_text, const std::string& r
   return std::nullopt;
 }
 
-Result<void> Firewall::redirect_identities(const IdentityRedirects& wanted) {
-  return commit(identity_text(wanted));
+Result<void> Firewall::redirect_identities(const IdentityRedirects& wanted, bool anew) {
+  TRY(commit(identity_text(wanted, anew)));
+  if (!wanted.link_local) return {};
+  // Whoever asked before there was a redirection (our own question whether a cloud answers, too) is tracked
+  // for two minutes as going there. A program that gets the same port again would be taken for that
+  // connection, and lost.
+  const auto metadata = IpAddress::from_v4(0xa9fea9fe);
+  TRY(forget_connections([&](const FlowKey& original, const FlowKey& reply) {
+    return original.destination == metadata && original.destination_port == kLinkLocalPort &&
+           reply.source == metadata;
+  }));
+  return {};
 }
 
 Result<bool> Firewall::redirects_identities() {

@@ -38,8 +38,11 @@ struct IdentityRedirects {
   bool operator==(const IdentityRedirects&) const = default;
 };
 
-// One transaction that makes the table anew, or takes it away.
-std::string identity_text(const IdentityRedirects& wanted);
+// One transaction that makes the table `anew`, or takes it away; or, where ours is there, gives its chains
+// other rules. That is the way while callers come: a connection that begins just then meets the old rules or
+// the new ones. Between a chain that goes and one that comes it may meet neither, since each is looked at by
+// itself.
+std::string identity_text(const IdentityRedirects& wanted, bool anew = true);
 
 // The control group of a systemd unit; nothing when it does not run. Looks in slices alone, and only at what
 // is root's: nobody else can make a group that has a service's name (systemd's users may, below user.slice

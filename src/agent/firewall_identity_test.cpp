@@ -43,6 +43,13 @@ add rule inet merlon_identity output ip daddr 169.254.169.254 tcp dport 80 redir
 TEST(IdentityText, ADoorIsTheAgentsAlone) {
   IdentityRedirects wanted;
   wanted.redirects = {{.port = 5001, .everybody = false, .uids = {33}, .cgroups = {}}};
+  // Where the table is there its chains stay: the kernel looks at each chain by itself.
+  const std::string kept = identity_text(wanted, false);
+  EXPECT_THAT(kept, Not(HasSubstr("delete")));
+  const size_t flushed = kept.find("flush chain inet merlon_identity output\n");
+  EXPECT_LT(kept.find("add chain inet merlon_identity output"), flushed);
+  EXPECT_LT(flushed, kept.find("add rule"));
+  EXPECT_EQ(identity_text({}, false), identity_text({}));
   EXPECT_THAT(identity_text(wanted), Not(HasSubstr("input")));
   wanted.agent_cgroup = Cgroup{"system.slice/merlon-agent.service", 9};
   const std::string text = identity_text(wanted);

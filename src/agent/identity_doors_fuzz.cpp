@@ -32,5 +32,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   MERLON_CHECK(quotes % 2 == 0);
   for (size_t at = 0; at < text.size(); at = text.find('\n', at) + 1)
     MERLON_CHECK(text.compare(at, 4, "add ") == 0 || text.compare(at, 7, "delete ") == 0);
+  const std::string kept = merlon::agent::identity_text(wanted, false);
+  for (size_t at = 0; at < kept.size(); at = kept.find('\n', at) + 1)
+    MERLON_CHECK(kept.compare(at, 4, "add ") == 0 || kept.compare(at, 6, "flush ") == 0 ||
+                 (wanted.empty() && kept.compare(at, 7, "delete ") == 0));
   return 0;
 }

@@ -42,8 +42,9 @@ Result<void> Warden::redirect_identities(bool with_users) {
   IdentityRedirects wanted =
       identity_redirects(with_users || redirects_.redirects.size() != doors_->doors.size());
   if (wanted == redirects_ && !redirects_stale_) return {};
+  const bool anew = redirects_stale_ || redirects_.empty() || wanted.agent_cgroup != redirects_.agent_cgroup;
   redirects_stale_ = true;
-  TRY(firewall_.redirect_identities(wanted));
+  TRY(firewall_.redirect_identities(wanted, anew));
   redirects_ = std::move(wanted);
   redirects_stale_ = false;
   return {};
