@@ -282,9 +282,14 @@ TEST_F(EdgeTest, ForwardingFollowsPolicy) {
 
 // A shell that somebody opens through a forward would be on no record.
 TEST_F(EdgeTest, NoForwardLeadsToAnotherShellOffTheRecord) {
-  const Ran refused = ssh({"-W", "127.0.0.1:22"}, {});
+  const std::string port = std::to_string(wishes_.sshd_port);
+  const Ran refused = ssh({"-W", "127.0.0.1:" + port}, {}, "web-1:" + port);
   EXPECT_EQ(refused.status, 255);
   EXPECT_THAT(refused.out, HasSubstr("forwarding failed"));
+  wishes_.allowed.recorded = false;
+  const Ran through = ssh({"-W", "127.0.0.1:" + port}, {}, "web-1:" + port);
+  EXPECT_THAT(through.out, HasSubstr("SSH-2.0-OpenSSH"))
+      << "where nothing is recorded there is no record to leave";
   wait_until_ended();
   EXPECT_TRUE(recorded_.has("forward", "\"refused\":true")) << recorded_.all();
 }
