@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "base/text.h"
+#include "base/utf8.h"
 
 namespace merlon::recording {
 namespace {
@@ -13,19 +14,9 @@ namespace {
 constexpr int64_t kTerminalMax = 10'000;
 constexpr size_t kLineBytesMax = 2 * 1024 * 1024;
 constexpr double kSecondsMax = 1e9;
-constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
 
 std::unexpected<Error> not_cast(std::string message) {
   return fail(ErrorKind::invalid, "RecordingNotUnderstood", std::move(message));
-}
-
-// How many bytes the sequence that `lead` begins has; 0 when none begins so.
-size_t sequence_length(uint8_t lead) {
-  if (lead < 0x80) return 1;
-  if (lead >= 0xc2 && lead <= 0xdf) return 2;
-  if (lead >= 0xe0 && lead <= 0xef) return 3;
-  if (lead >= 0xf0 && lead <= 0xf4) return 4;
-  return 0;
 }
 
 // Bytes at the end that may still become a character.
@@ -33,24 +24,9 @@ size_t unfinished_tail(std::string_view bytes) {
   for (size_t back = 1; back <= 3 && back <= bytes.size(); ++back) {
     const auto byte = static_cast<uint8_t>(bytes[bytes.size() - back]);
     if ((byte & 0xc0U) == 0x80) continue;
-    return sequence_length(byte) > back ? back : 0;
+    return utf8_length(byte) > back ? back : 0;
   }
   return 0;
-}
-
-std::string with_replacements(std::string_view bytes) {
-  std::string text;
-  for (size_t i = 0; i < bytes.size();) {
-    const size_t length = sequence_length(static_cast<uint8_t>(bytes[i]));
-    if (length > 0 && i + length <= bytes.size() && is_utf8(bytes.substr(i, length))) {
-      text.append(bytes.substr(i, length));
-      i += length;
-    } else {
-      text.append(kReplacement);
-      ++i;
-    }
-  }
-  return text;
 }
 
 Result<CastHeader> header_of(const JsonObject& json, const JsonObject& size, std::string_view cols,

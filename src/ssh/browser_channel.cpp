@@ -24,6 +24,7 @@ BrowserChannel::BrowserChannel(uint32_t number, ssh_channel machine, bool is_she
 
 BrowserChannel::~BrowserChannel() {
   if (watch_) watch_->ended();
+  ssh_remove_channel_callbacks(machine_, &calls_);  // libssh may keep the channel for longer
   ssh_channel_free(machine_);
 }
 

@@ -8,6 +8,7 @@
 #include <cerrno>
 
 #include "base/time_text.h"
+#include "ssh/fact_text.h"
 #include "ssh/sftp_watch.h"
 
 namespace merlon::ssh {
@@ -29,8 +30,7 @@ void BrowserEnd::say(BrowserFrameKind kind, uint32_t channel, const JsonObject& 
 }
 
 void BrowserEnd::fact(std::string_view kind, JsonObject facts) {
-  facts["kind"] = kind;
-  link_.tell(FrameKind::fact, passage_, to_text(facts));
+  link_.tell(FrameKind::fact, passage_, fact_text(kind, std::move(facts)));
 }
 
 void BrowserEnd::enter(const JsonObject& begun) {

@@ -65,72 +65,149 @@ std::optional<std::vector<std::string>> plain_words(std::string_view command) {
   return words;
 }
 
-// "scp -r -t -- path": flags, -t or -f among them, and then nothing that any getopt(3) could take for one.
+// "scp -r -t -- path": flags, one of -t and -f among them, and then nothing that any getopt(3) could take for
+// one. With both, which of them counts is the program's secret.
 bool is_scp_end(const std::vector<std::string>& words) {
-  bool has_end = false;
+  std::string flags;
   size_t i = 1;
   for (; i < words.size() && words[i].starts_with('-') && words[i] != "--"; ++i) {
     if (words[i].size() < 2 || words[i].find_first_not_of("rpqvdft", 1) != std::string::npos) return false;
-    has_end = has_end || words[i].find_first_of("ft") != std::string::npos;
+    flags += words[i].substr(1);
   }
-  if (i < words.size() && words[i] == "--") return has_end;
+  const bool is_end = flags.contains('f') != flags.contains('t');
+  if (i < words.size() && words[i] == "--") return is_end;
   for (; i < words.size(); ++i)
     if (words[i].starts_with('-')) return false;
-  return has_end;
+  return is_end;
 }
 
-bool has_option(const std::vector<std::string>& words, std::string_view beginning) {
-  return std::ranges::any_of(words, [&](const std::string& word) { return word.starts_with(beginning); });
+// What rsync's clients tell its server (its options.c, server_options()), less what would have it write or
+// read other files than those that are asked for (log files, batches, filters, lists), remove what it sends,
+// or take its options from the stream (-s), where nobody sees them.
+constexpr std::string_view kRsyncLetters = "vqnlLkKbuNUWHAXogDtOJpErdRSxCcIymzih";
+constexpr std::array<std::string_view, 37> kRsyncOptions = {"--sender",
+                                                            "--numeric-ids",
+                                                            "--delete",
+                                                            "--delete-before",
+                                                            "--delete-during",
+                                                            "--delete-delay",
+                                                            "--delete-after",
+                                                            "--delete-excluded",
+                                                            "--ignore-errors",
+                                                            "--delete-missing-args",
+                                                            "--force",
+                                                            "--inplace",
+                                                            "--append",
+                                                            "--partial",
+                                                            "--delay-updates",
+                                                            "--existing",
+                                                            "--ignore-existing",
+                                                            "--no-implied-dirs",
+                                                            "--relative",
+                                                            "--ignore-missing-args",
+                                                            "--no-relative",
+                                                            "--no-i-r",
+                                                            "--no-inc-recursive",
+                                                            "--safe-links",
+                                                            "--copy-unsafe-links",
+                                                            "--munge-links",
+                                                            "--size-only",
+                                                            "--fuzzy",
+                                                            "--preallocate",
+                                                            "--omit-link-times",
+                                                            "--stats",
+                                                            "--specials",
+                                                            "--no-specials",
+                                                            "--from0",
+                                                            "--files-from=-",
+                                                            "--no-msgs2stderr",
+                                                            "--mkpath"};
+constexpr std::array<std::string_view, 17> kRsyncSettings = {
+    "--bwlimit=",       "--timeout=",       "--compress-choice=", "--compress-level=", "--checksum-choice=",
+    "--checksum-seed=", "--skip-compress=", "--max-delete=",      "--max-size=",       "--min-size=",
+    "--max-alloc=",     "--modify-window=", "--suffix=",          "--log-format=%",    "--iconv=",
+    "--usermap=",       "--groupmap="};
+// Which have their value in the next word.
+constexpr std::array<std::string_view, 5> kRsyncDirectories = {
+    "--partial-dir", "--backup-dir", "--compare-dest", "--copy-dest", "--link-dest"};
+
+// "-logDtpre.iLsfxCIvu": after the e stands what the client can do.
+bool are_rsync_letters(std::string_view word) {
+  const size_t end = word.find_first_not_of(kRsyncLetters, 1);
+  if (word.size() < 2 || end == std::string_view::npos) return word.size() >= 2;
+  return word.substr(end).starts_with("e.") && std::ranges::all_of(word.substr(end + 2), [](char c) {
+           return c == '.' || (c >= '0' && c <= '9') || (ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z');
+         });
 }
 
-// Of the programs' own clients: scp's are short flags alone; rsync as a daemon takes a file that names
-// commands.
+bool is_rsync_server(const std::vector<std::string>& words) {
+  if (words.size() < 2 || words[1] != "--server") return false;
+  for (size_t i = 2; i < words.size(); ++i) {
+    const std::string& word = words[i];
+    if (!word.starts_with('-')) continue;
+    const auto begins = [&](std::string_view setting) { return word.starts_with(setting); };
+    if (std::ranges::find(kRsyncDirectories, word) != kRsyncDirectories.end()) {
+      if (++i == words.size() || words[i].starts_with('-')) return false;
+    } else if (std::ranges::find(kRsyncOptions, word) == kRsyncOptions.end() &&
+               std::ranges::none_of(kRsyncSettings, begins) && !are_rsync_letters(word)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// Of the programs' own clients: scp's are short flags alone.
 bool is_as_clients_have_it(std::string_view program, const std::vector<std::string>& words) {
   if (program == "scp") return is_scp_end(words);
-  if (program == "rsync") return words.size() > 1 && words[1] == "--server" && !has_option(words, "--daemon");
+  if (program == "rsync") return is_rsync_server(words);
   if (program == "sftp-server") return words.size() == 1;
   return words.size() == 2 && !words[1].starts_with('-');  // git's
 }
 
-bool is_protocol(std::string_view command, std::string_view program) {
-  const auto words = plain_words(command);
-  if (!words || words->empty()) return false;
+bool is_protocol(std::string_view program, const std::vector<std::string>& words) {
   const bool there = std::ranges::any_of(kPlaces, [&](std::string_view place) {
-    return words->front() == std::string(place) + std::string(program);
+    return words.front() == std::string(place) + std::string(program);
   });
-  return there && is_as_clients_have_it(program, *words);
+  return there && is_as_clients_have_it(program, words);
 }
 
-// What rsync's sender changes on its side all the same.
-bool changes_its_side(std::string_view word) {
-  return word.starts_with("--remove-s") || word.starts_with("--log-file") || word.starts_with("--write-b") ||
-         word.starts_with("--only-write");
+// As the program reads them; where a shell would do more with the line than split it, as well as can be: that
+// is a command, whatever it moves.
+std::vector<std::string> words_of(std::string_view command, bool& is_plain) {
+  auto plain = plain_words(command);
+  is_plain = plain && !plain->empty();
+  if (is_plain) return *std::move(plain);
+  std::vector<std::string> words;
+  for (const std::string_view word : split(trim(command), ' ')) words.emplace_back(word);
+  return words;
 }
 
 }  // namespace
 
 DataCommand data_command(std::string_view command) {
-  const auto words = split(trim(command), ' ');
+  bool is_plain = false;
+  const std::vector<std::string> words = words_of(command, is_plain);
   std::string_view program = words.front();
   if (const size_t slash = program.rfind('/'); slash != std::string_view::npos)
     program.remove_prefix(slash + 1);
-  DataCommand found;
-  bool sender = false, server = false, source = false, sink = false, changes = false;
-  for (size_t i = 1; i < words.size() && words[i] != "--"; ++i) {
-    if (words[i] == "--server") server = true;
-    if (words[i] == "--sender") sender = true;
-    if (changes_its_side(words[i])) changes = true;
-    if (words[i].starts_with('-') && !words[i].starts_with("--")) {
-      source = source || words[i].find('f') != std::string_view::npos;
-      sink = sink || words[i].find('t') != std::string_view::npos;
-    }
+  bool sender = false, server = false, source = false, sink = false;
+  for (const std::string& word : words) {
+    server = server || word == "--server";
+    sender = sender || word == "--sender";
+    if (!word.starts_with('-') || word.starts_with("--")) continue;
+    source = source || word.contains('f');
+    sink = sink || word.contains('t');
   }
-  if (program == "scp" && (source || sink)) found = {true, sink, source && !sink};
-  if (program == "rsync" && server) found = {true, !sender || changes, sender};
+  DataCommand found;
+  if (program == "scp" && (source || sink)) found = {true, sink, source};
+  if (program == "rsync" && server) found = {true, !sender, sender};
   if (program == "sftp-server") found = {true, true, true};
   if (program == "git-upload-pack" || program == "git-upload-archive") found = {true, false, true};
   if (program == "git-receive-pack") found = {true, true, false};
-  found.is_protocol = found.is_protocol && is_protocol(command, program);
+  found.is_protocol = found.is_protocol && is_plain && is_protocol(program, words);
+  // What is no protocol of theirs may do either, whatever it looks like.
+  if ((program == "scp" || program == "rsync") && (found.sends || found.fetches) && !found.is_protocol)
+    found.sends = found.fetches = true;
   return found;
 }
 

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "base/time_text.h"
+#include "ssh/fact_text.h"
 
 namespace merlon::ssh {
 namespace {
@@ -19,7 +20,6 @@ namespace {
 constexpr size_t kOutMax = 1024 * 1024;
 constexpr unsigned kQuestionsMax = 200;  // of one connection: keys, codes, sessions
 constexpr unsigned kDevicesMax = 5;
-constexpr size_t kFactBytesMax = 16 * 1024;
 constexpr int64_t kCellsMax = 10'000;
 
 JsonObject allowed_json(const Allowed& allowed) {
@@ -307,21 +307,34 @@ void EdgeConnection::end_passage(const std::shared_ptr<Passage>& passage, std::s
 }
 
 void EdgeConnection::answer(const JsonObject& json, Descriptor descriptor) {
+  std::string text = to_text(json);
+  if (text.size() > kFramePayloadMax) {
+    // What is in it others have written: names, keys, limits.
+    log(LogLevel::error, "what was to be told to an SSH session's process does not fit a frame",
+        {{"bytes", text.size()}});
+    text = to_text(JsonObject{{"error",
+                               {{"code", "AnswerTooLong"},
+                                {"message",
+                                 "What the bastion knows of this machine is too long to be used. "
+                                 "Ask whoever looks after the bastion."}}}});
+    descriptor = Descriptor();
+  }
   if (descriptor.is_open()) descriptors_.emplace_back(out_.size(), std::move(descriptor));
-  out_ += encode({FrameKind::answer, 0, to_text(json)});
+  out_ += encode({FrameKind::answer, 0, text});
 }
 
 void EdgeConnection::refuse(const Error& error) {
   if (error.kind == ErrorKind::internal)
     log_error("a question of an SSH session could not be answered", error);
-  answer({{"error", {{"code", error.code}, {"message", error.message}}}});
+  answer({{"error", {{"code", told_text(error.code)}, {"message", told_text(error.message)}}}});
 }
 
 void EdgeConnection::notify(uint32_t session, const Notice& notice) {
   if (closed_) return;
   if (notice.ends && passages_.contains(session)) endings_.try_emplace(session, Ending{notice.reason, {}});
   if (out_.size() > kOutMax) return;
-  JsonObject json{{"ends", notice.ends}, {"reason", notice.reason}, {"message", notice.message}};
+  JsonObject json{
+      {"ends", notice.ends}, {"reason", told_text(notice.reason)}, {"message", told_text(notice.message)}};
   if (notice.hold) json["hold"] = *notice.hold;
   out_ += encode({FrameKind::notice, session, to_text(json)});
 }

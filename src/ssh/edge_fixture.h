@@ -57,6 +57,7 @@ struct Wishes {
   uint16_t sshd_port = 0;
   bool recording_fails = false;
   std::optional<crypto::PrivateKey> machine_authority;
+  std::string refusal;  // with which everybody is turned away
 };
 
 class FakePassage final : public Passage {
@@ -150,6 +151,7 @@ class FakeDesk final : public Desk {
   Result<std::unique_ptr<Passage>> admit(const Person&, const Destination& to, const Source&) override {
     if (to.machine != wishes_.machine)
       return fail(ErrorKind::forbidden, "NotAllowed", "You may not reach '" + to.machine + "'.");
+    if (!wishes_.refusal.empty()) return fail(ErrorKind::forbidden, "NotAllowed", wishes_.refusal);
     return std::make_unique<FakePassage>(wishes_, recorded_, to.login);
   }
   Secret host_key() override { return *openssh_private_key(host, "host"); }

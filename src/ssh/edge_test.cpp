@@ -2,6 +2,7 @@
 #include <thread>
 
 #include "ssh/edge_fixture.h"
+#include "ssh/libssh_handles.h"
 #include "ssh/session_process.h"
 
 namespace merlon::ssh {
@@ -266,10 +267,60 @@ TEST_F(EdgeTest, WhatCannotBeRecordedEnds) {
   EXPECT_THAT(ran.out, HasSubstr("cannot be written: The disk is full."));
 }
 
+// libssh keeps a channel, and goes on calling what was set for it, until both ends have closed it.
+TEST_F(EdgeTest, WhatComesOnAChannelThatIsClosedHarmsNothing) {
+  const SessionHandle client(ssh_new());
+  ssh_session session = client.get();
+  const int no = 0;
+  const unsigned port = static_cast<unsigned>(std::stoul(port_));
+  ssh_options_set(session, SSH_OPTIONS_PROCESS_CONFIG, &no);
+  ssh_options_set(session, SSH_OPTIONS_HOST, "127.0.0.1");
+  ssh_options_set(session, SSH_OPTIONS_PORT, &port);
+  ssh_options_set(session, SSH_OPTIONS_USER, (std::string(user_) + "+web-1").c_str());
+  ASSERT_EQ(ssh_connect(session), SSH_OK) << ssh_get_error(session);
+  ssh_key read_key = nullptr;
+  ASSERT_EQ(ssh_pki_import_privkey_file((directory_ + "/id").c_str(), nullptr, nullptr, nullptr, &read_key),
+            SSH_OK);
+  const KeyHandle key(read_key);
+  ASSERT_EQ(ssh_userauth_publickey(session, nullptr, key.get()), SSH_AUTH_SUCCESS);
+  ssh_channel first = ssh_channel_new(session);
+  ASSERT_EQ(ssh_channel_open_session(first), SSH_OK);
+  ASSERT_EQ(ssh_channel_request_exec(first, "exit 3"), SSH_OK);
+  ::usleep(1'500'000);  // by now the edge has closed it; nothing of that has been read here
+  EXPECT_EQ(ssh_channel_write(first, "late", 4), 4);
+  ssh_channel second = ssh_channel_new(session);
+  ASSERT_EQ(ssh_channel_open_session(second), SSH_OK) << ssh_get_error(session);
+  ASSERT_EQ(ssh_channel_request_exec(second, "echo still here"), SSH_OK);
+  std::array<char, 64> said{};
+  EXPECT_GT(ssh_channel_read_timeout(second, said.data(), said.size() - 1, 0, 10'000), 0);
+  EXPECT_STREQ(said.data(), "still here\n");
+  ssh_disconnect(session);
+}
+
+// Names and commands are any bytes, and a command is on the record to its end.
+TEST_F(EdgeTest, EveryCommandIsToldWhole) {
+  const Ran ran = ssh({}, {": '" + std::string(9000, 'x') + "\xe4'; echo ran"});
+  EXPECT_EQ(ran.status, 0) << ran.out;
+  EXPECT_THAT(ran.out, HasSubstr("ran"));
+  wait_until_ended();
+  EXPECT_TRUE(recorded_.has("command", "\"part\":\"3 of 3\"")) << recorded_.all();
+  EXPECT_TRUE(recorded_.has("command", "x\xEF\xBF\xBD'; echo ran")) << recorded_.all();
+}
+
+TEST_F(EdgeTest, ALongRefusalIsToldAndHarmsNobodyElse) {
+  for (int i = 0; i < 600'000; ++i) wishes_.refusal += "\xc3\xa9";
+  const Ran refused = ssh({}, {"true"});
+  EXPECT_EQ(refused.status, 255);
+  EXPECT_THAT(refused.out, HasSubstr("\xc3\xa9\xc3\xa9"));
+  wishes_.refusal.clear();
+  EXPECT_EQ(ssh({}, {"true"}).status, 0) << "the edge is there";
+}
+
 TEST_F(EdgeTest, ForwardingFollowsPolicy) {
-  const std::string inside = "127.0.0.1:" + std::to_string(wishes_.sshd_port);
+  const test::Greeter greeter("welcome\n");
+  const std::string inside = "127.0.0.1:" + std::to_string(greeter.port());
   const Ran through = ssh({"-W", inside}, {});
-  EXPECT_THAT(through.out, HasSubstr("SSH-2.0-OpenSSH")) << recorded_.all();
+  EXPECT_THAT(through.out, HasSubstr("welcome")) << recorded_.all();
   wishes_.allowed.forwarding = false;
   const Ran refused = ssh({"-W", inside}, {});
   EXPECT_EQ(refused.status, 255);
@@ -278,6 +329,14 @@ TEST_F(EdgeTest, ForwardingFollowsPolicy) {
   EXPECT_EQ(remote.status, 255);
   wait_until_ended();
   EXPECT_TRUE(recorded_.has("forward", "\"refused\":true")) << recorded_.all();
+}
+
+// At whatever port it is: it says what it is.
+TEST_F(EdgeTest, SshInAForwardIsEndedWhereSessionsAreRecorded) {
+  const Ran ended = ssh({"-W", "127.0.0.1:" + std::to_string(wishes_.sshd_port)}, {}, "web-1:22");
+  EXPECT_EQ(ended.out.find("SSH-2.0"), std::string::npos) << ended.out;
+  wait_until_ended();
+  EXPECT_TRUE(recorded_.has("forward", "\"because\":\"ssh\"")) << recorded_.all();
 }
 
 // A shell that somebody opens through a forward would be on no record.

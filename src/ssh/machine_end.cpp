@@ -158,7 +158,8 @@ void MachineEnd::step() {
   for (size_t count = 0; count < kMessagesAtOnce; ++count) {
     const MessageHandle message(ssh_message_get(session()));
     if (!message) return;
-    ssh_message_reply_default(message.get());
+    // One of a channel may be of one that has been freed since, and libssh would read it to refuse.
+    if (ssh_message_type(message.get()) != SSH_REQUEST_CHANNEL) ssh_message_reply_default(message.get());
   }
 }
 

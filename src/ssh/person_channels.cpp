@@ -4,8 +4,10 @@
 
 #include "base/text.h"
 #include "ssh/data_command.h"
+#include "ssh/fact_text.h"
 #include "ssh/person_end.h"
 #include "ssh/sftp_watch.h"
+#include "ssh/shell_watch.h"
 
 namespace merlon::ssh {
 namespace {
@@ -74,8 +76,7 @@ std::optional<std::string> PersonEnd::reach(Relay& relay) {
 }
 
 void PersonEnd::fact(std::string_view kind, JsonObject facts) {
-  facts["kind"] = kind;
-  site_.link.tell(FrameKind::fact, passage_, to_text(facts));
+  site_.link.tell(FrameKind::fact, passage_, fact_text(kind, std::move(facts)));
 }
 
 Relay* PersonEnd::relay_of(ssh_channel channel) {
@@ -100,6 +101,14 @@ void PersonEnd::handle_open(ssh_message message) {
 // A shell at the other end of a forward would be off the record: whoever wants one asks the bastion for it.
 bool PersonEnd::leads_off_the_record(int port) const {
   return passes(allowed_, "recorded") && (port == kSshPort || port == target_.port);
+}
+
+void PersonEnd::refuse_shell(const std::string& host, int port) {
+  fact("forward", {{"host", host}, {"port", port}, {"refused", true}, {"because", "ssh"}});
+  for (const auto& relay : relays_)
+    if (relay->has_terminal)
+      relay->say("Merlon: what is forwarded to " + host + ":" + std::to_string(port) +
+                 " is SSH, and a shell in there would be on no record. It has been closed.");
 }
 
 void PersonEnd::open_forward(ssh_message message) {
@@ -134,11 +143,16 @@ void PersonEnd::open_forward(ssh_message message) {
   relays_.push_back(std::make_unique<Relay>(channel));
   relays_.back()->started = true;
   relays_.back()->join(there);
+  if (passes(allowed_, "recorded"))
+    relays_.back()->watch(std::make_unique<ShellWatch>([this, host, port] { refuse_shell(host, port); }));
 }
 
 void PersonEnd::handle_request(ssh_message message) {
   Relay* relay = relay_of(ssh_message_channel_request_channel(message));
-  if (relay == nullptr || relay->is_over()) {
+  // Its channel has been freed since: not even a refusal can be sent on it, and libssh would read it to do
+  // so.
+  if (relay == nullptr) return;
+  if (relay->is_over()) {
     ssh_message_reply_default(message);
     return;
   }
@@ -222,6 +236,16 @@ std::string PersonEnd::refusal_of(int type, const std::string& what) const {
              : "Merlon: this bastion's policy lets no commands through.";
 }
 
+// All of it is on the record, in as many facts as that takes.
+void PersonEnd::tell_command(const std::string& command, bool terminal) {
+  const std::vector<std::string> parts = fact_parts(command);
+  for (size_t i = 0; i < parts.size(); ++i) {
+    JsonObject facts{{"command", parts[i]}, {"terminal", terminal}};
+    if (parts.size() > 1) facts["part"] = std::to_string(i + 1) + " of " + std::to_string(parts.size());
+    fact("command", std::move(facts));
+  }
+}
+
 void PersonEnd::prepare_start(int type, const std::string& what, Relay& relay) {
   const uint32_t session = passage_;
   std::function<void(std::string_view)> record;
@@ -231,7 +255,7 @@ void PersonEnd::prepare_start(int type, const std::string& what, Relay& relay) {
     fact("shell", {{"terminal", relay.has_terminal}});
     relay.record(record);
   } else if (type == SSH_CHANNEL_REQUEST_EXEC) {
-    fact("command", {{"command", what.substr(0, 4096)}, {"terminal", relay.has_terminal}});
+    tell_command(what, relay.has_terminal);
     const DataCommand data = data_command(what);
     // A protocol between two programs is no text: it is counted, and the command says what it was.
     if (!data.is_protocol) relay.record(record);

@@ -76,12 +76,14 @@ class PersonEnd {
   // What do they want?
   void handle_open(ssh_message message);
   void open_forward(ssh_message message);
+  void refuse_shell(const std::string& host, int port);
   bool leads_off_the_record(int port) const;
   void handle_request(ssh_message message);
   void request_terminal(ssh_message message, Relay& relay);
   void request_variable(ssh_message message, Relay& relay);
   void request_start(ssh_message message, Relay& relay);
   std::string refusal_of(int type, const std::string& what) const;
+  void tell_command(const std::string& command, bool terminal);
   void prepare_start(int type, const std::string& what, Relay& relay);
   Relay* relay_of(ssh_channel channel);
   // The machine's channel for the relay; a sentence when there is none.

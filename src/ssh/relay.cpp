@@ -11,6 +11,7 @@ namespace {
 constexpr size_t kWaitingMax = 256 * 1024;
 // What libssh puts into one packet of a channel whose packets may have 32 KiB, as OpenSSH's and its own may.
 constexpr size_t kPacketBytes = 32 * 1024 - 10;
+constexpr int kObjectionStatus = 254;
 
 void on_exit_status(ssh_session, ssh_channel, int status, void* relay) {
   static_cast<Relay*>(relay)->exit_status = status;
@@ -23,9 +24,16 @@ void on_exit_signal(ssh_session, ssh_channel, const char* signal, int, const cha
 
 }  // namespace
 
+// libssh keeps a channel until its far end has closed it too, and goes on calling what is on its list.
 Relay::~Relay() {
-  if (person_ != nullptr) ssh_channel_free(person_);
-  if (machine_ != nullptr) ssh_channel_free(machine_);
+  if (person_ != nullptr) {
+    ssh_remove_channel_callbacks(person_, &person_calls_);
+    ssh_channel_free(person_);
+  }
+  if (machine_ != nullptr) {
+    ssh_remove_channel_callbacks(machine_, &machine_calls_);
+    ssh_channel_free(machine_);
+  }
 }
 
 void Relay::listen(ssh_channel channel, ssh_channel_callbacks_struct& calls) {
@@ -52,8 +60,11 @@ void Relay::join(ssh_channel machine) {
   listen(machine_, machine_calls_);
 }
 
+// What comes up may be answered by a watch: it waits while nobody takes the answers.
 bool Relay::has_room(const Flow& flow) const {
-  return machine_ != nullptr && !held_ && !over_ && !flow.at_end && flow.waiting.size() < kWaitingMax;
+  const bool answers_pile_up = &flow == &up_ && watch_ != nullptr && down_.waiting.size() >= kWaitingMax;
+  return machine_ != nullptr && !held_ && !over_ && !flow.at_end && flow.waiting.size() < kWaitingMax &&
+         !answers_pile_up;
 }
 
 int Relay::offered(ssh_channel from, std::string_view bytes, bool is_error) {
@@ -139,6 +150,10 @@ bool Relay::pump() {
   moved |= read_rest(machine_, false, down_);
   moved |= read_rest(machine_, true, down_error_);
   moved |= read_rest(person_, false, up_);
+  if (watch_ && !watch_->objection().empty()) {
+    refuse(std::string(watch_->objection()), kObjectionStatus);
+    return true;
+  }
   look_for_end(machine_, down_);
   look_for_end(machine_, down_error_);
   look_for_end(person_, up_);

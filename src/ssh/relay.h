@@ -21,6 +21,8 @@ class StreamWatch {
   virtual std::string from_person(std::string_view bytes, std::string& answer) = 0;
   virtual std::string from_machine(std::string_view bytes) = 0;
   virtual void ended() = 0;
+  // Why nothing may go on any more; empty while it may. The person is told, and both channels are closed.
+  virtual std::string_view objection() const { return {}; }
 };
 
 class Relay {

@@ -14,6 +14,8 @@ constexpr size_t kPacketBytesMax = 256 * 1024 + 1024;  // OpenSSH's own bound
 constexpr size_t kQuestionsMax = 4096;
 constexpr size_t kFilesMax = 1024;
 constexpr size_t kPathBytesMax = 4096;
+constexpr size_t kHandleBytesMax = 256;  // the draft's own bound, section 6.1
+constexpr size_t kHeldAnswerMax = 64 * 1024;
 
 enum : uint8_t {
   kInit = 1,
@@ -111,6 +113,7 @@ std::string SftpWatch::from_person(std::string_view bytes, std::string& answer) 
     if (passes(packet, ours)) onward += packet;
     // Never into the middle of a packet of the machine's.
     if (!ours.empty()) (out_.empty() ? answer : held_answer_) += ours;
+    if (held_answer_.size() > kHeldAnswerMax) lost_ = true;  // whose packet never ends
     in_.erase(0, *size);
   }
   return onward;
@@ -151,6 +154,8 @@ bool SftpWatch::passes(std::string_view packet, std::string& answer) {
 std::optional<std::string> SftpWatch::refusal(uint8_t type, std::string_view body, uint32_t& id) {
   WireReader reader(as_bytes(body));
   id = reader.number32();
+  if (reader.failed() || questions_.size() >= kQuestionsMax) return "";
+  if (questions_.contains(id)) return "A request of this number has not been answered yet.";
   const bool known = type >= kOpen && type <= kSymlink;
   if (type == kExtended) {
     const std::string name = reader.text(256);
@@ -159,38 +164,45 @@ std::optional<std::string> SftpWatch::refusal(uint8_t type, std::string_view bod
                             : std::optional<std::string>("The bastion's policy lets no file be changed.");
     return is_harmless_extension(name) ? std::nullopt : std::optional<std::string>("");
   }
-  if (!known || questions_.size() >= kQuestionsMax) return "";
-  if (type == kOpen) {
-    const std::string path = reader.text(kPathBytesMax);
-    const uint32_t flags = reader.number32();
-    if (reader.failed() || files_.size() >= kFilesMax) return "";
-    const bool writes = (flags & (kOpenWrite | kOpenAppend | kOpenCreate | kOpenTruncate)) != 0;
-    const bool reads = (flags & kOpenRead) != 0;
-    if ((writes && !policy_.upload) || (reads && !policy_.download)) {
-      tell_({{"path", path}, {"direction", writes ? "upload" : "download"}, {"refused", true}});
-      return writes && !policy_.upload ? "The bastion's policy lets no file be sent to the machine."
-                                       : "The bastion's policy lets no file be fetched from the machine.";
-    }
-  }
+  if (!known) return "";
+  if (type == kOpen)
+    if (auto why = refusal_to_open(reader.rest())) return why;
   if (changes_files(type) && !policy_.upload) return "The bastion's policy lets no file be changed.";
   // A file that was opened to be written to could be read by some servers all the same.
   if (type == kRead && !policy_.download)
     return "The bastion's policy lets no file be fetched from the machine.";
+  if ((type == kRead || type == kWrite) && !files_.contains(reader.text(kHandleBytesMax)))
+    return "The bastion has seen no such file opened.";
+  // What is on the record is the path.
+  if (!change_name(type).empty() && reader.text(kPathBytesMax).empty()) return "";
   return std::nullopt;
+}
+
+std::optional<std::string> SftpWatch::refusal_to_open(ByteView body) {
+  WireReader reader(body);
+  const std::string path = reader.text(kPathBytesMax);
+  const uint32_t flags = reader.number32();
+  if (reader.failed() || files_.size() >= kFilesMax) return "";
+  const bool writes = (flags & (kOpenWrite | kOpenAppend | kOpenCreate | kOpenTruncate)) != 0;
+  const bool reads = (flags & kOpenRead) != 0;
+  if ((!writes || policy_.upload) && (!reads || policy_.download)) return std::nullopt;
+  tell_({{"path", path}, {"direction", writes ? "upload" : "download"}, {"refused", true}});
+  return writes && !policy_.upload ? "The bastion's policy lets no file be sent to the machine."
+                                   : "The bastion's policy lets no file be fetched from the machine.";
 }
 
 void SftpWatch::note_request(uint8_t type, std::string_view body) {
   WireReader reader(as_bytes(body));
-  const uint32_t id = reader.number32();
+  Question& question = questions_[reader.number32()];
   if (type == kOpen) {
-    Question question;
+    question.what = Asked::open;
     question.file.path = reader.text(kPathBytesMax);
     question.file.writes = (reader.number32() & (kOpenWrite | kOpenAppend)) != 0;
-    questions_[id] = std::move(question);
   } else if (type == kClose || type == kRead) {
-    questions_[id] = {type == kClose ? Asked::close : Asked::read, {}, reader.text(256)};
+    question.what = type == kClose ? Asked::close : Asked::read;
+    question.handle = reader.text(kHandleBytesMax);
   } else if (type == kWrite) {
-    const auto file = files_.find(reader.text(256));
+    const auto file = files_.find(reader.text(kHandleBytesMax));
     reader.number64();
     const size_t size = reader.string(kPacketBytesMax).size();
     if (file != files_.end()) file->second.written_bytes += size;
@@ -212,7 +224,7 @@ void SftpWatch::note_answer(uint8_t type, std::string_view body) {
   const Question question = std::move(found->second);
   questions_.erase(found);
   if (question.what == Asked::open && type == kHandle) {
-    files_[reader.text(256)] = question.file;
+    files_[reader.text(kHandleBytesMax)] = question.file;
   } else if (question.what == Asked::read && type == kData) {
     const auto file = files_.find(question.handle);
     if (file != files_.end()) file->second.read_bytes += reader.string(kPacketBytesMax).size();
@@ -225,10 +237,14 @@ void SftpWatch::note_answer(uint8_t type, std::string_view body) {
 }
 
 void SftpWatch::tell_file(const File& file, bool complete) {
-  tell_({{"path", file.path},
-         {"direction", file.writes ? "upload" : "download"},
-         {"bytes", file.writes ? file.written_bytes : file.read_bytes},
-         {"complete", complete}});
+  if (file.writes)
+    tell_({{"path", file.path},
+           {"direction", "upload"},
+           {"bytes", file.written_bytes},
+           {"complete", complete}});
+  if (!file.writes || file.read_bytes > 0)
+    tell_(
+        {{"path", file.path}, {"direction", "download"}, {"bytes", file.read_bytes}, {"complete", complete}});
 }
 
 void SftpWatch::ended() {

@@ -1,6 +1,7 @@
-// SFTP version 3 on its way (draft-ietf-secsh-filexfer-02): which files go where, how much of them, and their
-// digest; what policy does not let through is answered here and never reaches the machine. Packets are whole
-// before they go on.
+// SFTP version 3 on its way (draft-ietf-secsh-filexfer-02): which files go where, and how much of them; what
+// policy does not let through is answered here and never reaches the machine. Packets are whole before they
+// go on. Each answer is known by its request's id, so no two requests of one id are under way at once, and
+// what is not known to have been opened is neither read nor written.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +10,7 @@
 #include <optional>
 #include <string>
 
+#include "base/bytes.h"
 #include "base/json.h"
 #include "ssh/relay.h"
 
@@ -31,9 +33,9 @@ class SftpWatch final : public StreamWatch {
     bool writes = false;
     uint64_t read_bytes = 0, written_bytes = 0;
   };
-  enum class Asked { open, close, read };
+  enum class Asked { open, close, read, other };
   struct Question {
-    Asked what = Asked::open;
+    Asked what = Asked::other;
     File file;           // open
     std::string handle;  // read, close
   };
@@ -41,6 +43,7 @@ class SftpWatch final : public StreamWatch {
   // What goes on of one whole packet (with its length); an answer of ours instead.
   bool passes(std::string_view packet, std::string& answer);
   std::optional<std::string> refusal(uint8_t type, std::string_view body, uint32_t& id);
+  std::optional<std::string> refusal_to_open(ByteView body);
   void note_request(uint8_t type, std::string_view body);
   void note_answer(uint8_t type, std::string_view body);
   void tell_file(const File& file, bool complete);

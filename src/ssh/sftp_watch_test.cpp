@@ -49,6 +49,61 @@ TEST(SftpWatch, CountsWhatIsWrittenUntilTheFileIsClosed) {
   EXPECT_TRUE(watched.answer.empty());
 }
 
+WireWriter request(uint8_t type, uint32_t id, std::string_view handle) {
+  WireWriter body;
+  body.byte(type).number32(id).string(handle);
+  if (type == 5) body.number64(0).number32(10);
+  return body;
+}
+
+// Answers are known by their number: with two of one number under way, the file of the one would be told as
+// the other's.
+TEST(SftpWatch, NoNumberIsUsedTwiceAtOnce) {
+  Watched watched({true, true});
+  EXPECT_NE(watched.watch.from_person(open(1, "/etc/secret", 1), watched.answer), "");
+  EXPECT_EQ(watched.watch.from_person(open(1, "/tmp/harmless", 1), watched.answer), "");
+  EXPECT_NE(watched.watch.from_person(packet(request(17, 2, "/etc")), watched.answer), "");
+  EXPECT_EQ(watched.watch.from_person(open(2, "/etc/secret", 1), watched.answer), "")
+      << "an open behind a stat of the same number";
+  watched.watch.from_machine(handle(1, "h"));
+  WireWriter data;
+  data.byte(103).number32(3).string("0123456789");
+  EXPECT_NE(watched.watch.from_person(packet(request(5, 3, "h")), watched.answer), "");
+  watched.watch.from_machine(packet(data));
+  watched.watch.ended();
+  EXPECT_EQ(watched.told,
+            "{\"path\":\"/etc/secret\",\"direction\":\"download\",\"bytes\":10,\"complete\":false}\n");
+}
+
+TEST(SftpWatch, WhatWasNotSeenOpenedIsNeitherReadNorWritten) {
+  Watched watched({true, true});
+  EXPECT_EQ(watched.watch.from_person(packet(request(5, 1, "guessed")), watched.answer), "");
+  WireWriter write;
+  write.byte(6).number32(2).string("guessed").number64(0).string("hello");
+  EXPECT_EQ(watched.watch.from_person(packet(write), watched.answer), "");
+  EXPECT_NE(watched.answer.find("no such file opened"), std::string::npos);
+}
+
+TEST(SftpWatch, AFileThatIsWrittenAndReadIsToldBothWays) {
+  Watched watched({true, true});
+  watched.watch.from_person(open(1, "/tmp/a", 3), watched.answer);
+  watched.watch.from_machine(handle(1, "h"));
+  watched.watch.from_person(packet(request(5, 2, "h")), watched.answer);
+  WireWriter data;
+  data.byte(103).number32(2).string("0123456789");
+  watched.watch.from_machine(packet(data));
+  watched.watch.ended();
+  EXPECT_NE(watched.told.find("\"direction\":\"upload\",\"bytes\":0"), std::string::npos) << watched.told;
+  EXPECT_NE(watched.told.find("\"direction\":\"download\",\"bytes\":10"), std::string::npos) << watched.told;
+}
+
+TEST(SftpWatch, ItsAnswersDoNotPileUpBehindAPacketThatNeverEnds) {
+  Watched watched({false, true});
+  watched.watch.from_machine(handle(1, "a handle").substr(0, 6));
+  for (uint32_t i = 0; i < 10'000; ++i) watched.watch.from_person(open(i, "/tmp/a", 0x1a), watched.answer);
+  EXPECT_EQ(watched.watch.from_person(packet(request(17, 1, "/")), watched.answer), "") << "it is lost";
+}
+
 TEST(SftpWatch, RefusesByDirection) {
   Watched no_upload({false, true});
   EXPECT_EQ(no_upload.watch.from_person(open(7, "/tmp/a", 0x1a), no_upload.answer), "");
@@ -77,9 +132,10 @@ TEST(SftpWatch, AnExtensionThatCopiesOrLinksIsUnknown) {
     body.byte(200).number32(1).string(name).string("a").string("b");
     EXPECT_EQ(watched.watch.from_person(packet(body), watched.answer), "") << name;
   }
+  uint32_t id = 0;
   for (const char* name : {"limits@openssh.com", "users-groups-by-id@openssh.com"}) {
     WireWriter body;
-    body.byte(200).number32(1).string(name).string("").string("");
+    body.byte(200).number32(++id).string(name).string("").string("");
     EXPECT_EQ(watched.watch.from_person(packet(body), watched.answer), packet(body)) << name;
   }
 }
@@ -143,6 +199,20 @@ TEST(DataCommand, IsAProtocolOnlyAsClientsHaveIt) {
                             "rsync -e sh --server . x",
                             "/home/a/rsync --server . x",
                             "rsync --server . x;id",
+                            "rsync --server -se.LsfxC",
+                            "rsync --server -vse.LsfxC . x",
+                            "rsync --server --protect-args -e.LsfxC",
+                            "rsync --server --sender -e.LsfxC '--remove-source-files' . /x",
+                            "rsync --server --sender -e.LsfxC \\--log-file=/home/u/.ssh/rc . /x",
+                            "rsync --server --sender -e.LsfxC . /x '--log-file=/home/u/.ssh/rc'",
+                            "rsync --server --sender -e.LsfxC --partial-dir --log-file=/x . /x",
+                            "rsync --server --sender -e.LsfxC 'a -- ' --log-file=/x . /x",
+                            "rsync --server -e.LsfxC --files-from=/etc/shadow . /x",
+                            "rsync --server -f '. /etc/shadow' . /x",
+                            "rsync --server -vMx . /x",
+                            "rsync --server --temp-dir /x . /x",
+                            "scp -tf /etc/shadow",
+                            "scp -t -f /etc/shadow",
                             "git-upload-pack 'a';id",
                             "git-upload-pack --x 'a'",
                             "git-receive-pack 'a' 'b'",
@@ -153,6 +223,32 @@ TEST(DataCommand, IsAProtocolOnlyAsClientsHaveIt) {
   EXPECT_TRUE(data_command("scp -t x; id").sends);
   EXPECT_TRUE(data_command("scp -f x | sh").fetches);
   EXPECT_TRUE(data_command("rsync --server --sender --remove-source-files . x").sends);
+}
+
+// Which way files go is read as the program reads it: what is quoted is quoted for the shell alone.
+TEST(DataCommand, QuotingHidesNoDirection) {
+  for (const char* fetches :
+       {"rsync --server '--sender' -e.LsfxC . /etc", "rsync --server \\--sender -e.LsfxC . /etc",
+        "scp '-f' /etc/shadow", "scp -tf /etc/shadow", "'scp' -f x"})
+    EXPECT_TRUE(data_command(fetches).fetches) << fetches;
+  for (const char* sends : {"scp '-t' x", "scp -tf x", "'rsync' --server -e.LsfxC . x",
+                            "rsync --server --sender -e.LsfxC '--remove-source-files' . /x",
+                            "rsync --server --sender -e.LsfxC \\--log-file=/home/u/.ssh/rc . /x"})
+    EXPECT_TRUE(data_command(sends).sends) << sends;
+  const DataCommand fetch = data_command("rsync --server '--sender' -e.LsfxC . /etc");
+  EXPECT_TRUE(fetch.is_protocol);
+  EXPECT_FALSE(fetch.sends);
+}
+
+// As rsync 3.2's client has them (-avz --delete --partial-dir, --files-from, --log-format of -i, …).
+TEST(DataCommand, TakesWhatRsyncsClientsSend) {
+  for (const char* client :
+       {"rsync --server -vlogDtprze.iLsfxCIvu --delete --partial-dir .rsync-partial . /srv/www",
+        "rsync --server --sender -vlogDtprze.iLsfxCIvu --numeric-ids . /srv/www",
+        "rsync --server -vvnlHogDtpAXrxe.iLsfxCIvu --log-format=%i --bwlimit=1000 --timeout=30 --inplace . x",
+        "rsync --server --sender -de.LsfxCIvu --files-from=- --from0 . /",
+        "rsync --server -logDtpre.iLsfxCIvu --link-dest ../before . now"})
+    EXPECT_TRUE(data_command(client).is_protocol) << client;
 }
 
 TEST(Frames, AreCutFromAnyStream) {

@@ -2,14 +2,17 @@
 #pragma once
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <spawn.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <csignal>
 #include <string>
+#include <thread>
 #include <vector>
 
 extern char** environ;
@@ -19,6 +22,40 @@ namespace merlon::ssh::test {
 struct Ran {
   int status = -1;
   std::string out;  // both streams
+};
+
+// A service of the machine that says something to whoever connects.
+class Greeter {
+ public:
+  explicit Greeter(std::string greeting)
+      : greeting_(std::move(greeting)), socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    ::bind(socket_, reinterpret_cast<sockaddr*>(&address), sizeof address);
+    ::listen(socket_, 8);
+    socklen_t size = sizeof address;
+    ::getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size);
+    port_ = ntohs(address.sin_port);
+    thread_ = std::thread([this] {
+      for (int there = 0; (there = ::accept4(socket_, nullptr, nullptr, SOCK_CLOEXEC)) >= 0; ::close(there))
+        ::send(there, greeting_.data(), greeting_.size(), MSG_NOSIGNAL);
+    });
+  }
+  ~Greeter() {
+    ::shutdown(socket_, SHUT_RDWR);
+    thread_.join();
+    ::close(socket_);
+  }
+  Greeter(const Greeter&) = delete;
+  Greeter& operator=(const Greeter&) = delete;
+  uint16_t port() const { return port_; }
+
+ private:
+  const std::string greeting_;
+  const int socket_;
+  uint16_t port_ = 0;
+  std::thread thread_;
 };
 
 inline pid_t start(const std::vector<std::string>& words, int out) {
