@@ -10,7 +10,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/text.h"
 #include "base/text_runs.h"
+#include "base/utf8.h"
 
 namespace merlon {
 namespace {
@@ -160,8 +162,10 @@ void write_escaped(std::string& out, char c) {
   }
 }
 
-// Runs of what needs no escape at once: nearly all text is one.
+// Runs of what needs no escape at once: nearly all text is one. What is no UTF-8 is replaced: parse_json()
+// would not read it, and a record that was written once could never be read again.
 void write_string(std::string& out, std::string_view text) {
+  if (!is_utf8(text)) return write_string(out, with_replacements(text));
   out.push_back('"');
   for (;;) {
     const size_t run = run_without_escapes(text);

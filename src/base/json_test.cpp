@@ -19,6 +19,17 @@ std::string message_of(std::string_view text) {
   return json ? "accepted" : json.error().message;
 }
 
+// A record that is written can be read, whatever somebody had put into it.
+TEST(Json, WhatIsNoUtf8IsReplacedWhereItIsWritten) {
+  const JsonObject odd{{"half", "a\xc3"}, {"\xff", JsonArray{"\xe4", "\xc3\xa9"}}};
+  for (const std::string& text : {to_text(odd), to_canonical_text(Json(odd)), to_pretty_text(Json(odd))}) {
+    const auto read = parse_json_object(text);
+    ASSERT_TRUE(read) << text;
+    EXPECT_EQ(string_at(*read, "half"), "a\xEF\xBF\xBD");
+    EXPECT_EQ(array_at(*read, "\xEF\xBF\xBD")->at(1).as_string(), "\xc3\xa9");
+  }
+}
+
 TEST(Json, RefusesWhatIsNotJson) {
   for (const std::string_view text : {"",
                                       " ",

@@ -33,4 +33,11 @@ std::string with_replacements(std::string_view bytes) {
   return text;
 }
 
+size_t whole_characters(std::string_view text, size_t bytes_max) {
+  if (text.size() <= bytes_max) return text.size();
+  size_t end = bytes_max;
+  while (end > 0 && (static_cast<uint8_t>(text[end]) & 0xc0U) == 0x80) --end;
+  return end;
+}
+
 }  // namespace merlon

@@ -58,6 +58,10 @@ std::vector<Command> server_commands() {
             .texts(
                 "--bastion-ssh", given.options.bastion_ssh,
                 "ADDR:PORT where ssh, scp and sftp reach machines through their bastion, as often as needed")
+            .texts(
+                "--bastion-reaches", given.options.bastion_reaches,
+                "A network (10.1.0.0/16) that bastions connect to, as often as needed: beside the addresses "
+                "that agents report they then connect to no other; to any when not given")
             .flag("--keep-bootstrap", given.options.keep_bootstrap,
                   "The first credential does not expire: for tests");
       })};

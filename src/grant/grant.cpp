@@ -298,9 +298,10 @@ Result<Grants::DuePage> Grants::due(store::Reader& reader, Timestamp time, store
   const auto rows = TRY(reader.scan_index(Grant::table(), core_.tenant, "active_deadline", range));
   page.none_active = first && rows.empty();
   for (const auto& row : rows) {
-    const Grant grant = TRY(store::decode<Grant>(row.row));
-    if (grant.deadline > time) return page;
-    page.ids.push_back(grant.id);
+    const auto grant = store::decode<Grant>(row.row);
+    if (grant && grant->deadline > time) return page;
+    // One that cannot be read is tried like one that is due, and fails by itself: behind it wait others.
+    if (const auto id = Uuid::parse(row.row.key)) page.ids.push_back(*id);
     range.after = row.value;
     range.after_key = row.row.key;
   }

@@ -12,7 +12,22 @@ using resource::WriteContext;
 
 constexpr std::string_view kOwnerRole = "8e3af657-a8ff-443c-a75c-2fe8c4bcb635";
 
+// Both halves of what is given have to be the caller's to give: the directory's, which no role at a scope
+// holds (a Contributor of everything has every action but a few), and Owner of everything.
+Result<void> require_administrator(const resource::Core& core, WriteContext& context) {
+  const auto role = Uuid::parse(identity::kGlobalAdministrator);
+  MERLON_CHECK(role.has_value());
+  if (!TRY(core.directory.has_directory_role(context.tx, *role, context.call.principal.object_id)))
+    return fail(
+        ErrorKind::forbidden, "AuthorizationFailed",
+        "The client '" + context.call.principal.name +
+            "' is no Global Administrator of the directory, and nobody else makes administrators. Ask "
+            "one of them, or, as root on the server's machine: merlon admin recover.");
+  return context.require("Microsoft.Authorization/roleAssignments/write", "/");
+}
+
 Result<net::Response> create_administrator(const resource::Core& core, WriteContext& context) {
+  TRY(require_administrator(core, context));
   const auto& password =
       std::any_cast<const std::shared_ptr<identity::OneTimePassword>&>(context.call.gathered);
   const std::string name = string_at(context.call.body, "userPrincipalName").value_or("");

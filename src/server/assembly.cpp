@@ -79,7 +79,9 @@ Result<std::unique_ptr<Assembly>> Assembly::assemble(std::unique_ptr<store::Serv
   a->jit_ = jit::install(*a->platform_, *a->compute_, *a->network_);
   TRY(a->open_recordings());
   a->bastion_ = bastion::install(*a->platform_, *a->compute_, *a->network_, *a->jit_,
-                                 {.source_for = net::source_address_for, .alone = !a->store_->is_shared()});
+                                 {.source_for = net::source_address_for,
+                                  .alone = !a->store_->is_shared(),
+                                  .reaches = parameters.bastion_reaches});
   a->ssh_ = TRY(ssh_identity::install(*a->platform_));
   a->terminal_ =
       terminal::install({.platform = *a->platform_,

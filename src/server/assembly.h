@@ -39,6 +39,7 @@ struct AssemblyParameters {
   bool restoring = false;            // a backup is being restored into the store: not yet to be served
   std::optional<resource::RateLimits> rate_limits{};  // none: nobody is throttled
   std::vector<std::string> private_issuers{};  // foreign token issuers that may be at private addresses
+  std::vector<IpPrefix> bastion_reaches{};     // services/bastion/api.h
   std::string hsm{};                           // the hardware token of vaults' keys, by its URI; empty: none
   std::vector<std::string> own_audiences;      // Resource Manager audiences beside the origins asked for
 };

@@ -117,6 +117,37 @@ TEST_F(AssemblyTest, WhoHasNoRightIsRefusedAndRecorded) {
   EXPECT_NE(to_text(entries).find("denied"), std::string::npos) << to_text(entries);
 }
 
+// What is made is Owner of everything and Global Administrator: a role with every action is not enough for
+// that, nor is Owner, who administers no directory.
+TEST_F(AssemblyTest, OnlyAGlobalAdministratorMakesAdministrators) {
+  const JsonObject wanted{{"userPrincipalName", "mallory@merlon.localhost"}};
+  const std::string admin = token_;
+  for (const char* role : {"b24988ac-6180-42a0-ab88-20f7382dd24c", "8e3af657-a8ff-443c-a75c-2fe8c4bcb635"}) {
+    std::string secret;
+    const auto made = *store::write_value<identity::Application>(
+        assembly_->store(), [&](store::Transaction& tx) -> Result<identity::Application> {
+          identity::Application application;
+          application.display_name = role;
+          const auto both = TRY(assembly_->core().directory.create_application(tx, application));
+          secret = std::string(
+              TRY(assembly_->core().directory.add_secret(tx, both.first.id, "s", std::chrono::hours(1)))
+                  .text.expose_text());
+          access::RoleAssignment assignment;
+          assignment.id = Uuid::generate(random_);
+          assignment.scope = "/";
+          assignment.role_definition_id = *Uuid::parse(role);
+          assignment.principal_id = both.second.id;
+          assignment.principal_type = "ServicePrincipal";
+          TRY(assembly_->core().access.assign(tx, assignment));
+          return both.first;
+        });
+    token_ = sign_in(made.app_id.text(), secret);
+    call("POST", "/providers/Merlon.Identity/administrators?api-version=2024-05-01", wanted, 403);
+  }
+  token_ = admin;
+  call("POST", "/providers/Merlon.Identity/administrators?api-version=2024-05-01", wanted, 201);
+}
+
 TEST_F(AssemblyTest, TheLedgerOfItVerifies) {
   enrol();
   set_policy();

@@ -49,7 +49,7 @@ class MachineIdentityTest : public AssemblyTest {
     const Json* value = all == nullptr ? nullptr : all->if_contains(id);
     return value == nullptr ? nullptr : value->if_object();
   }
-  // An application with one role, signed in.
+  // An application with roles, signed in.
   std::string sign_in_with(const std::string& name,
                            const std::vector<std::pair<std::string, std::string>>& roles) {
     std::string secret;

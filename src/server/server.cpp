@@ -58,6 +58,13 @@ Result<AssemblyParameters> assembly_parameters(const Options& options, const std
   parameters.rate_limits = TRY(resource::parse_rate_limits(options.throttle));
   for (const std::string& issuer : options.private_issuers) TRY(net::parse_https_url(issuer));
   parameters.private_issuers = options.private_issuers;
+  for (const std::string& network : options.bastion_reaches) {
+    const auto prefix = IpPrefix::parse(network);
+    if (!prefix)
+      return fail(ErrorKind::invalid, "InvalidOption",
+                  "'" + network + "' is no network. Give --bastion-reaches one like 10.1.0.0/16.");
+    parameters.bastion_reaches.push_back(*prefix);
+  }
   parameters.hsm = options.hsm;
   return parameters;
 }

@@ -21,6 +21,7 @@ struct Options {
   std::vector<std::string> private_issuers;  // foreign token issuers inside the network, by their exact URL
   std::vector<std::string>
       bastion_ssh;              // where plain SSH clients reach the bastion: ADDR:PORT; none: nowhere
+  std::vector<std::string> bastion_reaches;  // prefixes that bastions connect to; none: anywhere
   bool keep_bootstrap = false;  // the first credential does not expire: for tests
 };
 

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "base/time_text.h"
+#include "base/utf8.h"
 #include "ssh/fact_text.h"
 
 namespace merlon::ssh {
@@ -292,7 +293,8 @@ bool EdgeConnection::finish(const Frame& frame) {
     if (const auto number = int_at(*json, name)) facts[name] = *number;
   const std::string reason = string_at(*json, "reason").value_or("ClientClosed");
   const std::string message = string_at(*json, "message").value_or("");
-  end_passage(found->second, reason.substr(0, 64), message.substr(0, 1024), std::move(facts));
+  end_passage(found->second, reason.substr(0, whole_characters(reason, 64)),
+              message.substr(0, whole_characters(message, 1024)), std::move(facts));
   passages_.erase(found);
   return true;
 }

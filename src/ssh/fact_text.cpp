@@ -4,18 +4,6 @@
 #include "base/utf8.h"
 
 namespace merlon::ssh {
-namespace {
-
-// How much of well-formed UTF-8 is at most `bytes_max` and ends with a character.
-size_t whole_characters(std::string_view text, size_t bytes_max) {
-  if (text.size() <= bytes_max) return text.size();
-  size_t end = bytes_max;
-  while (end > 0 && (static_cast<uint8_t>(text[end]) & 0xc0U) == 0x80) --end;
-  return end;
-}
-
-}  // namespace
-
 std::string told_text(std::string_view text) {
   std::string told = with_replacements(text);
   told.resize(whole_characters(told, kFactTextMax));

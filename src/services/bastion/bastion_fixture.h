@@ -68,9 +68,10 @@ class BastionFixture : public testing::Test {
     compute_ = compute::install(*platform_);
     network_ = network::install(*platform_, *compute_);
     jit_ = jit::install(*platform_, *compute_, *network_);
-    bastion_ = install(
-        *platform_, *compute_, *network_, *jit_,
-        {.source_for = [this](const IpAddress&) { return IpAddress::parse(source_); }, .alone = true});
+    bastion_ = install(*platform_, *compute_, *network_, *jit_,
+                       {.source_for = [this](const IpAddress&) { return IpAddress::parse(source_); },
+                        .alone = true,
+                        .reaches = reaches_});
   }
   void stop() {
     if (machines_) machines_->stop();
@@ -323,6 +324,7 @@ class BastionFixture : public testing::Test {
   ManualClock clock_;
   grant::Foundation world_;
   std::string source_ = kServerAddress;
+  std::vector<IpPrefix> reaches_;
   bool public_made_ = false;
   Uuid client_;
   Person owner_, ada_;

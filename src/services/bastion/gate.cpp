@@ -206,7 +206,7 @@ Result<Limits> Service::limits_of(WriteContext& context, const WayIn& way, const
         if (std::ranges::find(who.principals, assignment.principal_id) != who.principals.end())
           who.roles.insert(assignment.role_definition_id);
     for (const SessionPolicy& policy : all)
-      if (concerns(policy, who, way.protocol)) concerned.push_back(policy);
+      if (concerns(policy, who, way)) concerned.push_back(policy);
   }
   const Limits limits = TRY(apply(concerned, judged.host, way, judged.target.id));
   for (const SessionPolicy& policy : concerned) {
@@ -256,6 +256,7 @@ Result<void> Service::open_way(WriteContext& context, const WayIn& way, Judged& 
       (to == *source && !judged.by_agent))
     return fail(ErrorKind::forbidden, "InvalidTarget",
                 fmt::format("{} is the bastion's own address, or none that a machine can have.", to.text()));
+  if (!judged.by_agent) TRY(check_reach(context.tx, judged));
   if (!judged.target.is_machine) return {};
   const jit::PortAccessRequest request{.vm = judged.target.id,
                                        .port = way.port,
@@ -441,7 +442,7 @@ Result<void> Service::name_login(const Uuid& id, const std::string& login) {
     if (!fits)
       return fail(ErrorKind::forbidden, "SessionPolicyViolation",
                   fmt::format("The bastion's session policies do not let you log in as '{}'. They name: {}.",
-                              login, join(*session->logins, ", ")));
+                              login, some_of(*session->logins)));
     session->login = login;
     TRY(store::put(tx, platform_.core.tenant, *session));
     return platform_.resources.as_system(tx, "BastionSession", [&](WriteContext& context) {

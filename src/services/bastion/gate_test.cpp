@@ -157,6 +157,53 @@ TEST_F(GateTest, ConnectsToAnAddressOnlyWhereThatIsSwitchedOn) {
   EXPECT_EQ(code(bastion_->admit(by_address)), "BastionFeatureNotEnabled");
 }
 
+// Whoever writes documents of their own does not come to another's machine by them.
+TEST_F(GateTest, AnAddressThatAnAgentReportsIsItsMachinesAlone) {
+  make_setting();
+  const JsonObject token = call(owner_, "POST", kRg + "/providers/Merlon.Machines/enrolmentTokens",
+                                {{"name", "victim"}, {"enforce", true}}, 201);
+  machine::EnrolRequest enrolment;
+  enrolment.token = string_at(token, "token").value_or("");
+  const auto key = must(crypto::PrivateKey::generate(crypto::KeyKind::ec_p256));
+  enrolment.certificate_request_pem = must(crypto::make_request(key, "victim"));
+  enrolment.facts.hostname = "victim";
+  enrolment.facts.boot_id = "boot-1";
+  machine::ReportedInterface eth0;
+  eth0.name = "eth0";
+  eth0.addresses = {{*IpAddress::parse("10.1.0.66"), 24U}};
+  eth0.default_route = true;
+  enrolment.facts.interfaces = {eth0};
+  net::Request request = request_to("POST", "/agent/v1/enrol");
+  request.body = to_text(enrolment.to_json());
+  int status = 0;
+  machines_->handle(std::move(request),
+                    net::Responder([&](const net::Response& response) { status = response.status; }));
+  ASSERT_EQ(status, 201);
+  make_machine("thief", "net");
+  JsonObject nic = call(owner_, "GET", kNet + "networkInterfaces/thief-nic", {}, 200);
+  JsonObject& configuration =
+      nic["properties"].as_object()["ipConfigurations"].as_array()[0].as_object()["properties"].as_object();
+  configuration["privateIPAddress"] = "10.1.0.66";
+  configuration["privateIPAllocationMethod"] = "Static";
+  call(owner_, "PUT", kNet + "networkInterfaces/thief-nic", nic, 200);
+  const auto refused = bastion_->admit(way(ada_, "thief"));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, "InvalidTarget");
+  WayIn by_address = way(ada_, kNet + "bh-hostConnect/10.1.0.66");
+  by_address.bastion = kHostId;
+  EXPECT_EQ(code(bastion_->admit(by_address)), "InvalidTarget");
+}
+
+TEST_F(GateTest, ReachesNoOtherNetworksThanTheServersOwnerSays) {
+  reaches_ = {*IpPrefix::parse("10.9.0.0/16")};
+  start();
+  make_setting();
+  EXPECT_EQ(code(bastion_->admit(way(ada_))), "InvalidTarget");
+  reaches_ = {*IpPrefix::parse("10.9.0.0/16"), *IpPrefix::parse("10.1.0.0/16")};
+  start();
+  EXPECT_EQ(code(bastion_->admit(way(ada_))), "admitted");
+}
+
 TEST_F(GateTest, TheSecurityGroupDecidesWhereNoPolicyGuardsThePort) {
   make_setting();
   deny("web-1", 22);

@@ -44,6 +44,8 @@ using Act = Result<JsonObject> (Service::*)(WriteContext&, const Uuid&);
 
 Result<JsonObject> carry_out(Service& service, WriteContext& context, Act act) {
   const Host host = TRY(service.host(context.tx, TRY(host_in(context.call))));
+  // The route's look at the right was before this transaction.
+  TRY(context.require(kModerateAction, host.id.text()));
   const auto id = Uuid::parse(context.call.parameter("sessionId"));
   const auto session =
       id ? TRY(store::get<Session>(context.tx, context.core.tenant, id->text())) : std::nullopt;

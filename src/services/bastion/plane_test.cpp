@@ -204,6 +204,11 @@ class RdpFileTest : public PlaneTest {
   std::vector<net::TunnelPlan> plans_;
 };
 
+TEST_F(RdpFileTest, AnRdpFileIsForNoSsh) {
+  EXPECT_EQ(rdp_file(ada_, "web-1", "22").status, 403);
+  EXPECT_EQ(rdp_file(ada_, "web-1", "3389").status, 200);
+}
+
 TEST_F(RdpFileTest, LeadsThroughTheGateway) {
   const net::Response answer = rdp_file(ada_);
   ASSERT_EQ(answer.status, 200) << answer.body;

@@ -119,6 +119,12 @@ std::unexpected<Error> refused(const SessionPolicy& policy, std::string_view wha
               fmt::format("The session policy '{}' of the bastion {}", policy.name, what), policy.id);
 }
 
+// An sshd listens wherever its owner wants: only where Remote Desktop is at home is nobody thought to speak
+// SSH, whatever they call what they ask for.
+bool may_hold_ssh(const WayIn& way) {
+  return way.ends_protocol ? way.protocol == Protocol::ssh : way.port != kRdpPort;
+}
+
 Result<void> check(const SessionPolicy& policy, const WayIn& way, const ResourceId& target) {
   if (policy.machines && !is_in_any(target, *policy.machines))
     return refused(policy, fmt::format("does not let you reach '{}'. Ask whoever looks after the bastion.",
@@ -133,15 +139,15 @@ Result<void> check(const SessionPolicy& policy, const WayIn& way, const Resource
     return refused(
         policy, fmt::format("lets nobody in from a public address, and you come from {}.", address.text()));
   const bool limits_channels = policy.channels != Channels();
-  if (!way.ends_protocol && way.protocol != Protocol::rdp && (policy.logins || limits_channels))
+  if (may_hold_ssh(way) && !way.ends_protocol && (policy.logins || limits_channels))
     return refused(policy,
                    "limits logins or channels, which cannot be seen inside an opaque tunnel. Connect "
                    "with plain ssh through the bastion.");
   // One that is not known yet is asked about later (Bastion::name_login).
   const auto logins = policy.logins ? logins_for(*policy.logins, way) : std::vector<std::string>();
   if (policy.logins && !way.login.empty() && std::ranges::find(logins, way.login) == logins.end())
-    return refused(
-        policy, fmt::format("does not let you log in as '{}'. It names: {}.", way.login, join(logins, ", ")));
+    return refused(policy,
+                   fmt::format("does not let you log in as '{}'. It names: {}.", way.login, some_of(logins)));
   if (policy.justification_required && trim(way.justification).empty())
     return refused(policy, "asks for a reason. Say why you need access (--justification).");
   return {};
@@ -250,8 +256,18 @@ Result<SessionPolicy> read_policy(const ResourceId& bastion, const std::string& 
   return policy;
 }
 
-bool concerns(const SessionPolicy& policy, const Concerned& who, Protocol protocol) {
-  if (!policy.protocols.empty() && std::ranges::find(policy.protocols, protocol) == policy.protocols.end())
+std::string some_of(const std::vector<std::string>& names) {
+  constexpr size_t kShown = 5;
+  if (names.size() <= kShown) return join(names, ", ");
+  return fmt::format("{} and {} more", join({names.begin(), names.begin() + kShown}, ", "),
+                     names.size() - kShown);
+}
+
+bool concerns(const SessionPolicy& policy, const Concerned& who, const WayIn& way) {
+  const auto names = [&](Protocol protocol) {
+    return std::ranges::find(policy.protocols, protocol) != policy.protocols.end();
+  };
+  if (!policy.protocols.empty() && !names(way.protocol) && !(may_hold_ssh(way) && names(Protocol::ssh)))
     return false;
   if (!policy.concerned_machines.empty() && !is_in_any(who.target, policy.concerned_machines)) return false;
   if (policy.principals.empty() && policy.roles.empty()) return true;

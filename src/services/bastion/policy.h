@@ -50,7 +50,11 @@ struct Concerned {
   std::set<Uuid> roles;
   resource::ResourceId target;
 };
-bool concerns(const SessionPolicy& policy, const Concerned& who, Protocol protocol);
+// A way that nobody looks into may be SSH, and is treated as such, unless it leads to Remote Desktop's own
+// port.
+bool concerns(const SessionPolicy& policy, const Concerned& who, const WayIn& way);
+// For a sentence: a policy may name a hundred.
+std::string some_of(const std::vector<std::string>& names);
 
 // All policies that concern a way in, taken together.
 struct Limits {

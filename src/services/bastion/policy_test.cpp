@@ -75,6 +75,39 @@ TEST_F(PolicyTest, ConcernsPeopleGroupsRolesAndMachines) {
   EXPECT_EQ(with({{"principalIds", JsonArray{group.text()}}}), nobody);
 }
 
+// An sshd listens wherever its owner wants, and a token of any kind carries any bytes.
+TEST_F(PolicyTest, WhatNobodyLooksIntoCountsAsSshButForRemoteDesktopsOwnPort) {
+  WayIn opaque = way(ada_);
+  opaque.ends_protocol = false;
+  opaque.login.clear();
+  opaque.transport = Transport::tunnel;
+  const auto with = [&](Protocol protocol, uint16_t port) {
+    opaque.protocol = protocol;
+    opaque.port = port;
+    return code(bastion_->admit(opaque));
+  };
+  set_policy("nobody", {{"appliesTo", JsonObject{{"protocols", JsonArray{"SSH"}}}},
+                        {"virtualMachineIds", JsonArray{kMachines + "other"}}});
+  EXPECT_EQ(with(Protocol::tcp, 2222), "SessionPolicyViolation");
+  EXPECT_EQ(with(Protocol::rdp, 2222), "SessionPolicyViolation");
+  EXPECT_EQ(with(Protocol::rdp, 3389), "admitted");
+  call(owner_, "DELETE", kHostId + "/providers/Merlon.Bastion/sessionPolicies/nobody", {}, 200);
+  set_policy("files", {{"channels", JsonObject{{"upload", false}}}});
+  EXPECT_EQ(with(Protocol::tcp, 2222), "SessionPolicyViolation");
+  EXPECT_EQ(with(Protocol::rdp, 2222), "SessionPolicyViolation");
+  EXPECT_EQ(with(Protocol::rdp, 3389), "admitted");
+}
+
+TEST_F(PolicyTest, ALongListOfLoginsIsNotReadOut) {
+  JsonArray logins;
+  for (int i = 0; i < 100; ++i) logins.push_back(Json("login-" + std::to_string(i)));
+  set_policy("many", {{"logins", std::move(logins)}});
+  const auto refused = bastion_->admit(way(ada_));
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("login-4 and 95 more"), std::string::npos)
+      << refused.error().message;
+}
+
 TEST_F(PolicyTest, LimitsLoginsSourcesAndReasons) {
   set_policy("logins", {{"logins", JsonArray{"deploy", "{user}"}}});
   EXPECT_EQ(code(bastion_->admit(way(ada_))), "SessionPolicyViolation");

@@ -51,6 +51,11 @@ Result<std::string> Service::rdp_file(const net::Request& request) {
     return asked_way(reader, request, bearer_of(request), query_text(request, "resourceId"),
                      port.empty() ? std::to_string(kRdpPort) : port);
   }));
+  if (way.port == kSshPort)
+    return fail(ErrorKind::forbidden, "InvalidPort",
+                "Port 22 is SSH's, and an .rdp file is for Remote Desktop. Use 'merlon ssh' or 'az network "
+                "bastion ssh'.",
+                "rdpport");
   way.bastion = bastion;
   way.protocol = Protocol::rdp;
   const std::string secret = new_token(platform_.core.random);

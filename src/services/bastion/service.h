@@ -137,6 +137,7 @@ class Service final : public Bastion {
   Result<int> reach_by_agent(const Admission& admission);
   Result<void> check_room(store::Reader& reader, const Judged& judged, const WayIn& way);
   Result<Limits> limits_of(resource::WriteContext& context, const WayIn& way, const Judged& judged);
+  Result<void> check_reach(store::Reader& reader, const Judged& judged);
   Result<void> open_way(resource::WriteContext& context, const WayIn& way, Judged& judged);
   Result<void> enter_refusal(const WayIn& way, const Error& error);
   Result<Session> session_of(resource::WriteContext& context, const WayIn& way, const Judged& judged);
@@ -191,6 +192,8 @@ class Service final : public Bastion {
   Result<void> end_session(resource::WriteContext& context, const Session& session, const Ended& how);
   Result<std::optional<Notice>> verdict_on(store::Reader& reader, const Session& session, Timestamp now,
                                            bool thorough);
+  Result<std::vector<Notice>> judge_own(store::Reader& reader, const Uuid& id, Timestamp now, bool examine);
+  std::optional<Notice> not_judged(const Uuid& id, const Error& error, Timestamp now);
   Result<void> look_at_own(Timestamp now);
   std::optional<Notice> moderation_of(const Session& session, Timestamp now);  // moderation.cpp
   void write_unwritten();
@@ -216,6 +219,7 @@ class Service final : public Bastion {
   Timestamp beaten_{}, looked_{}, examined_{}, reaped_{}, trimmed_{};
   Timestamp next_due_{};
   uint64_t commits_seen_ = 0;
+  std::map<Uuid, Timestamp> unjudged_;  // since when nothing can be said of them
 };
 
 JsonObject session_json(const Session& session, Timestamp now);  // Merlon's own view

@@ -95,6 +95,30 @@ TEST_F(SessionTest, TheEndOfAGrantIsWarnedOfAndCuts) {
   EXPECT_EQ(heard(), "warn DeadlineNear;end DeadlinePassed;");
 }
 
+// The record of one is damaged: the others end as they should, and it does not go on for good.
+TEST_F(SessionTest, OneThatCannotBeJudgedKeepsNoOtherFromItsEndAndEndsItself) {
+  make_setting();
+  set_jit("web-1", "PT3H");
+  const Admission damaged = run(owner_);
+  const std::string opening = string_at(session(damaged.session), "properties.openingId").value_or("");
+  set_policy("short", {{"maximumTime", "PT10S"}});
+  std::string other;
+  const Admission sound = run(owner_);
+  bastion_->watch(sound.session, [&](const Notice& notice) { other += notice.reason + ";"; });
+  must(world_.store().write([&](store::Transaction& tx) -> Result<void> {
+    auto row = TRY(tx.get(grant::Grant::table(), core().tenant, opening));
+    return tx.put(grant::Grant::table(), core().tenant,
+                  {.key = opening, .body = "{", .index_values = {{}, {}, {}, {}}});
+  }));
+  clock_.advance(std::chrono::seconds(11));
+  must(bastion_->tick({}, true));
+  EXPECT_NE(other.find("DeadlinePassed"), std::string::npos) << other;
+  EXPECT_EQ(heard(), "");
+  clock_.advance(std::chrono::seconds(31));
+  must(bastion_->tick({}, true));
+  EXPECT_EQ(heard(), "end NotJudged;");
+}
+
 TEST_F(SessionTest, APolicyMayKeepASessionBeyondItsGrant) {
   make_setting();
   set_jit("web-1", "PT10M");

@@ -25,6 +25,7 @@ constexpr auto kLookEvery = std::chrono::milliseconds(400);  // at most
 constexpr auto kExamineEvery = std::chrono::seconds(2);      // whether the rights are still there
 constexpr auto kBeatEvery = std::chrono::seconds(5);
 constexpr auto kDeadAfter = std::chrono::seconds(20);
+constexpr auto kUnjudgedMost = std::chrono::seconds(30);
 constexpr auto kTrimEvery = std::chrono::minutes(10);
 constexpr auto kKept = std::chrono::hours(24 * 90);
 constexpr size_t kTrimmedAtOnce = 200;
@@ -287,20 +288,49 @@ Result<void> Service::look_at_own(Timestamp now) {
   std::vector<std::pair<Uuid, Notice>> notices;
   TRY(platform_.core.store.read([&](store::Reader& reader) -> Result<void> {
     for (const Uuid& id : live) {
-      const auto session = TRY(store::get<Session>(reader, platform_.core.tenant, id.text()));
-      if (!session || session->ended) {
-        const std::string reason = session ? session->end_reason : "SessionUnknown";
-        notices.emplace_back(id, end_notice(reason, "The session was ended on the record already."));
+      const auto judged = judge_own(reader, id, now, examine);
+      if (judged) {
+        unjudged_.erase(id);
+        for (const Notice& notice : *judged) notices.emplace_back(id, notice);
         continue;
       }
-      if (auto notice = moderation_of(*session, now)) notices.emplace_back(id, *std::move(notice));
-      if (const auto notice = TRY(verdict_on(reader, *session, now, examine)))
-        notices.emplace_back(id, *notice);
+      // Without its store a server judges nothing, and tries again.
+      if (judged.error().kind == ErrorKind::unavailable) {
+        next_due_ = now;
+        return std::unexpected(judged.error());
+      }
+      if (const auto notice = not_judged(id, judged.error(), now)) notices.emplace_back(id, *notice);
     }
     return {};
   }));
+  std::erase_if(unjudged_,
+                [&](const auto& each) { return std::ranges::find(live, each.first) == live.end(); });
   for (const auto& [id, notice] : notices) notify(id, notice);
   return {};
+}
+
+Result<std::vector<Notice>> Service::judge_own(store::Reader& reader, const Uuid& id, Timestamp now,
+                                               bool examine) {
+  std::vector<Notice> notices;
+  const auto session = TRY(store::get<Session>(reader, platform_.core.tenant, id.text()));
+  if (!session || session->ended) {
+    const std::string reason = session ? session->end_reason : "SessionUnknown";
+    notices.push_back(end_notice(reason, "The session was ended on the record already."));
+    return notices;
+  }
+  if (auto notice = moderation_of(*session, now)) notices.push_back(*std::move(notice));
+  if (auto notice = TRY(verdict_on(reader, *session, now, examine))) notices.push_back(*std::move(notice));
+  return notices;
+}
+
+// Some record behind it cannot be read. The others are judged all the same, and this one ends before long:
+// whether it may go on is not known.
+std::optional<Notice> Service::not_judged(const Uuid& id, const Error& error, Timestamp now) {
+  const auto [since, is_new] = unjudged_.try_emplace(id, now);
+  if (is_new) log_error("whether a session may go on cannot be found out", error, {{"session", id.text()}});
+  next_due_ = std::min(next_due_, since->second + kUnjudgedMost);
+  if (now - since->second < kUnjudgedMost && now >= since->second) return std::nullopt;
+  return end_notice("NotJudged", "Whether this session may go on cannot be found out at the moment.");
 }
 
 // So that others can tell a server that is gone from one that is quiet.
@@ -331,30 +361,36 @@ Result<void> Service::reap(const grant::Grants::Guard& guard, Timestamp now) {
         }
         const auto& last = seen[row.value];
         if (!parameters_.alone && last && now - *last < kDeadAfter) continue;
-        orphans.emplace_back(TRY(store::decode<Session>(row.row)), last);
+        if (auto orphan = store::decode<Session>(row.row))
+          orphans.emplace_back(*std::move(orphan), last);
+        else
+          log_error("a session of a server that is gone cannot be read", orphan.error(),
+                    {{"session", row.row.key}});
       }
       if (rows.size() < range.limit) return {};
       range.after = rows.back().value;
       range.after_key = rows.back().row.key;
     }
   }));
+  Result<void> all;
   for (const auto& [orphan, last] : orphans) {
     const Ended how{
         .reason = "ServerDied",
         .message = fmt::format("The server that carried the session stopped{}; when exactly is not "
                                "known.",
                                last ? ", some time after " + to_rfc3339(*last) : "")};
-    TRY(platform_.core.store.write([&](store::Transaction& tx) -> Result<void> {
+    const auto done = platform_.core.store.write([&](store::Transaction& tx) -> Result<void> {
       if (guard) TRY(guard(tx));
       const auto session = TRY(store::get<Session>(tx, platform_.core.tenant, orphan.id.text()));
       if (!session || session->ended) return {};
       return platform_.resources.as_system(tx, "BastionServerGone", [&](WriteContext& context) {
         return end_session(context, *session, how);
       });
-    }));
+    });
+    if (!done && all) all = done;  // the others are ended all the same
   }
-  reaped_ = now;
-  return {};
+  if (all) reaped_ = now;
+  return all;
 }
 
 Result<void> Service::forget_old(const grant::Grants::Guard& guard, Timestamp now) {
@@ -385,8 +421,9 @@ Result<void> Service::tick(const grant::Grants::Guard& guard, bool leads) {
   TRY(look_at_own(now));
   TRY(beat(now));
   if (!leads) return {};
-  TRY(reap(guard, now));
-  return forget_old(guard, now);
+  const auto reaped = reap(guard, now);
+  TRY(forget_old(guard, now));
+  return reaped;
 }
 
 void Service::stop() {

@@ -221,6 +221,21 @@ TEST_F(OpeningTest, WhatTheMachinesOwnCapRefusesComesBackToThePerson) {
   EXPECT_THAT(machine_message(id), HasSubstr("wider than the cap"));
 }
 
+// A machine writes what it likes: half a character at the bound made the record one that nobody could read
+// again, and kept every opening behind it open.
+TEST_F(OpeningTest, WhatAMachineSaysNeverKeepsAnOpeningFromItsEnd) {
+  const std::string id = open(ada_);
+  const std::string place = told(web_).front().id;
+  for (const std::string& reason :
+       {std::string(299, 'a') + "\xc3\xa9", std::string("\xff\xc3"), std::string(400, 'a')}) {
+    sync(web_, {}, {saw("refused", {{"id", place}, {"reason", reason}})});
+    EXPECT_EQ(machine_state(id), "refused");
+  }
+  clock_.advance(hours(2));
+  must(grants_->expire_due());
+  EXPECT_THAT(told(web_), IsEmpty());
+}
+
 TEST_F(OpeningTest, WhatTheMachinesOwnCapCutsShortIsShown) {
   const std::string id = open(ada_, {{"duration", "PT3H"}});
   const std::string place = told(web_).front().id;

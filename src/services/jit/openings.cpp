@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "base/time_text.h"
+#include "base/utf8.h"
 #include "services/jit/service.h"
 
 namespace merlon::jit {
@@ -67,7 +68,8 @@ bool same_machine(const PortGrant& port, const Machine& machine) {
 }
 
 MachineReport report_of(const machine::Observation& observation, MachineReport report, Timestamp now) {
-  const std::string reason = string_at(observation.facts, "reason").value_or("").substr(0, kReportTextMax);
+  std::string reason = string_at(observation.facts, "reason").value_or("");
+  reason.resize(whole_characters(reason, kReportTextMax));
   if (observation.kind == "refused") report = {.refused = reason, .cap = {}, .end = {}, .closed = {}};
   if (observation.kind == "closed") report.closed = reason.empty() ? "closed" : reason;
   if (observation.kind != "opened") return report;
