@@ -41,7 +41,8 @@ Platform boot_platform(const StateFiles& files, const KeptRules& kept, const Boo
   platform.uplinks = kept.uplinks;
   platform.resolvers = boot.resolvers;
   if (const auto enrolment = read_enrolment(files)) {
-    platform.contact = {kept.server_addresses, enrolment->port_number(), boot.agent_uid};
+    platform.contact = {kept.server_addresses, enrolment->port_number(), boot.agent_uid, {}};
+    if (cap) platform.contact.others = cap->servers;
     if (const auto address = IpAddress::parse(enrolment->host)) platform.contact.addresses = {*address};
   }
   return platform;

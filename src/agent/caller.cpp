@@ -108,8 +108,9 @@ void Caller::make(const machine::AgentCall& call) {
   auto socket = connect_to(call.address, call.port);
   if (!socket) return say_no(call, socket.error().message);
   const Identity who = identity();
-  const net::TunnelTarget target{.host = who.enrolment.host,
-                                 .port = who.enrolment.port,
+  // The name that is verified is the same wherever that is.
+  const net::TunnelTarget target{.host = call.server ? call.server->address.text() : who.enrolment.host,
+                                 .port = call.server ? std::to_string(call.server->port) : who.enrolment.port,
                                  .server_name = who.enrolment.agents_name,
                                  .authorities_pem = who.enrolment.authority_pem,
                                  .path = "/agent/v1/call/" + call.id,
@@ -126,7 +127,10 @@ void Caller::make(const machine::AgentCall& call) {
   }
   log(LogLevel::info, "carrying a connection", {{"port", call.port}});
   const auto how = net::carry_tunnel(target, in, out);
-  if (!how) log_error("a call could not be made", how.error(), {{"port", call.port}});
+  if (how) return;
+  log_error("a call could not be made", how.error(), {{"port", call.port}});
+  // Whoever waits there hears of it through the other server. Where it was made already this is refused.
+  if (call.server) say_no(call, "the server at " + call.server->text() + " was not reached.");
 }
 
 void Caller::say_no(const machine::AgentCall& call, const std::string& why) {

@@ -87,6 +87,10 @@ void add_own_traffic(Text& text, const Platform& platform) {
     if (const std::string to = address_set(platform.contact.addresses, family); !to.empty())
       text.rule("postrouting", fmt::format("meta skuid {} {} daddr {} tcp dport {} accept",
                                            platform.contact.uid, ip, to, platform.contact.port));
+    for (const ServerRange& range : platform.contact.others)
+      if (range.network.family() == family)
+        text.rule("postrouting", fmt::format("meta skuid {} {} daddr {} tcp dport {} accept",
+                                             platform.contact.uid, ip, range.network.text(), range.port));
   }
 }
 
@@ -376,6 +380,13 @@ std::optional<LoggedRule> read_label(std::string_view label, const DesiredState&
   const machine::FilterLayer& layer = layers[*logged.layer];
   logged.rule = number(parts[3], (logged.inbound ? layer.inbound : layer.outbound).size());
   return logged.rule ? std::optional(logged) : std::nullopt;
+}
+
+bool Contact::holds(const IpAddress& address, uint16_t to_port) const {
+  if (to_port == port && std::ranges::find(addresses, address) != addresses.end()) return true;
+  return std::ranges::any_of(others, [&](const ServerRange& range) {
+    return range.port == to_port && range.network.contains(address);
+  });
 }
 
 DesiredState closed_state() {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "agent/firewall_openings.h"
+#include "agent/server_range.h"
 #include "machine/desired_state.h"
 
 namespace merlon::agent {
@@ -24,6 +25,9 @@ struct Contact {
   std::vector<IpAddress> addresses;
   uint16_t port = 0;
   uint32_t uid = 0;
+  std::vector<ServerRange> others = {};  // where the machine's owner says that more servers are
+  // Whether that is where the agent goes as to its server.
+  bool holds(const IpAddress& address, uint16_t to_port) const;
   bool operator==(const Contact&) const = default;
 };
 

@@ -117,6 +117,17 @@ TEST(FirewallCompile, TheWholeTextOfASmallMachine) {
             golden());
 }
 
+TEST(FirewallCompile, OnlyTheAgentReachesTheOtherServersAndOnlyThere) {
+  Platform platform;
+  platform.contact = {{address("198.51.100.1")}, 8443, 65534, {*ServerRange::parse("198.51.100.0/28:8444")}};
+  const std::string text = rules_text(two_interfaces(), platform, {}, {});
+  EXPECT_THAT(text,
+              HasSubstr("postrouting meta skuid 65534 ip daddr 198.51.100.0/28 tcp dport 8444 accept\n"));
+  EXPECT_TRUE(platform.contact.holds(address("198.51.100.1"), 8443));
+  EXPECT_TRUE(platform.contact.holds(address("198.51.100.3"), 8444));
+  EXPECT_FALSE(platform.contact.holds(address("198.51.100.3"), 8443));
+}
+
 TEST(FirewallCompile, NothingThatTheServerWroteReachesTheText) {
   const std::string text = rules_text(two_interfaces(), {}, {}, {});
   EXPECT_THAT(text, Not(HasSubstr("evil")));

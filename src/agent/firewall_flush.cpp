@@ -50,8 +50,7 @@ bool holds(const std::vector<IpAddress>& addresses, const IpAddress& address) {
 // on all the same, and its replies would be stopped for a moment.
 bool is_own_traffic(const FlowKey& leaving, const Platform& platform) {
   if (leaving.destination_port == kDns && holds(platform.resolvers, leaving.destination)) return true;
-  return leaving.protocol == kTcp && leaving.destination_port == platform.contact.port &&
-         holds(platform.contact.addresses, leaving.destination);
+  return leaving.protocol == kTcp && platform.contact.holds(leaving.destination, leaving.destination_port);
 }
 
 }  // namespace

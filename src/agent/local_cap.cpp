@@ -1,6 +1,6 @@
 // local.json: {"capabilities":["firewall"],"longest_grant":"PT24H","widest_source":{"v4":0,"v6":0},
-// "internal_interfaces":["docker*", ...],"mark_mask":"0xff00ff00"}. A word that we do not know is an error: a
-// cap that is not understood must not be taken for none.
+// "internal_interfaces":["docker*", ...],"mark_mask":"0xff00ff00","carried_ports":[22],"servers":[]}. A word
+// that we do not know is an error: a cap that is not understood must not be taken for none.
 #include "agent/local_cap.h"
 
 #include <fmt/format.h>
@@ -16,8 +16,9 @@
 namespace merlon::agent {
 namespace {
 
-constexpr std::array<std::string_view, 6> kFields = {"capabilities",        "longest_grant", "widest_source",
-                                                     "internal_interfaces", "mark_mask",     "carried_ports"};
+constexpr std::array<std::string_view, 7> kFields = {
+    "capabilities", "longest_grant", "widest_source", "internal_interfaces",
+    "mark_mask",    "carried_ports", "servers"};
 constexpr int kMarkBitsLeast = 8;
 
 std::unexpected<Error> wrong(std::string_view field, std::string_view expected) {
@@ -57,6 +58,17 @@ Result<std::vector<uint16_t>> ports(const JsonObject& json) {
   return out;
 }
 
+Result<std::vector<ServerRange>> servers(const JsonObject& json) {
+  std::vector<ServerRange> out;
+  for (const std::string& text : TRY(texts(json, "servers"))) {
+    const auto range = ServerRange::parse(text);
+    if (!range)
+      return wrong("servers", "addresses or networks with a port, for instance [\"192.0.2.0/24:8443\"]");
+    out.push_back(*range);
+  }
+  return out;
+}
+
 // "0xff00ff00"
 Result<uint32_t> mark_mask(const JsonObject& json) {
   const std::string text = string_at(json, "mark_mask").value_or("");
@@ -83,12 +95,15 @@ void LocalCap::allow(const std::string& capability, bool allowed) {
 JsonObject LocalCap::to_json() const {
   JsonArray carried;
   for (const int64_t port : carried_ports) carried.emplace_back(port);
+  JsonArray others;
+  for (const ServerRange& range : servers) others.emplace_back(range.text());
   return {{"capabilities", JsonArray(capabilities.begin(), capabilities.end())},
           {"longest_grant", to_iso8601_duration(longest_grant)},
           {"widest_source", JsonObject{{"v4", widest_v4}, {"v6", widest_v6}}},
           {"internal_interfaces", JsonArray(internal_interfaces.begin(), internal_interfaces.end())},
           {"mark_mask", fmt::format("{:#010x}", mark_mask)},
-          {"carried_ports", std::move(carried)}};
+          {"carried_ports", std::move(carried)},
+          {"servers", std::move(others)}};
 }
 
 Result<LocalCap> LocalCap::from_json(const JsonObject& json) {
@@ -109,6 +124,7 @@ Result<LocalCap> LocalCap::from_json(const JsonObject& json) {
   // A file from before this limit existed has none.
   if (json.contains("mark_mask")) cap.mark_mask = TRY(agent::mark_mask(json));
   if (json.contains("carried_ports")) cap.carried_ports = TRY(ports(json));
+  if (json.contains("servers")) cap.servers = TRY(agent::servers(json));
   return cap;
 }
 

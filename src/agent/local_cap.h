@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/server_range.h"
 #include "base/clock.h"
 #include "base/json.h"
 
@@ -17,6 +18,8 @@ struct LocalCap {
   std::vector<std::string> capabilities = {"firewall", "identity", "carry"};
   // Where the agent may lead those whom the server has let in, when the server cannot come by itself.
   std::vector<uint16_t> carried_ports = {22, 3389};
+  // Where it may call servers for that, beside the addresses of its own server's name.
+  std::vector<ServerRange> servers;
   Duration longest_grant = std::chrono::hours(24);
   unsigned widest_v4 = 0, widest_v6 = 0;  // shortest source prefix that an opening may have
   // Interfaces that are inside the machine: bridges, virtual pairs, tunnels. One that carries the default

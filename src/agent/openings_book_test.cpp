@@ -335,6 +335,16 @@ TEST(LocalCapText, DefaultsReadBackAndUnknownWordsAreErrors) {
   EXPECT_TRUE(bad("carried_ports", JsonArray{65536}));
   EXPECT_TRUE(bad("carried_ports", 22));
   EXPECT_EQ(read->carried_ports, LocalCap().carried_ports);
+  for (const char* range : {"", "10.0.0.0/8", "10.0.0.0/8:0", "10.0.0.0/33:8443", "2001:db8::/64:8443",
+                            "a:8443", "[10.0.0.1]:8443", "10.0.0.1:8443 ", "10.0.0.1:65536", ":8443", "[]:1"})
+    EXPECT_TRUE(bad("servers", JsonArray{range})) << range;
+  EXPECT_TRUE(bad("servers", "10.0.0.0/8:8443"));
+  LocalCap with_servers;
+  for (const char* range : {"10.0.0.0/8:8443", "192.0.2.7:443", "[2001:db8::/64]:8443"}) {
+    with_servers.servers.push_back(ServerRange::parse(range).value());
+    EXPECT_EQ(with_servers.servers.back().text(), range);
+  }
+  EXPECT_EQ(LocalCap::from_json(through_text(with_servers.to_json())).value().servers, with_servers.servers);
   for (const char* mask : {"0x7f", "ff00ff00", "0xff00ff0g", "0x1ffffffff", "", "-0xff00"})
     EXPECT_TRUE(bad("mark_mask", mask)) << mask;
   EXPECT_TRUE(bad("mark_mask", 255));

@@ -139,7 +139,7 @@ Platform Warden::platform() const {
     if (std::find(made.uplinks.begin(), made.uplinks.end(), name) == made.uplinks.end())
       made.uplinks.push_back(name);
   made.resolvers = surroundings_->resolvers();
-  made.contact = {server_addresses_, settings_.server_port, settings_.agent_uid};
+  made.contact = {server_addresses_, settings_.server_port, settings_.agent_uid, settings_.cap.servers};
   made.mark_mask = book_.mark_mask();
   made.reserved_marks = settings_.cap.mark_mask;
   return made;

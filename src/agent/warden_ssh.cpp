@@ -28,7 +28,8 @@ Result<JsonObject> Warden::ssh(const JsonObject& request) {
 }
 
 // To a port that the owner has named, at an address of one of this machine's interfaces as the kernel has
-// them: what the server calls an address of this machine may be another one's. Loopback is none.
+// them: what the server calls an address of this machine may be another one's. Loopback is none. And for a
+// server that is where its name leads or its owner has said, so that a stolen one has nobody else knocked at.
 Result<JsonObject> Warden::call(const JsonObject& request) {
   const auto wanted = TRY(machine::AgentCall::from_json(request));
   const std::vector<uint16_t>& ports = settings_.cap.carried_ports;
@@ -44,7 +45,13 @@ Result<JsonObject> Warden::call(const JsonObject& request) {
   if (!own || wanted.address.is_loopback())
     return fail(ErrorKind::forbidden, "NotOwnAddress",
                 wanted.address.text() + " is none of the machine's addresses.");
-  note("carried", {{"port", wanted.port}, {"address", wanted.address.text()}});
+  if (wanted.server && !platform().contact.holds(wanted.server->address, wanted.server->port))
+    return fail(ErrorKind::forbidden, "ServerNotKnown",
+                "the machine's local cap (local.json, \"servers\") names no server at " +
+                    wanted.server->text() + ", and its server's name does not lead there either.");
+  JsonObject facts = {{"port", wanted.port}, {"address", wanted.address.text()}};
+  if (wanted.server) facts["server"] = wanted.server->text();
+  note("carried", std::move(facts));
   return JsonObject{};
 }
 

@@ -20,6 +20,8 @@ TEST(Warden, AChangeWithoutContactIsTakenBackAndOpeningsStay) {
     ManualClock clock;
     WardenSettings settings;
     settings.boot_id = "boot";
+    settings.server_port = 8443;
+    settings.cap.servers = {*ServerRange::parse("198.51.100.0/28:8444")};
     const auto warden = Warden::start(files(), clock, settings).value();
     const auto ask = [&](std::string_view name, JsonObject body) {
       body["ask"] = name;
@@ -56,14 +58,22 @@ TEST(Warden, AChangeWithoutContactIsTakenBackAndOpeningsStay) {
     for (const std::string_view name : {"exec", "", "read-file", "../status"})
       EXPECT_TRUE(ask(name, {}).contains("error")) << name;
     // Where somebody may be led: to the ports that the owner names, at an address of this machine's own.
-    const auto led = [&](std::string_view address, int port) {
-      const machine::AgentCall call{"id", *IpAddress::parse(address), static_cast<uint16_t>(port)};
+    const auto led = [&](std::string_view address, int port, std::string_view server = {}) {
+      const machine::AgentCall call{"id", *IpAddress::parse(address), static_cast<uint16_t>(port),
+                                    machine::ServerAddress::parse(server)};
       return ask("call", call.to_json()).contains("answer");
     };
     EXPECT_TRUE(led("10.1.0.4", 22));
     EXPECT_FALSE(led("10.1.0.4", 23));
     EXPECT_FALSE(led("127.0.0.1", 22));
     EXPECT_FALSE(led("192.0.2.254", 22)) << "another machine's";
+    // For a server where its name leads, or where the owner says that more are; for nobody else.
+    EXPECT_TRUE(ask("contact", {{"addresses", JsonArray{"203.0.113.5"}}}).contains("answer"));
+    EXPECT_TRUE(led("10.1.0.4", 22, "203.0.113.5:8443"));
+    EXPECT_FALSE(led("10.1.0.4", 22, "203.0.113.5:8444"));
+    EXPECT_FALSE(led("10.1.0.4", 22, "203.0.113.6:8443"));
+    EXPECT_TRUE(led("10.1.0.4", 22, "198.51.100.15:8444"));
+    EXPECT_FALSE(led("10.1.0.4", 22, "198.51.100.16:8444"));
     EXPECT_TRUE(ask("apply", {{"state", "all"}}).contains("error"));
     EXPECT_TRUE(ask("apply", {{"state", sealed_machine(1).to_json()}}).contains("error"))
         << "an older version";

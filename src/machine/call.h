@@ -2,6 +2,7 @@
 // call beside the answer to its poll, makes it from inside, and carries the bytes of one local port.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,10 +11,22 @@
 
 namespace merlon::machine {
 
+// Where one server of several is reached, whatever name they share: "192.0.2.10:8443", "[2001:db8::1]:8443".
+struct ServerAddress {
+  IpAddress address;
+  uint16_t port = 0;
+  bool operator==(const ServerAddress&) const = default;
+  std::string text() const;
+  static std::optional<ServerAddress> parse(std::string_view text);
+};
+
 struct AgentCall {
   std::string id;     // good once; whoever knows it still needs the agent's certificate
   IpAddress address;  // of the machine's own
   uint16_t port = 0;
+  // Who waits, where that is another server than the one that tells of it. It shows the agents' name under
+  // the same authority, or is not spoken to.
+  std::optional<ServerAddress> server = {};
   bool operator==(const AgentCall&) const = default;
   JsonObject to_json() const;
   static Result<AgentCall> from_json(const JsonObject& json);

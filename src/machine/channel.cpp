@@ -192,7 +192,7 @@ std::expected<net::TunnelPlan, net::Response> Channel::upgrade(const net::Reques
   return std::unexpected(to_response(std::unexpected(plan.error()), request.request_id));
 }
 
-Result<Channel::Heard> Channel::hear(const Agent& agent, const SyncRequest& said) {
+Result<Channel::Heard> Channel::hear(const Agent& agent, const SyncRequest& said, const IpAddress& from) {
   auto known = TRY(store::read_value<std::optional<Machine>>(
       fleet_.core.store, [&](store::Reader& reader) { return fleet_.by_key(reader, agent.key_hash); }));
   if (!known) return not_enrolled();
@@ -213,15 +213,16 @@ Result<Channel::Heard> Channel::hear(const Agent& agent, const SyncRequest& said
                 "The machine '" + heard.machine.name +
                     "' has not been removed from Merlon: its agent may not leave by itself.");
   if (!has_news(heard.machine, said)) {
-    TRY(note_seen(heard.machine));
+    TRY(note_seen(heard.machine, from));
   } else {
-    auto written = store::write_value<Machine>(
-        fleet_.core.store, [&](store::Transaction& tx) { return fleet_.hear(tx, agent.key_hash, said); });
+    auto written = store::write_value<Machine>(fleet_.core.store, [&](store::Transaction& tx) {
+      return fleet_.hear(tx, agent.key_hash, said, from);
+    });
     // A report can wait for room on the disk; what the machine must do can not.
     heard.unheard = !written && written.error().code == "StorageFull";
     if (!heard.unheard) {
       heard.machine = TRY(std::move(written));
-      seen_.written({.machine = heard.machine.id, .at = fleet_.core.clock.now()});
+      seen_.written({.machine = heard.machine.id, .at = fleet_.core.clock.now(), .from = from});
     }
   }
   if (heard.machine.quarantined)
@@ -232,9 +233,9 @@ Result<Channel::Heard> Channel::hear(const Agent& agent, const SyncRequest& said
 }
 
 // That it spoke is all that is new: kept in memory until tick() writes it, with that of others.
-Result<void> Channel::note_seen(const Machine& machine) {
-  const Seen seen{.machine = machine.id, .at = fleet_.core.clock.now()};
-  if (seen_.note(seen.machine, seen.at)) return {};
+Result<void> Channel::note_seen(const Machine& machine, const IpAddress& from) {
+  const Seen seen{.machine = machine.id, .at = fleet_.core.clock.now(), .from = from};
+  if (seen_.note(seen)) return {};
   const auto written = fleet_.core.store.write(
       [&](store::Transaction& tx) { return store::put(tx, fleet_.core.tenant, seen); });
   if (written) seen_.written(seen);
@@ -271,7 +272,7 @@ void Channel::sync(const net::Request& request, const Agent& agent, net::Respond
     respond(resource::error_response(said.error(), request.request_id));
     return;
   }
-  const auto heard = hear(agent, *said);
+  const auto heard = hear(agent, *said, request.peer);
   if (!heard) {
     if (heard.error().kind != ErrorKind::internal)
       note_failure(request, "Merlon.Machines/machines/sync/action", heard.error());
@@ -407,22 +408,27 @@ std::set<std::string> Channel::changed_elsewhere() {
     for (const auto& [id, waiting] : waiting_) have.emplace(id, waiting.request.have);
   }
   std::set<std::string> changed;
+  std::vector<LeftCall> left;
   const auto read = fleet_.core.store.read([&](store::Reader& reader) -> Result<void> {
     for (const auto& [id, version] : have) {
       const auto machine = TRY(store::get<Machine>(reader, fleet_.core.tenant, id));
       if (!machine || machine->removed || machine->desired.version != version) changed.insert(id);
     }
+    left = TRY(store::scan_all<LeftCall>(reader, fleet_.core.tenant));
     return {};
   });
   if (!read) {
     others_wrote_ = true;
     log_error("what other servers changed could not be read; trying again", read.error());
+    return changed;
   }
+  changed.merge(switchboard_.follow(left));
   return changed;
 }
 
 void Channel::tick() {
   answer_waits();
+  switchboard_.tick();
   write_seen();
 }
 

@@ -50,7 +50,7 @@ class Channel {
   Result<net::Response> renew(const net::Request& request, const std::string& key_hash);
   Result<net::Response> token(const net::Request& request, const Agent& agent);
   void sync(const net::Request& request, const Agent& agent, net::Responder respond);
-  Result<Heard> hear(const Agent& agent, const SyncRequest& said);
+  Result<Heard> hear(const Agent& agent, const SyncRequest& said, const IpAddress& from);
   Result<net::Response> answer(const SyncRequest& said, const std::string& key_hash, bool unheard,
                                Duration arrived);
   net::Response answer(const Waiting& waiting);
@@ -61,7 +61,7 @@ class Channel {
   Result<std::pair<std::string, std::vector<std::string>>> newest_head(store::Reader& reader,
                                                                        const std::string& seen);
   std::set<std::string> changed_elsewhere();
-  Result<void> note_seen(const Machine& machine);
+  Result<void> note_seen(const Machine& machine, const IpAddress& from);
   void write_seen();
   void park(const std::string& machine_id, Waiting waiting);
   void note_failure(const net::Request& request, std::string_view action, const Error& error);

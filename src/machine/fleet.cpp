@@ -104,17 +104,22 @@ Result<std::optional<Machine>> Fleet::by_resource(store::Reader& reader, std::st
 }
 
 Result<std::vector<Machine>> Fleet::all(store::Reader& reader) {
-  std::map<Uuid, Timestamp> seen;
-  for (const Seen& row : TRY(store::scan_all<Seen>(reader, core.tenant))) seen[row.machine] = row.at;
+  std::map<Uuid, Seen> seen;
+  for (const Seen& row : TRY(store::scan_all<Seen>(reader, core.tenant))) seen[row.machine] = row;
   auto machines = TRY(store::scan_all<Machine>(reader, core.tenant));
   for (Machine& machine : machines)
-    if (const auto row = seen.find(machine.id); row != seen.end()) machine.last_seen = row->second;
+    if (const auto row = seen.find(machine.id); row != seen.end()) {
+      machine.last_seen = row->second.at;
+      machine.seen_from = row->second.from;
+    }
   return machines;
 }
 
 Result<void> Fleet::add_seen(store::Reader& reader, Machine& machine) {
-  if (const auto seen = TRY(store::get<Seen>(reader, core.tenant, machine.id.text())))
+  if (const auto seen = TRY(store::get<Seen>(reader, core.tenant, machine.id.text()))) {
     machine.last_seen = seen->at;
+    machine.seen_from = seen->from;
+  }
   return {};
 }
 
@@ -247,7 +252,8 @@ Result<void> Fleet::go_beyond(store::Transaction& tx, Machine& machine, const Ve
                                           {"reportedNumber", reported.number}}));
 }
 
-Result<Machine> Fleet::hear(store::Transaction& tx, const std::string& key_hash, const SyncRequest& said) {
+Result<Machine> Fleet::hear(store::Transaction& tx, const std::string& key_hash, const SyncRequest& said,
+                            const IpAddress& from) {
   auto machine = TRY(by_key(tx, key_hash));
   if (!machine) return not_enrolled();
   TRY(note_boot(tx, *machine, said.boot_id));
@@ -260,7 +266,7 @@ Result<Machine> Fleet::hear(store::Transaction& tx, const std::string& key_hash,
     machine->facts.boot_id = boot_id;
   }
   TRY(store::put(tx, core.tenant, *machine));
-  TRY(store::put(tx, core.tenant, Seen{.machine = machine->id, .at = core.clock.now()}));
+  TRY(store::put(tx, core.tenant, Seen{.machine = machine->id, .at = core.clock.now(), .from = from}));
   // Of two copies of one key neither is believed.
   if (said.facts && !machine->quarantined) TRY(tell_facts(tx, *machine));
   for (const Observation& observation : said.observations) TRY(observe(tx, *machine, observation));

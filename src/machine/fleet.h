@@ -42,7 +42,8 @@ class Fleet {
   // Changes a machine's desired state; the number grows only when something differs.
   Result<void> change(store::Transaction& tx, const Uuid& id, const std::function<void(Machine&)>& edit);
   // Records what an agent said. Answers the machine as it is then.
-  Result<Machine> hear(store::Transaction& tx, const std::string& key_hash, const SyncRequest& said);
+  Result<Machine> hear(store::Transaction& tx, const std::string& key_hash, const SyncRequest& said,
+                       const IpAddress& from);
   // It has a newer version than this state knows of: hear() starts an epoch for it that is newer still.
   static bool is_ahead(const Machine& machine, const SyncRequest& said);
   Result<std::string> renew(store::Transaction& tx, const std::string& key_hash,

@@ -15,7 +15,7 @@ class MachinesImpl final : public Machines, public Reach {
   MachinesImpl(const resource::Core& core, resource::Manager& manager, const grant::Grants& grants,
                AgentsAuthority authority)
       : fleet_(core, manager, grants, std::move(authority)),
-        switchboard_(core.random, [this](const std::string& machine_id) { channel_.hurry(machine_id); }),
+        switchboard_(core, [this](const std::string& machine_id) { channel_.hurry(machine_id); }),
         channel_(fleet_, switchboard_) {
     add_routes(fleet_);
   }
@@ -69,6 +69,7 @@ class MachinesImpl final : public Machines, public Reach {
   Result<int> reach(const Machine& machine, const IpAddress& address, uint16_t port) override {
     return switchboard_.reach(machine, address, port);
   }
+  void advertise(const ServerAddress& server) override { switchboard_.advertise(server); }
   std::expected<net::TunnelPlan, net::Response> upgrade(const net::Request& request) override {
     return channel_.upgrade(request);
   }
@@ -95,7 +96,8 @@ Reach& reach_of(Machines& machines) { return static_cast<MachinesImpl&>(machines
 
 const std::vector<store::TableSpec>& tables() {
   static const std::vector<store::TableSpec> specs = {
-      Machine::table(), EnrolmentToken::table(), AgentsAuthority::table(), Traffic::table(), Seen::table()};
+      Machine::table(), EnrolmentToken::table(), AgentsAuthority::table(),
+      Traffic::table(), Seen::table(),           LeftCall::table()};
   return specs;
 }
 

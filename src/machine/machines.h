@@ -29,6 +29,7 @@ struct Machine {
   DesiredState desired;
   Applied applied;
   std::optional<Timestamp> last_seen;  // within a minute or so (seen.h)
+  std::optional<IpAddress> seen_from;  // where its agent was then
   Timestamp enrolled;
   Timestamp certificate_end;
   static const store::TableSpec& table();  // indexes: resource (lower-case id, unique), key_hash (unique)

@@ -1,9 +1,10 @@
-// Ways to machines through their agents (call.h). Of this server alone: of those machines whose agents ask it
-// for news.
+// Ways to machines through their agents (call.h): those that ask this server for news, and, where it has an
+// address of its own that agents reach, those that ask another one on the same database.
 #pragma once
 
 #include <expected>
 
+#include "machine/call.h"
 #include "machine/machines.h"
 #include "net/http.h"
 #include "net/tunnel.h"
@@ -16,6 +17,8 @@ class Reach {
   // Its agent is seen at an address that the machine does not have, so that those that it has lead nowhere
   // from here.
   virtual bool is_behind_translation(const Machine& machine) = 0;
+  // Where agents call this server. Once, before anybody is reached.
+  virtual void advertise(const ServerAddress& server) = 0;
   // A connected stream socket, the caller's, that the machine's agent carries on to a port of the machine.
   // Waits, from a worker.
   virtual Result<int> reach(const Machine& machine, const IpAddress& address, uint16_t port) = 0;

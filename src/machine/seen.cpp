@@ -21,26 +21,36 @@ const store::TableSpec& Seen::table() {
   return spec;
 }
 
-JsonObject Seen::to_json() const { return {{"machine", machine.text()}, {"at", to_rfc3339(at)}}; }
+JsonObject Seen::to_json() const {
+  JsonObject json = {{"machine", machine.text()}, {"at", to_rfc3339(at)}};
+  if (from) json["from"] = from->text();
+  return json;
+}
 
 Result<Seen> Seen::from_json(const JsonObject& json) {
   const auto machine = Uuid::parse(TRY(require_string(json, "machine")));
   const auto at = from_rfc3339(TRY(require_string(json, "at")));
   if (!machine || !at) return internal_error("the record of when a machine was seen is malformed");
-  return Seen{.machine = *machine, .at = *at};
+  Seen seen{.machine = *machine, .at = *at};
+  if (const auto from = string_at(json, "from")) seen.from = IpAddress::parse(*from);
+  return seen;
 }
 
-bool SeenBook::note(const Uuid& machine, Timestamp now) {
+bool SeenBook::note(const Seen& seen) {
   const std::lock_guard lock(mutex_);
-  const auto [entry, is_new] = entries_.try_emplace(machine);
-  entry->second.heard = now;
-  return !is_new && !is_past(now, entry->second.written, kWriteAtOnceAfter);
+  const auto [entry, is_new] = entries_.try_emplace(seen.machine);
+  entry->second.heard = seen.at;
+  entry->second.from = seen.from;
+  return !is_new && seen.from == entry->second.written_from &&
+         !is_past(seen.at, entry->second.written, kWriteAtOnceAfter);
 }
 
 void SeenBook::written(const Seen& seen) {
   const std::lock_guard lock(mutex_);
   Entry& entry = entries_[seen.machine];
   entry.written = seen.at;
+  entry.written_from = seen.from;
+  if (seen.at >= entry.heard) entry.from = seen.from;
   entry.heard = std::max(entry.heard, seen.at);
 }
 
@@ -54,7 +64,7 @@ std::vector<Seen> SeenBook::due(Timestamp now) const {
   std::vector<Seen> due;
   for (const auto& [machine, entry] : entries_) {
     if (entry.heard == entry.written || !is_past(now, entry.written, kWriteAfter)) continue;
-    due.push_back({.machine = machine, .at = entry.heard});
+    due.push_back({.machine = machine, .at = entry.heard, .from = entry.from});
     if (due.size() >= kAtOnce) break;
   }
   return due;

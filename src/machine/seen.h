@@ -1,12 +1,14 @@
-// When each machine was last heard: a small row of its own, since a machine's record is large and most of
-// what an agent says is nothing new. Kept in memory and written now and then.
+// When each machine was last heard, and from which address: a small row of its own, since a machine's record
+// is large and most of what an agent says is nothing new. Kept in memory and written now and then.
 #pragma once
 
 #include <map>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "base/clock.h"
+#include "base/ip.h"
 #include "base/uuid.h"
 #include "store/table.h"
 
@@ -15,6 +17,7 @@ namespace merlon::machine {
 struct Seen {
   Uuid machine;
   Timestamp at;
+  std::optional<IpAddress> from = {};  // where its agent is seen
   static const store::TableSpec& table();
   std::string key() const { return machine.text(); }
   std::vector<std::optional<std::string>> index_values() const { return {}; }
@@ -27,8 +30,8 @@ struct Seen {
 // speaks again. Thread-safe.
 class SeenBook {
  public:
-  // False when it is time to write it at once: nobody has for a while.
-  bool note(const Uuid& machine, Timestamp now);
+  // False when it is time to write it at once: nobody has for a while, or it comes from somewhere else.
+  bool note(const Seen& seen);
   void written(const Seen& seen);
   void forget(const Uuid& machine);
   // Some of those that are to be written now, so that no write is long.
@@ -37,6 +40,7 @@ class SeenBook {
  private:
   struct Entry {
     Timestamp heard, written;
+    std::optional<IpAddress> from, written_from;
   };
   mutable std::mutex mutex_;
   std::map<Uuid, Entry> entries_;

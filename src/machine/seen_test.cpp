@@ -17,20 +17,24 @@ Uuid machine(unsigned number) {
   return *Uuid::parse(text);
 }
 
+Seen seen(const Uuid& id, Timestamp at, const char* from = "203.0.113.9") {
+  return {.machine = id, .at = at, .from = IpAddress::parse(from)};
+}
+
 TEST(SeenBook, TheFirstContactAndOneAfterAMinuteAreWrittenAtOnce) {
   SeenBook book;
-  EXPECT_FALSE(book.note(machine(1), kNoon)) << "what another server wrote is not known here";
-  book.written({machine(1), kNoon});
-  EXPECT_TRUE(book.note(machine(1), kNoon + seconds(59)));
-  EXPECT_FALSE(book.note(machine(1), kNoon + seconds(60)));
-  book.written({machine(1), kNoon + seconds(60)});
-  EXPECT_FALSE(book.note(machine(1), kNoon - hours(1))) << "a clock that was set back waits for nobody";
+  EXPECT_FALSE(book.note(seen(machine(1), kNoon))) << "what another server wrote is not known here";
+  book.written(seen(machine(1), kNoon));
+  EXPECT_TRUE(book.note(seen(machine(1), kNoon + seconds(59))));
+  EXPECT_FALSE(book.note(seen(machine(1), kNoon + seconds(60))));
+  book.written(seen(machine(1), kNoon + seconds(60)));
+  EXPECT_FALSE(book.note(seen(machine(1), kNoon - hours(1)))) << "a clock that was set back waits for nobody";
 }
 
 TEST(SeenBook, WhatWasHeardIsDueOnceAndOnlyWhenItIsOldEnough) {
   SeenBook book;
-  book.written({machine(1), kNoon});
-  EXPECT_TRUE(book.note(machine(1), kNoon + seconds(25)));
+  book.written(seen(machine(1), kNoon));
+  EXPECT_TRUE(book.note(seen(machine(1), kNoon + seconds(25))));
   EXPECT_TRUE(book.due(kNoon + seconds(39)).empty());
   const auto due = book.due(kNoon + seconds(40));
   ASSERT_EQ(due.size(), 1U);
@@ -38,17 +42,17 @@ TEST(SeenBook, WhatWasHeardIsDueOnceAndOnlyWhenItIsOldEnough) {
   book.written(due.front());
   EXPECT_TRUE(book.due(kNoon + hours(1)).empty()) << "it has not spoken since";
   book.forget(machine(1));
-  EXPECT_FALSE(book.note(machine(1), kNoon + seconds(26)));
+  EXPECT_FALSE(book.note(seen(machine(1), kNoon + seconds(26))));
 }
 
 // What a server says of a machine is at most 65 s old while it polls every 25 s, and 90 s are silence.
 TEST(SeenBook, AMachineThatPollsNeverLooksSilent) {
   SeenBook book;
   Timestamp stored = kNoon;
-  book.written({machine(1), kNoon});
+  book.written(seen(machine(1), kNoon));
   for (int second = 1; second < 3600; ++second) {
     const Timestamp now = kNoon + seconds(second);
-    if (second % 25 == 0) EXPECT_TRUE(book.note(machine(1), now));
+    if (second % 25 == 0) EXPECT_TRUE(book.note(seen(machine(1), now)));
     for (const Seen& seen : book.due(now)) {
       stored = seen.at;
       book.written(seen);
@@ -57,11 +61,26 @@ TEST(SeenBook, AMachineThatPollsNeverLooksSilent) {
   }
 }
 
+TEST(SeenBook, WhoeverComesFromSomewhereElseIsWrittenAtOnce) {
+  SeenBook book;
+  book.written(seen(machine(1), kNoon, "10.7.0.4"));
+  EXPECT_TRUE(book.note(seen(machine(1), kNoon + seconds(1), "10.7.0.4")));
+  EXPECT_FALSE(book.note(seen(machine(1), kNoon + seconds(2), "203.0.113.9")));
+  const auto due = book.due(kNoon + seconds(40));
+  ASSERT_EQ(due.size(), 1U);
+  EXPECT_EQ(due.front().from, IpAddress::parse("203.0.113.9")) << "where it could not be written at once";
+  const auto stored = Seen::from_json(due.front().to_json());
+  ASSERT_TRUE(stored);
+  EXPECT_EQ(stored->from, IpAddress::parse("203.0.113.9"));
+  EXPECT_FALSE(Seen::from_json({{"machine", machine(1).text()}, {"at", "2026-11-27T12:00:00Z"}})->from)
+      << "a row from before";
+}
+
 TEST(SeenBook, OneWriteIsNeverLong) {
   SeenBook book;
   for (unsigned i = 1; i <= 1200; ++i) {
-    book.written({machine(i), kNoon});
-    EXPECT_TRUE(book.note(machine(i), kNoon + seconds(1)));
+    book.written(seen(machine(i), kNoon));
+    EXPECT_TRUE(book.note(seen(machine(i), kNoon + seconds(1))));
   }
   size_t written = 0;
   for (int second = 0; second < 3; ++second) {

@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "crypto/system_random.h"
+#include "machine/reach.h"
 #include "net/client.h"
 #include "net/server.h"
 #include "net/worker_pool.h"
@@ -129,6 +130,24 @@ class CertificateRenewal {
   std::atomic<bool> due_ = false;
 };
 
+// For machines whose agents ask another server of the same database for news.
+Result<void> advertise(const Options& options, Assembly& assembly) {
+  if (options.advertise.empty()) return {};
+  const auto server = machine::ServerAddress::parse(options.advertise);
+  if (!server || server->address.is_unspecified() || server->address.is_multicast())
+    return fail(ErrorKind::invalid, "InvalidAddress",
+                "--advertise " + options.advertise +
+                    " is no ADDR:PORT that machines can call, for instance 192.0.2.10:8443 or "
+                    "[2001:db8::10]:8443.");
+  if (!assembly.store().is_shared())
+    return fail(
+        ErrorKind::invalid, "OneServer",
+        "--advertise tells servers of one database apart; this one has its store for itself. Leave it "
+        "out, or give --store postgres://….");
+  machine::reach_of(assembly.machines()).advertise(*server);
+  return {};
+}
+
 net::ServerParameters server_parameters(const Options& options, Assembly& assembly, net::TlsIdentity identity,
                                         const std::atomic<bool>& ready) {
   net::ServerParameters parameters;
@@ -175,6 +194,7 @@ Result<void> run(const Options& options) {
   const auto assembly =
       TRY(assemble_when_unsealed(parameters, options.listen, *control, signals, clock, random));
   if (!assembly) return {};
+  TRY(advertise(options, *assembly));
   CertificateRenewal certificate(*assembly, state_dir, options.listen, clock, random);
   std::atomic<bool> ready{false};
   const auto server =

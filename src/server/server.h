@@ -19,6 +19,7 @@ struct Options {
   std::string hsm;                           // where vaults' -HSM keys lie: crypto/hsm.h; empty: none
   std::string throttle = "off";              // resource::parse_rate_limits
   std::vector<std::string> private_issuers;  // foreign token issuers inside the network, by their exact URL
+  std::string advertise;                     // where agents reach this very server: ADDR:PORT
   std::vector<std::string>
       bastion_ssh;              // where plain SSH clients reach the bastion: ADDR:PORT; none: nowhere
   std::vector<std::string> bastion_reaches;  // prefixes that bastions connect to; none: anywhere

@@ -6,7 +6,7 @@
 
 #include "base/text.h"
 #include "crypto/x509.h"
-#include "machine/call.h"
+#include "machine/left_call.h"
 #include "machine/reach.h"
 #include "net/worker_pool.h"
 #include "services/ssh/identities_fixture.h"
@@ -25,12 +25,13 @@ class MachineHooksTest : public IdentitiesTest {
   struct Enrolled {
     std::string vm, certificate;
   };
-  net::Response ask(net::Request request) {
+  net::Response ask(net::Request request) { return ask(std::move(request), *machines_); }
+  static net::Response ask(net::Request request, machine::Machines& server) {
     request.method = "POST";
     request.target = request.path;
     std::optional<net::Response> answer;
-    machines_->handle(std::move(request),
-                      net::Responder([&](net::Response response) { answer = std::move(response); }));
+    server.handle(std::move(request),
+                  net::Responder([&](net::Response response) { answer = std::move(response); }));
     EXPECT_TRUE(answer.has_value());
     return answer.value_or(net::Response());
   }
@@ -188,7 +189,8 @@ class MachineCallTest : public MachineHooksTest {
       done_ = true;
     });
   }
-  std::vector<machine::AgentCall> calls(const Enrolled& agent) {
+  std::vector<machine::AgentCall> calls(const Enrolled& agent) { return calls(agent, *machines_); }
+  std::vector<machine::AgentCall> calls(const Enrolled& agent, machine::Machines& server) {
     SyncRequest said;
     said.nonce = "n";
     said.boot_id = "boot-1";
@@ -198,7 +200,7 @@ class MachineCallTest : public MachineHooksTest {
     request.peer = *IpAddress::parse("203.0.113.9");
     request.client_certificate_pem = agent.certificate;
     request.body = to_text(said.to_json());
-    return must(machine::read_calls(must(parse_json_object(ask(std::move(request)).body))));
+    return must(machine::read_calls(must(parse_json_object(ask(std::move(request), server).body))));
   }
   // As soon as the agent is told of it.
   machine::AgentCall told(const Enrolled& agent) {
@@ -210,12 +212,17 @@ class MachineCallTest : public MachineHooksTest {
     return {};
   }
   std::expected<net::TunnelPlan, net::Response> call(const std::string& certificate, const std::string& id) {
+    return call(certificate, id, *machines_);
+  }
+  static std::expected<net::TunnelPlan, net::Response> call(const std::string& certificate,
+                                                            const std::string& id,
+                                                            machine::Machines& server) {
     net::Request request;
     request.method = "GET";
     request.path = "/agent/v1/call/" + id;
     request.plane = net::Plane::agents;
     request.client_certificate_pem = certificate;
-    return reach().upgrade(request);
+    return machine::reach_of(server).upgrade(request);
   }
   void settle() {
     waiter_.stop();
@@ -285,6 +292,145 @@ TEST_F(MachineCallTest, AMachineIsBehindTranslationWhenItsAgentIsSeenWhereItIsNo
   known.facts.interfaces = {eth0};
   EXPECT_FALSE(reach().is_behind_translation(known)) << "not seen yet";
   calls(web);
+  EXPECT_TRUE(reach().is_behind_translation(known));
+  known.facts.interfaces.front().addresses.emplace_back(*IpAddress::parse("203.0.113.9"), 24U);
+  EXPECT_FALSE(reach().is_behind_translation(known));
+}
+
+// A second server on the same records, which the agents ask for news; whoever wants to go in is at the first.
+class OtherServersCallTest : public MachineCallTest {
+ protected:
+  OtherServersCallTest() {
+    reach().advertise(kHere);
+    manager_ = resource::Manager::make(world_.core());
+    other_grants_ = std::make_unique<grant::Grants>(world_.core(), *manager_);
+    other_ = must(machine::Machines::open(world_.core(), *manager_, *other_grants_));
+  }
+  ~OtherServersCallTest() override { other_->stop(); }
+  void hear_of_others(machine::Machines& server) {
+    clock_.advance(std::chrono::milliseconds(200));
+    server.others_wrote();
+    server.tick();
+  }
+  machine::AgentCall told_by_other(const Enrolled& agent) {
+    for (int i = 0; i < 500; ++i) {
+      hear_of_others(*other_);
+      if (const auto found = calls(agent, *other_); !found.empty()) return found.front();
+      std::ignore = ::usleep(10'000);
+    }
+    ADD_FAILURE() << "no call was told";
+    return {};
+  }
+  int refuse(const std::string& certificate, const std::string& id, machine::Machines& server) {
+    net::Request request;
+    request.path = "/agent/v1/call";
+    request.plane = net::Plane::agents;
+    request.client_certificate_pem = certificate;
+    request.body = to_text(machine::CallRefusal{id, "its owner says no."}.to_json());
+    return ask(std::move(request), server).status;
+  }
+  std::vector<machine::LeftCall> left() {
+    return must(store::read_value<std::vector<machine::LeftCall>>(world_.store(), [&](store::Reader& reader) {
+      return store::scan_all<machine::LeftCall>(reader, grant::Foundation::tenant());
+    }));
+  }
+  void leave(const Enrolled& agent, const std::string& id, const machine::ServerAddress& server) {
+    const machine::LeftCall call{
+        .machine = record(agent).id,
+        .call = {.id = id, .address = *IpAddress::parse("10.7.0.4"), .port = 22, .server = server},
+        .refusal = {}};
+    must(world_.store().write(
+        [&](store::Transaction& tx) { return store::put(tx, grant::Foundation::tenant(), call); }));
+  }
+
+  const machine::ServerAddress kHere{.address = *IpAddress::parse("192.0.2.1"), .port = 8443};
+  const machine::ServerAddress kDead{.address = *IpAddress::parse("192.0.2.3"), .port = 8443};
+  std::unique_ptr<resource::Manager> manager_;
+  std::unique_ptr<grant::Grants> other_grants_;
+  std::unique_ptr<machine::Machines> other_;
+};
+
+TEST_F(OtherServersCallTest, AnAgentThatAsksAnotherServerIsToldThereAndCallsTheOneThatWaits) {
+  const Enrolled web = enrol({new_key()});
+  const Enrolled second = enrol({new_key()}, "web-2");
+  wait_for(web);
+  const machine::AgentCall wanted = told_by_other(web);
+  EXPECT_EQ(wanted.server, kHere);
+  EXPECT_THAT(calls(web, *other_), IsEmpty()) << "told once";
+  EXPECT_THAT(calls(second, *other_), IsEmpty());
+  EXPECT_EQ(call(web.certificate, wanted.id, *other_).error().status, 404) << "nobody waits there";
+  EXPECT_EQ(call(second.certificate, wanted.id).error().status, 404) << "another machine's agent";
+  const auto plan = call(web.certificate, wanted.id);
+  ASSERT_TRUE(plan.has_value());
+  EXPECT_EQ(call(web.certificate, wanted.id).error().status, 404) << "a second time";
+  settle();
+  ASSERT_TRUE(reached_) << reached_.error().message;
+  machines_->tick();
+  EXPECT_THAT(left(), IsEmpty()) << "what is over does not stay";
+  ::close(plan->descriptor);
+  ::close(*reached_);
+}
+
+TEST_F(OtherServersCallTest, WhatTheAgentRefusesAtAnotherServerIsSaidWhereSomebodyWaits) {
+  const Enrolled web = enrol({new_key()});
+  const Enrolled second = enrol({new_key()}, "web-2");
+  wait_for(web);
+  const machine::AgentCall wanted = told_by_other(web);
+  EXPECT_EQ(refuse(second.certificate, wanted.id, *other_), 404) << "another machine's agent";
+  EXPECT_EQ(refuse(web.certificate, "guessed", *other_), 404);
+  EXPECT_EQ(refuse(web.certificate, wanted.id, *other_), 200);
+  hear_of_others(*machines_);
+  settle();
+  ASSERT_FALSE(reached_);
+  EXPECT_THAT(reached_.error().message, testing::HasSubstr("its owner says no."));
+}
+
+TEST_F(OtherServersCallTest, AnAgentThatAsksHereIsToldHereAndNothingIsLeft) {
+  const Enrolled web = enrol({new_key()});
+  calls(web);
+  wait_for(web);
+  const machine::AgentCall wanted = told(web);
+  EXPECT_FALSE(wanted.server);
+  EXPECT_THAT(left(), IsEmpty());
+  const auto plan = call(web.certificate, wanted.id);
+  ASSERT_TRUE(plan.has_value());
+  settle();
+  ::close(plan->descriptor);
+  ::close(reached_.value_or(-1));
+}
+
+TEST_F(OtherServersCallTest, CallsOfServersThatDiedAreToldOnceAndTakenBack) {
+  const Enrolled web = enrol({new_key()});
+  leave(web, "of-the-dead", kDead);
+  leave(web, "of-before-the-start", kHere);
+  hear_of_others(*machines_);
+  const auto found = calls(web);
+  ASSERT_EQ(found.size(), 1U) << "for a call of its own nobody waits here any more";
+  EXPECT_EQ(found.front().id, "of-the-dead");
+  EXPECT_THAT(calls(web), IsEmpty());
+  clock_.advance(std::chrono::seconds(59));
+  machines_->tick();
+  EXPECT_EQ(left().size(), 2U);
+  clock_.advance(std::chrono::seconds(2));
+  machines_->tick();
+  EXPECT_THAT(left(), IsEmpty());
+}
+
+TEST_F(OtherServersCallTest, AnAnswerHasNoMoreCallsThanAnAgentTakes) {
+  const Enrolled web = enrol({new_key()});
+  for (int i = 0; i < 20; ++i) leave(web, "call-" + std::to_string(i), kDead);
+  hear_of_others(*machines_);
+  EXPECT_EQ(calls(web).size(), machine::kCallsMax);
+  EXPECT_EQ(calls(web).size(), 4U);
+}
+
+TEST_F(OtherServersCallTest, WhereAnAgentIsSeenAnotherServerKnowsToo) {
+  const Enrolled web = enrol({new_key()});
+  calls(web, *other_);
+  machine::Machine known = record(web);
+  machine::ReportedInterface eth0;
+  eth0.addresses = {{*IpAddress::parse("10.7.0.4"), 24U}};
+  known.facts.interfaces = {eth0};
   EXPECT_TRUE(reach().is_behind_translation(known));
   known.facts.interfaces.front().addresses.emplace_back(*IpAddress::parse("203.0.113.9"), 24U);
   EXPECT_FALSE(reach().is_behind_translation(known));
