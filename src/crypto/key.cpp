@@ -9,6 +9,7 @@
 
 #include "crypto/digest.h"
 #include "crypto/ecdsa_form.h"
+#include "crypto/key_numbers.h"
 #include "crypto/openssl_handles.h"
 
 namespace merlon::crypto {
@@ -107,6 +108,8 @@ Result<KeyHandle> check_key(KeyHandle key, Half half, std::string_view what) {
   const KeyContextHandle context(EVP_PKEY_CTX_new_from_pkey(nullptr, key.get(), nullptr));
   if (!context || EVP_PKEY_public_check(context.get()) != 1)
     return bad_key(what, "its numbers are not those of a key");
+  if (half == Half::both && !has_sound_numbers(key.get()))
+    return bad_key(what, "its numbers are not those of an RSA key with two primes of the same size");
   if (half == Half::both && EVP_PKEY_pairwise_check(context.get()) != 1)
     return bad_key(what, "its private and public halves do not belong together");
   return key;

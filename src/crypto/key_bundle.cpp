@@ -6,15 +6,17 @@
 #include <openssl/pkcs12.h>
 
 #include <algorithm>
+#include <semaphore>
 
 #include "crypto/certificate_parts.h"
+#include "crypto/key_numbers.h"
+#include "crypto/pfx_work.h"
 
 namespace merlon::crypto {
 namespace {
 
 constexpr size_t kBundleBytesMax = 256 * 1024;
 constexpr size_t kCertificatesMax = 20;
-constexpr long kIterationsMax = 10'000'000;
 
 using Pkcs12Handle = std::unique_ptr<PKCS12, FreeWith<PKCS12_free>>;
 
@@ -47,12 +49,24 @@ Result<KeyBundle> assemble(KeyHandle key, const std::vector<X509*>& certificates
   return bundle;
 }
 
-// A file may ask for any number of iterations: years of work for one import.
-bool asks_too_much(const PKCS12* pfx) {
-  const ASN1_INTEGER* iterations = nullptr;
-  PKCS12_get0_mac(nullptr, nullptr, nullptr, &iterations, pfx);
-  return iterations != nullptr && ASN1_INTEGER_get(iterations) > kIterationsMax;
-}
+// A PFX takes up to some seconds of a processor, and the thread that its import has: of all that serve, two.
+class PfxSlot {
+ public:
+  PfxSlot() : held_(slots().try_acquire()) {}
+  PfxSlot(const PfxSlot&) = delete;
+  PfxSlot& operator=(const PfxSlot&) = delete;
+  ~PfxSlot() {
+    if (held_) slots().release();
+  }
+  bool held() const { return held_; }
+
+ private:
+  static std::counting_semaphore<2>& slots() {
+    static std::counting_semaphore<2> all(2);
+    return all;
+  }
+  const bool held_;
+};
 
 }  // namespace
 
@@ -67,6 +81,8 @@ Result<KeyMaterial> KeyMaterial::adopt(std::shared_ptr<EVP_PKEY> pair) {
                " bits. It must have 2048, 3072 or 4096.");
   if (!rsa && material.curve().empty())
     return bad("The EC key is on a curve other than P-256, P-384, P-521 and P-256K.");
+  if (!has_sound_numbers(pair.get()))
+    return bad("The private key's numbers are not those of an RSA key with two primes of the same size.");
   const KeyContextHandle check(EVP_PKEY_CTX_new_from_pkey(nullptr, pair.get(), nullptr));
   if (!check || EVP_PKEY_pairwise_check(check.get()) != 1)
     return bad("The private key's numbers do not fit together.");
@@ -79,11 +95,19 @@ Result<KeyBundle> read_pfx(ByteView der, const Secret& password) {
   if (der.empty() || der.size() > kBundleBytesMax) return bad("The PFX is empty or longer than 256 KiB.");
   const Pkcs12Handle pfx(d2i_PKCS12(nullptr, &cursor, static_cast<long>(der.size())));
   if (!pfx) return bad("What was given is not a PFX (PKCS #12) file.");
-  if (asks_too_much(pfx.get())) return bad("The PFX asks for more than ten million iterations to open it.");
+  const PfxSlot slot;
+  if (!slot.held())
+    return fail(ErrorKind::throttled, "TooManyRequests",
+                "Too many PFX files are being imported at this moment. Try again in a few seconds.");
+  const std::string text(password.expose_text());
+  if (!asks_for_bounded_work(pfx.get(), text.c_str()))
+    return bad(
+        "The PFX asks for more than two million iterations to open it, or is encrypted in a way that does "
+        "not "
+        "count any, or holds more than one key and its certificates. Export it anew with PBKDF2.");
   EVP_PKEY* key = nullptr;
   X509* leaf = nullptr;
   STACK_OF(X509)* others = nullptr;
-  const std::string text(password.expose_text());
   const int opened = PKCS12_parse(pfx.get(), text.c_str(), &key, &leaf, &others);
   const KeyHandle owned_key(key);
   const CertificateHandle owned_leaf(leaf);

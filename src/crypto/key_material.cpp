@@ -6,6 +6,7 @@
 
 #include <array>
 
+#include "crypto/key_numbers.h"
 #include "crypto/openssl_handles.h"
 
 namespace merlon::crypto {
@@ -74,7 +75,8 @@ Result<KeyHandle> key_of(const char* type, OSSL_PARAM_BLD* builder, Half half) {
     return bad("The JSON Web Key's numbers are not those of a key.");
   KeyHandle key(made);
   const KeyContextHandle check(EVP_PKEY_CTX_new_from_pkey(nullptr, key.get(), nullptr));
-  if (!check || EVP_PKEY_public_check(check.get()) != 1 ||
+  if (!check || (half == Half::both && !has_sound_numbers(key.get())) ||
+      EVP_PKEY_public_check(check.get()) != 1 ||
       (half == Half::both &&
        (EVP_PKEY_private_check(check.get()) != 1 || EVP_PKEY_pairwise_check(check.get()) != 1)))
     return bad("The JSON Web Key's numbers are not those of a key.");
