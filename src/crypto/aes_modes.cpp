@@ -18,24 +18,30 @@ std::unexpected<Error> bad(std::string message) {
   return fail(ErrorKind::invalid, "BadParameter", std::move(message));
 }
 
-const char* cipher_name(AesMode mode, size_t key_bytes) {
-  static constexpr std::array<std::array<const char*, 3>, 4> names = {{
-      {"AES-128-GCM", "AES-192-GCM", "AES-256-GCM"},
-      {"AES-128-CBC", "AES-192-CBC", "AES-256-CBC"},
-      {"AES-128-WRAP", "AES-192-WRAP", "AES-256-WRAP"},
-      {"AES-128-WRAP-PAD", "AES-192-WRAP-PAD", "AES-256-WRAP-PAD"},
-  }};
+using Ciphers = std::array<CipherHandle, 3>;  // of keys of 16, 24 and 32 bytes
+
+Ciphers fetch(const std::string& mode) {
+  const auto of = [&](const char* bits) {
+    return CipherHandle(EVP_CIPHER_fetch(nullptr, ("AES-" + std::string(bits) + mode).c_str(), nullptr));
+  };
+  return {of("128"), of("192"), of("256")};
+}
+
+// Fetched once, as digests are (openssl_handles.cpp).
+const EVP_CIPHER* cipher_of(AesMode mode, size_t key_bytes) {
+  static const std::array<Ciphers, 4> fetched = {fetch("-GCM"), fetch("-CBC"), fetch("-WRAP"),
+                                                 fetch("-WRAP-PAD")};
   const size_t size = key_bytes == 16 ? 0 : key_bytes == 24 ? 1 : 2;
   switch (mode) {
     case AesMode::gcm:
-      return names[0][size];
+      return fetched[0][size].get();
     case AesMode::cbc:
     case AesMode::cbc_pad:
-      return names[1][size];
+      return fetched[1][size].get();
     case AesMode::key_wrap:
-      return names[2][size];
+      return fetched[2][size].get();
     case AesMode::key_wrap_pad:
-      return names[3][size];
+      return fetched[3][size].get();
   }
   return nullptr;
 }
@@ -45,11 +51,11 @@ Result<CipherContextHandle> start(AesMode mode, const Secret& key, ByteView iv, 
   const size_t size = key.size();
   if (size != 16 && size != 24 && size != 32)
     return bad("AES takes a symmetric key of 128, 192 or 256 bits.");
-  const CipherHandle cipher(EVP_CIPHER_fetch(nullptr, cipher_name(mode, size), nullptr));
+  const EVP_CIPHER* cipher = cipher_of(mode, size);
   CipherContextHandle context(EVP_CIPHER_CTX_new());
-  if (!cipher || !context) return errors.failure("cannot prepare AES");
+  if (cipher == nullptr || !context) return errors.failure("cannot prepare AES");
   EVP_CIPHER_CTX_set_flags(context.get(), EVP_CIPHER_CTX_FLAG_WRAP_ALLOW);
-  if (EVP_CipherInit_ex2(context.get(), cipher.get(), key.expose().data(), iv.empty() ? nullptr : iv.data(),
+  if (EVP_CipherInit_ex2(context.get(), cipher, key.expose().data(), iv.empty() ? nullptr : iv.data(),
                          encrypting ? 1 : 0, nullptr) != 1)
     return errors.failure("cannot prepare AES");
   EVP_CIPHER_CTX_set_padding(context.get(), mode == AesMode::cbc_pad ? 1 : 0);

@@ -6,6 +6,7 @@
 
 #include <array>
 
+#include "crypto/key_contexts.h"
 #include "crypto/key_numbers.h"
 #include "crypto/openssl_handles.h"
 
@@ -154,6 +155,19 @@ std::string number_text(const EVP_PKEY* key, const char* name, size_t width) {
 
 }  // namespace
 
+KeyMaterial::KeyMaterial(MaterialKind kind, std::shared_ptr<EVP_PKEY> pair, bool is_private)
+    : kind_(kind),
+      private_(is_private),
+      bits_(static_cast<unsigned>(EVP_PKEY_get_bits(pair.get()))),
+      pair_(std::move(pair)),
+      contexts_(std::make_shared<KeyContexts>()) {
+  const CurveRow* row = kind_ == MaterialKind::ec ? curve_of(pair_.get()) : nullptr;
+  if (row != nullptr) curve_ = row->jose;
+}
+
+KeyMaterial::KeyMaterial(Secret octets)
+    : kind_(MaterialKind::oct), bits_(static_cast<unsigned>(octets.size() * 8)), octets_(std::move(octets)) {}
+
 Result<KeyMaterial> KeyMaterial::generate_rsa(int64_t bits, int64_t exponent) {
   if (!is_rsa_size(bits)) return bad("An RSA key has 2048, 3072 or 4096 bits.");
   if (exponent <= 65536 || exponent > INT32_MAX || exponent % 2 == 0)
@@ -248,16 +262,6 @@ Secret KeyMaterial::store() const {
   uint8_t* cursor = out.data() + 1;
   MERLON_CHECK(i2d_PKCS8_PRIV_KEY_INFO(info.get(), &cursor) == size);
   return Secret(std::move(out));
-}
-
-unsigned KeyMaterial::bits() const {
-  if (kind_ == MaterialKind::oct) return static_cast<unsigned>(octets_.size() * 8);
-  return static_cast<unsigned>(EVP_PKEY_get_bits(pair_.get()));
-}
-
-std::string KeyMaterial::curve() const {
-  const CurveRow* row = kind_ == MaterialKind::ec ? curve_of(pair_.get()) : nullptr;
-  return row == nullptr ? std::string() : std::string(row->jose);
 }
 
 JsonObject KeyMaterial::public_jwk() const {

@@ -19,6 +19,8 @@ struct evp_pkey_st;
 
 namespace merlon::crypto {
 
+class KeyContexts;
+
 enum class MaterialKind { rsa, ec, oct };
 
 struct Encrypted {
@@ -54,8 +56,8 @@ class KeyMaterial {
 
   MaterialKind kind() const { return kind_; }
   bool is_private() const { return private_; }
-  unsigned bits() const;
-  std::string curve() const;      // of an EC key
+  unsigned bits() const { return bits_; }
+  const std::string& curve() const { return curve_; }  // of an EC key
   JsonObject public_jwk() const;  // kty and the public members; of a symmetric key kty alone
 
   // Errors are BadParameter: an unknown algorithm, one that does not fit the key, a digest of another length.
@@ -70,13 +72,15 @@ class KeyMaterial {
   evp_pkey_st* handle() const { return pair_.get(); }  // for this room: RSA or EC
 
  private:
-  KeyMaterial(MaterialKind kind, std::shared_ptr<evp_pkey_st> pair, bool is_private)
-      : kind_(kind), private_(is_private), pair_(std::move(pair)) {}
-  explicit KeyMaterial(Secret octets) : kind_(MaterialKind::oct), octets_(std::move(octets)) {}
+  KeyMaterial(MaterialKind kind, std::shared_ptr<evp_pkey_st> pair, bool is_private);
+  explicit KeyMaterial(Secret octets);
 
   MaterialKind kind_;
   bool private_ = true;
-  std::shared_ptr<evp_pkey_st> pair_;  // RSA, EC
+  unsigned bits_ = 0;
+  std::string curve_;
+  std::shared_ptr<evp_pkey_st> pair_;      // RSA, EC
+  std::shared_ptr<KeyContexts> contexts_;  // of `pair_`
   Secret octets_;
 };
 

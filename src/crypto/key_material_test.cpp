@@ -4,6 +4,10 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <thread>
+#include <vector>
+
 #include "crypto/system_random.h"
 
 namespace merlon::crypto {
@@ -75,6 +79,50 @@ TEST(KeyMaterial, AlgorithmsFitTheirKeysAndDigestsTheirAlgorithms) {
   EXPECT_EQ(code(oct.wrap("A128KW", digest(15))), "BadParameter");
   EXPECT_EQ(code(rsa.encrypt({"RSA-OAEP-256", {}, {}}, digest(191), random)), "BadParameter");
   EXPECT_EQ(code(rsa.encrypt({"RSA-OAEP-256", {}, {}}, digest(190), random)), "done");
+}
+
+// Contexts are kept with the key (key_contexts.h), one for each use of it: what one was told never tells in
+// another, and what has failed is forgotten.
+TEST(KeyMaterial, KeptContextsSignAsNewOnesDo) {
+  const KeyMaterial rsa = must(KeyMaterial::generate_rsa(2048));
+  const KeyMaterial other = must(KeyMaterial::generate_rsa(2048));
+  const KeyMaterial same = must(KeyMaterial::load(rsa.store()));  // with contexts of its own
+  const std::vector<std::string> algorithms = {"RS256", "PS256", "RS512", "PS384", "RS256", "PS256", "RS384"};
+  for (int round = 0; round < 3; ++round)
+    for (const std::string& algorithm : algorithms) {
+      const size_t size = algorithm.ends_with("256") ? 32 : algorithm.ends_with("384") ? 48 : 64;
+      const Bytes value(size, static_cast<uint8_t>(round));
+      const Bytes signature = must(rsa.sign(algorithm, value));
+      EXPECT_TRUE(must(same.verify(algorithm, value, signature))) << algorithm;
+      if (algorithm[0] == 'R') EXPECT_EQ(signature, must(same.sign(algorithm, value)));
+      EXPECT_FALSE(must(rsa.verify(algorithm, digest(size), signature)));
+      EXPECT_TRUE(must(rsa.verify(algorithm, value, signature)));
+      EXPECT_FALSE(must(other.verify(algorithm, value, signature)));
+    }
+  const KeyMaterial ec = must(KeyMaterial::generate_ec("P-256"));
+  const Bytes one = must(ec.sign("ES256", digest(32)));
+  const Bytes two = must(ec.sign("ES256", digest(32)));
+  EXPECT_NE(one, two) << "a nonce that is used twice gives the key away";
+  EXPECT_TRUE(must(ec.verify("ES256", digest(32), one)));
+  EXPECT_TRUE(must(ec.verify("ES256", digest(32), two)));
+}
+
+TEST(KeyMaterial, OneKeySignsOnManyThreadsAtOnce) {
+  const KeyMaterial rsa = must(KeyMaterial::generate_rsa(2048));
+  const KeyMaterial ec = must(KeyMaterial::generate_ec("P-256"));
+  std::vector<std::thread> threads;
+  std::atomic<int> verified = 0;
+  for (uint8_t at = 0; at < 24; ++at)
+    threads.emplace_back([&, at] {
+      const KeyMaterial copy = at % 2 == 0 ? rsa : ec;
+      const std::string algorithm = at % 2 != 0 ? "ES256" : at % 4 == 0 ? "RS256" : "PS256";
+      for (uint8_t i = 0; i < 5; ++i) {
+        const Bytes value(32, static_cast<uint8_t>(at * 8 + i));
+        verified += must(copy.verify(algorithm, value, must(copy.sign(algorithm, value)))) ? 1 : 0;
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(verified, 24 * 5);
 }
 
 TEST(KeyMaterial, EachSignatureVerifiesForItselfAlone) {

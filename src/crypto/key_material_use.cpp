@@ -5,6 +5,7 @@
 #include "crypto/digest.h"
 #include "crypto/ecdsa_form.h"
 #include "crypto/key_algorithms.h"
+#include "crypto/key_contexts.h"
 
 namespace merlon::crypto {
 namespace {
@@ -93,6 +94,28 @@ Result<Secret> rsa_decrypt(const CryptAlgorithm& row, EVP_PKEY* key, ByteView ci
   return Secret(Bytes(view.begin(), view.end()));
 }
 
+// A context of the key, ready for this use. Kept for the next one when it was used well, and only then.
+class ReadyContext {
+ public:
+  ReadyContext(KeyContexts& contexts, EVP_PKEY* key, ContextUse use, const SignAlgorithm& row)
+      : contexts_(contexts), use_(use), row_(row), context_(contexts.take(use, row)) {
+    if (context_) return;
+    context_.reset(EVP_PKEY_CTX_new_from_pkey(nullptr, key, nullptr));
+    if (!context_) return;
+    const bool begun = use == ContextUse::sign ? EVP_PKEY_sign_init(context_.get()) == 1
+                                               : EVP_PKEY_verify_init(context_.get()) == 1;
+    if (!begun || !set_signature(context_.get(), row)) context_.reset();
+  }
+  EVP_PKEY_CTX* get() const { return context_.get(); }  // null: OpenSSL says why
+  void keep() { contexts_.keep(use_, row_, std::move(context_)); }
+
+ private:
+  KeyContexts& contexts_;
+  const ContextUse use_;
+  const SignAlgorithm& row_;
+  KeyContextHandle context_;
+};
+
 Result<void> require_private(const KeyMaterial& key) {
   if (key.is_private()) return {};
   return bad(
@@ -106,13 +129,13 @@ Result<Bytes> KeyMaterial::sign(std::string_view algorithm, ByteView digest) con
   const SignAlgorithm& row = *TRY(sign_algorithm(algorithm, shape_of(*this), digest));
   const ErrorQueue errors;
   if (row.family == SignFamily::hmac) return mac(row, octets_, digest, errors);
-  const KeyContextHandle context(EVP_PKEY_CTX_new_from_pkey(nullptr, pair_.get(), nullptr));
-  if (!context || EVP_PKEY_sign_init(context.get()) != 1 || !set_signature(context.get(), row))
-    return errors.failure("cannot prepare a signature");
+  ReadyContext context(*contexts_, pair_.get(), ContextUse::sign, row);
+  if (context.get() == nullptr) return errors.failure("cannot prepare a signature");
   Bytes out(static_cast<size_t>(EVP_PKEY_get_size(pair_.get())));
   size_t size = out.size();
   if (EVP_PKEY_sign(context.get(), out.data(), &size, digest.data(), digest.size()) != 1)
     return errors.failure("cannot sign");
+  context.keep();
   out.resize(size);
   if (row.family != SignFamily::ecdsa) return out;
   auto raw = ecdsa_raw_of_der(out, scalar_bytes(row.curve));
@@ -133,11 +156,12 @@ Result<bool> KeyMaterial::verify(std::string_view algorithm, ByteView digest, By
     signature = der;
   }
   if (signature.empty()) return false;
-  const KeyContextHandle context(EVP_PKEY_CTX_new_from_pkey(nullptr, pair_.get(), nullptr));
-  if (!context || EVP_PKEY_verify_init(context.get()) != 1 || !set_signature(context.get(), row))
-    return errors.failure("cannot prepare a verification");
-  return EVP_PKEY_verify(context.get(), signature.data(), signature.size(), digest.data(), digest.size()) ==
-         1;
+  ReadyContext context(*contexts_, pair_.get(), ContextUse::verify, row);
+  if (context.get() == nullptr) return errors.failure("cannot prepare a verification");
+  if (EVP_PKEY_verify(context.get(), signature.data(), signature.size(), digest.data(), digest.size()) != 1)
+    return false;
+  context.keep();
+  return true;
 }
 
 Result<Encrypted> KeyMaterial::encrypt(const EncryptParameters& parameters, ByteView plaintext,
