@@ -240,17 +240,16 @@ Result<size_t> Grants::expire_due(const Guard& guard) {
   const Timestamp time = now();
   const uint64_t opened_before = opened();
   size_t ended = 0;
-  bool any = false;
   store::Range range{.prefix = {}, .after = {}, .after_key = {}, .limit = kDueAtOnce};
   for (bool last = false; !last;) {
     const auto page = TRY(store::read_value<DuePage>(
         core_.store, [&](store::Reader& reader) { return due(reader, time, range); }));
-    any = any || !page.ids.empty();
     if (page.none_active) note_none_active(opened_before);
     ended += expire(page.ids, time, guard);
     last = page.last;
   }
-  if (!any && time - last_stored_mark() >= kMarkEvery)
+  // What has ended has written the mark of its time.
+  if (ended == 0 && time - last_stored_mark() >= kMarkEvery)
     TRY(core_.store.write([&](store::Transaction& tx) -> Result<void> {
       if (guard) TRY(guard(tx));
       return mark(tx, time);

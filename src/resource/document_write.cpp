@@ -11,6 +11,9 @@
 namespace merlon::resource {
 namespace {
 
+// What a request may make of a document, with its children.
+constexpr size_t kWrittenBytesMax = 4 * 1024 * 1024;
+
 Result<void> check_place(State& state, WriteContext& context, const DocumentWrite& write) {
   TRY(state.require_registered(context.tx, write.type.provider));
   TRY(state.groups.require(context.tx, write.id));
@@ -198,6 +201,8 @@ Result<Resource> write_document(State& state, WriteContext& context, DocumentWri
   JsonObject shown = with_identity(write);
   if (write.type.put) shown = TRY(write.type.put(context, write.id, write.existing, std::move(shown)));
   Resource stored = TRY(state.documents.put(context.tx, write.id, std::move(shown), context.actor));
+  if (!context.is_system && stored.text.size() > kWrittenBytesMax)
+    return std::unexpected(document_too_large(write.id, stored.text.size(), kWrittenBytesMax));
   TRY(check_locked_elements(state, context, write));
   if (!write.type.changed) return stored;
   TRY(write.type.changed(context, write.id));

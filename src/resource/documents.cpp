@@ -17,6 +17,9 @@ namespace {
 
 constexpr size_t kEtagBytes = 16;
 constexpr JsonLimits kStoredLimits{.bytes_max = 64 * 1024 * 1024, .depth_max = 64};
+// With all children that stand in it: each list that shows it has it in memory, for everybody who asks.
+// Somewhat more than a request may make of it (document_write.cpp): an opening that ends changes what is shown.
+constexpr size_t kDocumentBytesMax = 6 * 1024 * 1024;
 constexpr std::string_view kEtagMark = R"("etag":"W/\")";
 
 // `first` members in front, then the others in their order, without those that `first` or the Manager owns.
@@ -225,6 +228,16 @@ Result<void> Documents::decorate_elements(const EmbeddedType& type, const Resour
   return {};
 }
 
+Error document_too_large(const ResourceId& id, size_t bytes, size_t bytes_max) {
+  return {ErrorKind::too_large,
+          "RequestContentTooLarge",
+          "'" + id.text() + "' would have " + std::to_string(bytes) + " bytes with all that is in it; at most " +
+              std::to_string(bytes_max) + " are kept. Leave something out, or put it into a resource of its own.",
+          {},
+          {},
+          {}};
+}
+
 Result<Resource> Documents::put(store::Transaction& tx, const ResourceId& id, JsonObject body,
                                 const ledger::Actor& by) const {
   const ResourceType* type = types_.find(id.type());
@@ -243,6 +256,8 @@ Result<Resource> Documents::put(store::Transaction& tx, const ResourceId& id, Js
     text.insert(members_before_etag(shown).size(), member);
     shown = with_etag_after_type(std::move(shown), etag);
   }
+  if (text.size() > kDocumentBytesMax)
+    return std::unexpected(document_too_large(id, text.size(), kDocumentBytesMax));
   const std::string key = id.key();
   const std::string group = ascii_lower(id.group_id());
   const auto group_value = group.empty() ? std::nullopt : std::optional(group_prefix(group) + key);

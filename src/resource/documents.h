@@ -56,6 +56,9 @@ class Documents {
   const TypeRegistry& types_;
 };
 
+// 413, with what would have to be left out.
+Error document_too_large(const ResourceId& id, size_t bytes, size_t bytes_max);
+
 // The array inside a document that holds an embedded type's elements; null when there is none.
 JsonArray* elements_of(JsonObject& body, std::string_view array_path);
 const JsonArray* elements_of(const JsonObject& body, std::string_view array_path);

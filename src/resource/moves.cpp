@@ -120,9 +120,12 @@ class Blockers {
       if (may.error().kind == ErrorKind::internal) return may;
       add(may.error().code, may.error().message, id);
     }
-    const ResourceId to = plan_.moved(id);
-    if (TRY(state_.documents.get(reader_, to)))
-      add("ResourceAlreadyExists", "The target group has a resource '" + to.text() + "' already.", id);
+    const auto to = plan_.moved(id);
+    if (!to) {
+      add(to.error().code, to.error().message, id);
+    } else if (TRY(state_.documents.get(reader_, *to))) {
+      add("ResourceAlreadyExists", "The target group has a resource '" + to->text() + "' already.", id);
+    }
     return {};
   }
 
@@ -179,7 +182,8 @@ void rewrite_ids(Json& value, const MovePlan& plan, const std::set<std::string>&
     if (!id) return;
     for (ResourceId at = *id; !at.provider().empty(); at = at.parent()) {
       if (!moving.contains(at.key())) continue;
-      value = plan.moved(*id).text();
+      // A text that would be no id any more stays as it is: what is moved itself has been looked at.
+      if (const auto to = plan.moved(*id)) value = to->text();
       return;
     }
   }
@@ -222,7 +226,7 @@ Result<void> take_away(State& state, WriteContext& context, const MovePlan& plan
           move_failed(plan, {{removed.error().code, removed.error().message, resource.id.text()}}));
     }
   }
-  const ResourceId to = plan.moved(resource.id);
+  const ResourceId to = TRY(plan.moved(resource.id));
   TRY(state.documents.carry_change(context.tx, resource.id, to));
   TRY(state.documents.erase(context.tx, resource.id));
   TRY(state.locks.move_scope(context.tx, resource.id, to));
@@ -250,10 +254,8 @@ Result<net::Response> validate_move(const State& state, const Call& call, store:
 
 }  // namespace
 
-ResourceId MovePlan::moved(const ResourceId& id) const {
-  const auto to = ResourceId::parse(target.text() + id.text().substr(source.text().size()));
-  MERLON_CHECK(to.has_value());
-  return *to;
+Result<ResourceId> MovePlan::moved(const ResourceId& id) const {
+  return ResourceId::parse(target.text() + id.text().substr(source.text().size()));
 }
 
 Result<MovePlan> plan_move(const State& state, const Call& call, store::Reader& reader) {
@@ -277,7 +279,7 @@ Result<void> carry_out_move(State& state, WriteContext& context, const MovePlan&
   std::ranges::reverse(order);
   for (const size_t i : order) {
     const ResourceId& from = resources[i].id;
-    const ResourceId to = plan.moved(from);
+    const ResourceId to = TRY(plan.moved(from));
     Json document(resources[i].body);
     rewrite_ids(document, plan, moving);
     TRY(store_anew(state, context, to, document.as_object()));

@@ -13,7 +13,8 @@ namespace merlon::resource {
 struct MovePlan {
   ResourceId source, target;        // groups
   std::vector<Resource> resources;  // named and nested
-  ResourceId moved(const ResourceId& id) const;
+  // An error where it would be no id any more: one may be 2,048 characters long.
+  Result<ResourceId> moved(const ResourceId& id) const;
 };
 
 // What a request asks for, when nothing holds it back. Errors: 404 for what is not there, 400 for what is no

@@ -95,6 +95,23 @@ TEST_F(MovesTest, EverythingThatIsInTheWayIsNamedAndNothingMoves) {
   EXPECT_THAT(details(move({kBoxes + "/b/notes/n"})), ElementsAre("ResourceMoveNotSupported"));
 }
 
+// An id has 2,048 characters at most, and a group's name may be longer there than here.
+TEST_F(MovesTest, WhatLooksLikeAnIdAndWouldGetTooLongStaysAsItIs) {
+  const std::string there = std::string(80, 'b');
+  make_group(there);
+  std::string text = kLids + "/p";
+  while (text.size() < 1'990) text += "/x/" + std::string(40, 'n');
+  const JsonObject lid{{"location", "local"}, {"properties", JsonObject{{"note", text}}}};
+  ASSERT_EQ(send("PUT", kLids + "/p", to_text(lid)).status, 201);
+  const Answer moved = send("POST", kGroup + "/moveResources",
+                            body({kLids + "/p"}, kSubscription + "/resourceGroups/" + there));
+  EXPECT_EQ(moved.status, 202) << moved.text;
+  const Answer shown =
+      send("GET", kSubscription + "/resourceGroups/" + there + "/providers/Toy.Things/lids/p");
+  EXPECT_EQ(shown.status, 200) << shown.text;
+  EXPECT_EQ(string_at(shown.body, "properties.note"), text);
+}
+
 TEST_F(MovesTest, ARequestThatIsNoMove) {
   make_box("a");
   EXPECT_EQ(send("POST", kGroup + "/moveResources", "{}").status, 400);

@@ -24,6 +24,19 @@ std::optional<double> number_of(const Json& value) {
   return std::nullopt;
 }
 
+size_t text_size(const Json& value) { return value.is_string() ? value.get_string().size() : 256; }
+
+// About what it takes to copy it.
+size_t weight_of(const Json& value) {
+  size_t weight = sizeof(Json);
+  if (value.is_string()) return weight + value.get_string().size();
+  if (const JsonArray* array = value.if_array())
+    for (const Json& element : *array) weight += weight_of(element);
+  if (const JsonObject* object = value.if_object())
+    for (const auto& member : *object) weight += member.key().size() + weight_of(member.value());
+  return weight;
+}
+
 bool is_truth(const Json& value) { return value.is_bool() && value.get_bool(); }
 
 bool equals(const Json& left, const Json& right, bool ignore_case) {
@@ -79,30 +92,32 @@ bool string_relation(std::string_view name, const Json& left, const Json& right)
 }
 
 bool compare(std::string_view name, const GraphExpression& left, const GraphExpression& right,
-             const GraphRow& row) {
-  const Json a = graph_value(left, row);
+             const GraphRow& row, GraphWork& work) {
+  const Json a = graph_value(left, row, work);
   if (name == "in" || name == "in~") {
     return std::ranges::any_of(right.children, [&](const GraphExpression& item) {
-      return equals(a, graph_value(item, row), name == "in~");
+      return equals(a, graph_value(item, row, work), name == "in~");
     });
   }
-  const Json b = graph_value(right, row);
+  const Json b = graph_value(right, row, work);
   if (name == "==" || name == "=~") return equals(a, b, name == "=~");
   if (name.starts_with('<') || name.starts_with('>')) return ordered(name, a, b);
+  // At worst a search begins anew at each character.
+  if (!work.take_steps(1 + (text_size(a) / 16) * (1 + text_size(b) / 16))) return false;
   return string_relation(name, a, b);
 }
 
-Json binary_value(const GraphExpression& expression, const GraphRow& row) {
+Json binary_value(const GraphExpression& expression, const GraphRow& row, GraphWork& work) {
   const auto& parts = expression.children;
-  const auto holds = [&](const GraphExpression& part) { return graph_matches(part, row); };
+  const auto holds = [&](const GraphExpression& part) { return graph_matches(part, row, work); };
   if (expression.name == "and") return std::ranges::all_of(parts, holds);
   if (expression.name == "or") return std::ranges::any_of(parts, holds);
   std::string_view name = expression.name;
-  if (name == "!=") return !compare("==", parts[0], parts[1], row);
-  if (name == "!~") return !compare("=~", parts[0], parts[1], row);
+  if (name == "!=") return !compare("==", parts[0], parts[1], row, work);
+  if (name == "!~") return !compare("=~", parts[0], parts[1], row, work);
   const bool negated = name.starts_with('!');
   if (negated) name.remove_prefix(1);
-  return compare(name, parts[0], parts[1], row) != negated;
+  return compare(name, parts[0], parts[1], row, work) != negated;
 }
 
 Json to_int(const Json& value) {
@@ -124,14 +139,22 @@ std::string upper(std::string text) {
   return text;
 }
 
-Json call_value(const GraphExpression& call, const GraphRow& row) {
-  if (call.name == "strcat") {
-    std::string text;
-    for (const GraphExpression& part : call.children) text += text_of(graph_value(part, row));
-    return Json(text);
+Json strcat_value(const GraphExpression& call, const GraphRow& row, GraphWork& work) {
+  std::string text;
+  for (const GraphExpression& part : call.children) {
+    const std::string more = text_of(graph_value(part, row, work));
+    if (text.size() + more.size() > GraphWork::kTextBytesMax) work.spend();
+    if (!work.take_bytes(more.size())) return nullptr;
+    text += more;
   }
-  const Json first = graph_value(call.children.at(0), row);
-  if (call.name == "iff") return graph_value(call.children.at(is_truth(first) ? 1 : 2), row);
+  return Json(text);
+}
+
+Json call_value(const GraphExpression& call, const GraphRow& row, GraphWork& work) {
+  if (call.name == "strcat") return strcat_value(call, row, work);
+  const Json first = graph_value(call.children.at(0), row, work);
+  if (call.name == "iff") return graph_value(call.children.at(is_truth(first) ? 1 : 2), row, work);
+  if (!work.take_bytes(weight_of(first))) return nullptr;
   if (call.name == "tolower") return Json(ascii_lower(text_of(first)));
   if (call.name == "toupper") return Json(upper(text_of(first)));
   if (call.name == "tostring") return Json(text_of(first));
@@ -145,7 +168,11 @@ Json call_value(const GraphExpression& call, const GraphRow& row) {
   return nullptr;
 }
 
-Json path_value(const GraphExpression& path, const GraphRow& row) {
+Json copy_of(const Json& value, GraphWork& work) {
+  return work.take_bytes(weight_of(value)) ? value : Json(nullptr);
+}
+
+Json path_value(const GraphExpression& path, const GraphRow& row, GraphWork& work) {
   const Json* value = row.if_contains(path.name);
   for (const GraphExpression& step : path.children) {
     if (value == nullptr) return nullptr;
@@ -158,29 +185,30 @@ Json path_value(const GraphExpression& path, const GraphRow& row) {
       value = array == nullptr || index >= array->size() ? nullptr : &(*array)[index];
     }
   }
-  return value == nullptr ? Json(nullptr) : *value;
+  return value == nullptr ? Json(nullptr) : copy_of(*value, work);
 }
 
 }  // namespace
 
-Json graph_value(const GraphExpression& expression, const GraphRow& row) {
+Json graph_value(const GraphExpression& expression, const GraphRow& row, GraphWork& work) {
+  if (!work.take_steps(1)) return nullptr;
   switch (expression.kind) {
     case GraphExpression::Kind::literal:
-      return expression.value;
+      return copy_of(expression.value, work);
     case GraphExpression::Kind::path:
-      return path_value(expression, row);
+      return path_value(expression, row, work);
     case GraphExpression::Kind::function:
-      return call_value(expression, row);
+      return call_value(expression, row, work);
     case GraphExpression::Kind::binary:
-      return binary_value(expression, row);
+      return binary_value(expression, row, work);
     case GraphExpression::Kind::list:
       break;
   }
   return nullptr;
 }
 
-bool graph_matches(const GraphExpression& condition, const GraphRow& row) {
-  return is_truth(graph_value(condition, row));
+bool graph_matches(const GraphExpression& condition, const GraphRow& row, GraphWork& work) {
+  return is_truth(graph_value(condition, row, work));
 }
 
 }  // namespace merlon::resource

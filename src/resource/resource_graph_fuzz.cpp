@@ -17,8 +17,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   row["type"] = "microsoft.network/networksecuritygroups";
   row["tags"] = {{"env", "prod"}, {"n", 1}};
   row["properties"] = {{"a", {{"b", {1, 2.5, "x", nullptr}}}}, {"enabled", true}};
-  for (const auto& answer : run_graph_query(*query, {row, row})) {
-    MERLON_CHECK(answer.size() == query->columns.size());
-  }
+  GraphWork work;
+  const auto rows = run_graph_query(*query, {row, row}, work);
+  MERLON_CHECK(rows || work.is_spent());
+  for (size_t i = 0; rows && i < rows->size(); ++i) MERLON_CHECK((*rows)[i].size() == query->columns.size());
   return 0;
 }

@@ -57,6 +57,8 @@ struct GraphQuery {
 
 // The columns of a row before any operator.
 const std::vector<std::string>& graph_table_columns();
+// 400 BadRequest, for one that would take more than GraphWork has.
+Error graph_query_too_expensive();
 // Errors are 400 BadRequest, as Resource Graph's: `details` say what is wrong and where.
 Result<GraphQuery> parse_graph_query(std::string_view text);
 

@@ -38,7 +38,8 @@ std::vector<GraphRow> ask(const std::string& query) {
     ADD_FAILURE() << query << ": " << parsed.error().message;
     return {};
   }
-  return run_graph_query(*parsed, rows());
+  GraphWork work;
+  return *run_graph_query(*parsed, rows(), work);
 }
 
 std::vector<std::string> names(const std::string& operators) {

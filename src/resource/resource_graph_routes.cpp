@@ -65,8 +65,9 @@ Result<void> check_scope(const State& state, const Call& call) {
 // Collects the rows of a table that the caller may read and the query's first conditions let through.
 class Collector {
  public:
-  Collector(const State& state, const Call& call, store::Reader& reader, const GraphQuery& query)
-      : state_(state), call_(call), reader_(reader), query_(query) {}
+  Collector(const State& state, const Call& call, store::Reader& reader, const GraphQuery& query,
+            GraphWork& work)
+      : state_(state), call_(call), reader_(reader), query_(query), work_(work) {}
 
   Result<std::vector<GraphRow>> run() {
     if (query_.table == GraphQuery::Table::resource_containers) {
@@ -116,12 +117,15 @@ class Collector {
     row["resourceGroup"] = ascii_lower(id.resource_group());
     row["subscriptionId"] = state_.core.subscription.text();
     row["tenantId"] = state_.core.tenant.text();
-    // What the query drops at once needs no decision about its readers, and no memory.
+    // Who may not read it learns nothing of it by how long a condition takes.
+    if (!TRY(may_read(id, action))) return {};
+    // What the query drops at once needs no memory.
     for (const GraphOperator& step : query_.operators) {
       if (step.kind != GraphOperator::Kind::where) break;
-      if (!graph_matches(step.condition, row)) return {};
+      if (!graph_matches(step.condition, row, work_)) return {};
+      if (work_.is_spent()) return std::unexpected(graph_query_too_expensive());
     }
-    if (TRY(may_read(id, action))) rows_.push_back(std::move(row));
+    rows_.push_back(std::move(row));
     return {};
   }
 
@@ -140,6 +144,7 @@ class Collector {
   const Call& call_;
   store::Reader& reader_;
   const GraphQuery& query_;
+  GraphWork& work_;
   std::vector<GraphRow> rows_;
   std::map<std::string, bool> everywhere_;
 };
@@ -207,7 +212,9 @@ Result<net::Response> answer_query(const State& state, const Call& call, store::
   const GraphQuery query = TRY(parse_graph_query(text));
   const std::string query_hash = hash_of(text);
   const Window window = TRY(window_of(call, query_hash));
-  std::vector<GraphRow> rows = run_graph_query(query, TRY(Collector(state, call, reader, query).run()));
+  GraphWork work;
+  std::vector<GraphRow> rows =
+      TRY(run_graph_query(query, TRY(Collector(state, call, reader, query, work).run()), work));
   const size_t total = rows.size();
   const size_t first = std::min(window.skip, total);
   const size_t last = std::min(total, first + window.top);

@@ -39,6 +39,28 @@ class ResourceGraphTest : public ResourceFixture {
   }
 };
 
+// Whoever has signed in may ask, without any right: an operator multiplies what the one before it made.
+TEST_F(ResourceGraphTest, AQueryThatMakesTooMuchIsRefused) {
+  std::string times = "a=strcat(a";
+  for (int i = 0; i < 63; ++i) times += ",a";
+  std::string query = "Resources | count | extend a='0123456789abcdef'";
+  for (int i = 0; i < 5; ++i) query += " | extend " + times + ")";
+  for (const std::string& costly :
+       {query + " | count",
+        std::string("Resources | extend a=strcat(") +
+            [] {
+              std::string parts = "'" + std::string(20'000, 'a') + "'";
+              for (int i = 0; i < 40; ++i) parts += ",'" + std::string(200, 'a') + "'";
+              return parts;
+            }() +
+            ") | extend b=strcat(a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a) | extend "
+            "c=strcat(b,'b') | where b contains c | where b contains c"}) {
+    const Answer answer = ask(costly);
+    EXPECT_EQ(answer.status, 400) << answer.text.substr(0, 300);
+    EXPECT_THAT(answer.text, HasSubstr("QueryTooExpensive"));
+  }
+}
+
 TEST_F(ResourceGraphTest, AnswersAsAzureDoes) {
   const Answer answer =
       ask("Resources | where type =~ 'Toy.Things/boxes' and tags['env'] == 'prod' | project "

@@ -37,7 +37,7 @@ int compare_values(const Json& a, const Json& b) {
   }
 }
 
-std::vector<GraphRow> order(const GraphOperator& by, std::vector<GraphRow> rows) {
+std::vector<GraphRow> order(const GraphOperator& by, std::vector<GraphRow> rows, GraphWork& work) {
   struct Keyed {
     std::vector<Json> keys;
     size_t position;  // equal keys keep their order
@@ -46,7 +46,7 @@ std::vector<GraphRow> order(const GraphOperator& by, std::vector<GraphRow> rows)
   std::vector<Keyed> keyed;
   for (GraphRow& row : rows) {
     Keyed one;
-    for (const GraphSortKey& key : by.keys) one.keys.push_back(graph_value(key.expression, row));
+    for (const GraphSortKey& key : by.keys) one.keys.push_back(graph_value(key.expression, row, work));
     one.position = keyed.size();
     one.row = std::move(row);
     keyed.push_back(std::move(one));
@@ -67,9 +67,9 @@ std::vector<GraphRow> order(const GraphOperator& by, std::vector<GraphRow> rows)
   return sorted;
 }
 
-GraphRow projected(const std::vector<GraphColumn>& columns, const GraphRow& row) {
+GraphRow projected(const std::vector<GraphColumn>& columns, const GraphRow& row, GraphWork& work) {
   GraphRow made;
-  for (const GraphColumn& column : columns) made[column.name] = graph_value(column.expression, row);
+  for (const GraphColumn& column : columns) made[column.name] = graph_value(column.expression, row, work);
   return made;
 }
 
@@ -80,16 +80,16 @@ struct Tally {
   Json least, most;
 };
 
-void add_to(Tally& tally, const GraphExpression& aggregate, const GraphRow& row) {
+void add_to(Tally& tally, const GraphExpression& aggregate, const GraphRow& row, GraphWork& work) {
   if (aggregate.name == "count") {
     ++tally.count;
     return;
   }
   if (aggregate.name == "countif") {
-    if (graph_matches(aggregate.children.front(), row)) ++tally.count;
+    if (graph_matches(aggregate.children.front(), row, work)) ++tally.count;
     return;
   }
-  const Json value = graph_value(aggregate.children.front(), row);
+  const Json value = graph_value(aggregate.children.front(), row, work);
   if (value.is_null()) return;
   if (aggregate.name == "dcount") {
     tally.distinct.insert(to_canonical_text(value));
@@ -106,7 +106,7 @@ Json result_of(const Tally& tally, const GraphExpression& aggregate) {
   return tally.count;
 }
 
-std::vector<GraphRow> summarize(const GraphOperator& by, const std::vector<GraphRow>& rows) {
+std::vector<GraphRow> summarize(const GraphOperator& by, const std::vector<GraphRow>& rows, GraphWork& work) {
   struct Group {
     GraphRow keys;
     std::vector<Tally> tallies;
@@ -117,13 +117,13 @@ std::vector<GraphRow> summarize(const GraphOperator& by, const std::vector<Graph
   for (const GraphRow& row : rows) {
     size_t at = 0;
     if (!by.by.empty()) {
-      GraphRow keys = projected(by.by, row);
+      GraphRow keys = projected(by.by, row, work);
       const auto [found, added] = index.try_emplace(to_text(keys), groups.size());
       at = found->second;
       if (added) groups.push_back({std::move(keys), std::vector<Tally>(by.columns.size())});
     }
     for (size_t i = 0; i < by.columns.size(); ++i)
-      add_to(groups[at].tallies[i], by.columns[i].expression, row);
+      add_to(groups[at].tallies[i], by.columns[i].expression, row, work);
   }
   std::vector<GraphRow> made;
   for (Group& group : groups) {
@@ -135,14 +135,14 @@ std::vector<GraphRow> summarize(const GraphOperator& by, const std::vector<Graph
   return made;
 }
 
-std::vector<GraphRow> apply(const GraphOperator& step, std::vector<GraphRow> rows) {
+std::vector<GraphRow> apply(const GraphOperator& step, std::vector<GraphRow> rows, GraphWork& work) {
   using Kind = GraphOperator::Kind;
   switch (step.kind) {
     case Kind::where:
-      std::erase_if(rows, [&](const GraphRow& row) { return !graph_matches(step.condition, row); });
+      std::erase_if(rows, [&](const GraphRow& row) { return !graph_matches(step.condition, row, work); });
       return rows;
     case Kind::project:
-      for (GraphRow& row : rows) row = projected(step.columns, row);
+      for (GraphRow& row : rows) row = projected(step.columns, row, work);
       return rows;
     case Kind::project_away:
       for (GraphRow& row : rows) {
@@ -151,23 +151,23 @@ std::vector<GraphRow> apply(const GraphOperator& step, std::vector<GraphRow> row
       return rows;
     case Kind::extend:
       for (GraphRow& row : rows) {
-        GraphRow added = projected(step.columns, row);
+        GraphRow added = projected(step.columns, row, work);
         for (auto& member : added) row[member.key()] = member.value();
       }
       return rows;
     case Kind::order:
-      return order(step, std::move(rows));
+      return order(step, std::move(rows), work);
     case Kind::limit:
       if (rows.size() > step.limit) rows.resize(static_cast<size_t>(step.limit));
       return rows;
     case Kind::count:
       return {GraphRow{{"Count", static_cast<int64_t>(rows.size())}}};
     case Kind::summarize:
-      return summarize(step, rows);
+      return summarize(step, rows, work);
     case Kind::distinct: {
       GraphOperator by;
       by.by = step.columns;
-      return summarize(by, rows);
+      return summarize(by, rows, work);
     }
   }
   return rows;
@@ -175,8 +175,21 @@ std::vector<GraphRow> apply(const GraphOperator& step, std::vector<GraphRow> row
 
 }  // namespace
 
-std::vector<GraphRow> run_graph_query(const GraphQuery& query, std::vector<GraphRow> rows) {
-  for (const GraphOperator& step : query.operators) rows = apply(step, std::move(rows));
+Error graph_query_too_expensive() {
+  const std::string message =
+      "The query makes more of its rows than is allowed, or takes too long. Narrow it with 'where', and make "
+      "shorter texts.";
+  Error error{ErrorKind::invalid, "BadRequest", message, "query", {}, {}};
+  error.details.push_back({"QueryTooExpensive", message, "query"});
+  return error;
+}
+
+Result<std::vector<GraphRow>> run_graph_query(const GraphQuery& query, std::vector<GraphRow> rows,
+                                              GraphWork& work) {
+  for (const GraphOperator& step : query.operators) {
+    rows = apply(step, std::move(rows), work);
+    if (work.is_spent()) return std::unexpected(graph_query_too_expensive());
+  }
   for (GraphRow& row : rows) {
     GraphRow ordered;
     for (const std::string& name : query.columns) {

@@ -196,7 +196,8 @@ TEST(Conform, ErrorsDoNotRepeatValues) {
 TEST(Conform, AnswersToManyFaultsAreBounded) {
   JsonArray wrong;
   for (int i = 0; i < 10'000; ++i) wrong.push_back(1);
-  const auto refused = conform(object({optional("a", array_of(text()))}), JsonObject{{"a", wrong}});
+  const auto refused =
+      conform(object({optional("a", array_of(text()).with_range(0, 10'000))}), JsonObject{{"a", wrong}});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().details.size(), 50U);
   EXPECT_THAT(refused.error().message, HasSubstr("10000 faults"));
@@ -204,6 +205,21 @@ TEST(Conform, AnswersToManyFaultsAreBounded) {
                            JsonObject{{"m", JsonObject{{std::string(100'000, 'k'), 1}}}});
   ASSERT_FALSE(key);
   EXPECT_LT(key.error().target.size(), 200U);
+}
+
+// Work on a list may take its square of time.
+TEST(Conform, ListsAndMapsAreBoundedWhereNothingElseIsSaid) {
+  JsonArray many;
+  JsonObject named;
+  for (int i = 0; i < 1001; ++i) {
+    many.push_back("x");
+    named[std::to_string(i)] = "x";
+  }
+  EXPECT_FALSE(conform(object({optional("a", array_of(text()))}), JsonObject{{"a", many}}));
+  EXPECT_FALSE(conform(object({optional("a", map_of(text()))}), JsonObject{{"a", named}}));
+  EXPECT_TRUE(conform(object({optional("a", array_of(text()).with_range(0, 2000))}), JsonObject{{"a", many}}));
+  many.pop_back();
+  EXPECT_TRUE(conform(object({optional("a", array_of(text()))}), JsonObject{{"a", many}}));
 }
 
 TEST(Conform, NamesMatchExactly) {

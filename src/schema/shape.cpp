@@ -6,6 +6,10 @@
 namespace merlon::schema {
 namespace {
 
+// What is done with a list or a map may take its square of time, on the one thread that writes: whatever
+// needs more says so (with_range), and why that is bearable.
+constexpr int64_t kElementsMax = 1000;
+
 Shape of_kind(Kind kind) {
   Shape shape;
   shape.kind = kind;
@@ -56,11 +60,13 @@ Shape object(std::vector<Member> members) {
 }
 Shape map_of(Shape values) {
   Shape shape = of_kind(Kind::object);
+  shape.maximum = kElementsMax;
   shape.element = std::make_shared<const Shape>(std::move(values));
   return shape;
 }
 Shape array_of(Shape elements) {
   Shape shape = of_kind(Kind::array);
+  shape.maximum = kElementsMax;
   shape.element = std::make_shared<const Shape>(std::move(elements));
   return shape;
 }

@@ -53,6 +53,7 @@ Shape number();
 Shape boolean();
 Shape anything();
 Shape object(std::vector<Member> members);
+// Of at most 1,000, unless with_range() says otherwise.
 Shape map_of(Shape values);
 Shape array_of(Shape elements);
 Member required(std::string name, Shape shape);

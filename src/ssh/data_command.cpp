@@ -27,16 +27,23 @@ constexpr std::array<std::string_view, 11> kPlaces = {"",
                                                       "/usr/libexec/git-core/",
                                                       "/usr/local/libexec/git-core/"};
 
-// What means something to a shell outside quotes, beyond ending a word; file names with '*', '?' and '~' may
+// What means something to a shell outside quotes, beyond ending a word. File names with '*', '?' and '~' may
 // be expanded, which starts nothing.
 bool acts_on_shell(char c) {
-  return std::string_view(";|&<>(){}$`\\\"!#^\n\r").find(c) != std::string_view::npos;
+  return std::string_view(";|&<>(){}[]$`\\\"!#^\n\r").find(c) != std::string_view::npos;
 }
 
+struct Words {
+  std::vector<std::string> all;
+  // From here on the shell may put names of files that begin as options do; or there is no such word.
+  size_t first_expanded = std::string::npos;
+};
+
 // The words of a command in which nothing is quoted but by '…' and by \ before a character; nothing where a
-// shell would do more.
-std::optional<std::vector<std::string>> plain_words(std::string_view command) {
-  std::vector<std::string> words;
+// shell would do more. Within quotes a \ is itself to a POSIX shell, and not to every other.
+std::optional<Words> plain_words(std::string_view command) {
+  Words found;
+  std::vector<std::string>& words = found.all;
   std::string word;
   bool in_word = false;
   for (size_t i = 0; i < command.size(); ++i) {
@@ -44,6 +51,7 @@ std::optional<std::vector<std::string>> plain_words(std::string_view command) {
     if (c == '\'') {
       const size_t end = command.find('\'', i + 1);
       if (end == std::string_view::npos) return std::nullopt;
+      if (command.substr(i, end - i).contains('\\')) return std::nullopt;
       word += command.substr(i + 1, end - i - 1);
       in_word = true;
       i = end;
@@ -57,17 +65,20 @@ std::optional<std::vector<std::string>> plain_words(std::string_view command) {
     } else if (acts_on_shell(c) || c == '\0') {
       return std::nullopt;
     } else {
+      const bool expands = word.empty() && (c == '*' || c == '?');
+      if (expands) found.first_expanded = std::min(found.first_expanded, words.size());
       word += c;
       in_word = true;
     }
   }
   if (in_word) words.push_back(std::move(word));
-  return words;
+  return found;
 }
 
 // "scp -r -t -- path": flags, one of -t and -f among them, and then nothing that any getopt(3) could take for
 // one. With both, which of them counts is the program's secret.
-bool is_scp_end(const std::vector<std::string>& words) {
+bool is_scp_end(const Words& line) {
+  const std::vector<std::string>& words = line.all;
   std::string flags;
   size_t i = 1;
   for (; i < words.size() && words[i].starts_with('-') && words[i] != "--"; ++i) {
@@ -75,7 +86,9 @@ bool is_scp_end(const std::vector<std::string>& words) {
     flags += words[i].substr(1);
   }
   const bool is_end = flags.contains('f') != flags.contains('t');
+  if (line.first_expanded < i) return false;
   if (i < words.size() && words[i] == "--") return is_end;
+  if (line.first_expanded < words.size()) return false;
   for (; i < words.size(); ++i)
     if (words[i].starts_with('-')) return false;
   return is_end;
@@ -157,28 +170,30 @@ bool is_rsync_server(const std::vector<std::string>& words) {
 }
 
 // Of the programs' own clients: scp's are short flags alone.
-bool is_as_clients_have_it(std::string_view program, const std::vector<std::string>& words) {
-  if (program == "scp") return is_scp_end(words);
+bool is_as_clients_have_it(std::string_view program, const Words& line) {
+  const std::vector<std::string>& words = line.all;
+  if (program == "scp") return is_scp_end(line);
+  if (line.first_expanded < words.size()) return false;
   if (program == "rsync") return is_rsync_server(words);
   if (program == "sftp-server") return words.size() == 1;
   return words.size() == 2 && !words[1].starts_with('-');  // git's
 }
 
-bool is_protocol(std::string_view program, const std::vector<std::string>& words) {
+bool is_protocol(std::string_view program, const Words& line) {
   const bool there = std::ranges::any_of(kPlaces, [&](std::string_view place) {
-    return words.front() == std::string(place) + std::string(program);
+    return line.all.front() == std::string(place) + std::string(program);
   });
-  return there && is_as_clients_have_it(program, words);
+  return there && is_as_clients_have_it(program, line);
 }
 
 // As the program reads them; where a shell would do more with the line than split it, as well as can be: that
 // is a command, whatever it moves.
-std::vector<std::string> words_of(std::string_view command, bool& is_plain) {
+Words words_of(std::string_view command, bool& is_plain) {
   auto plain = plain_words(command);
-  is_plain = plain && !plain->empty();
+  is_plain = plain && !plain->all.empty();
   if (is_plain) return *std::move(plain);
-  std::vector<std::string> words;
-  for (const std::string_view word : split(trim(command), ' ')) words.emplace_back(word);
+  Words words;
+  for (const std::string_view word : split(trim(command), ' ')) words.all.emplace_back(word);
   return words;
 }
 
@@ -186,7 +201,8 @@ std::vector<std::string> words_of(std::string_view command, bool& is_plain) {
 
 DataCommand data_command(std::string_view command) {
   bool is_plain = false;
-  const std::vector<std::string> words = words_of(command, is_plain);
+  const Words line = words_of(command, is_plain);
+  const std::vector<std::string>& words = line.all;
   std::string_view program = words.front();
   if (const size_t slash = program.rfind('/'); slash != std::string_view::npos)
     program.remove_prefix(slash + 1);
@@ -204,7 +220,7 @@ DataCommand data_command(std::string_view command) {
   if (program == "sftp-server") found = {true, true, true};
   if (program == "git-upload-pack" || program == "git-upload-archive") found = {true, false, true};
   if (program == "git-receive-pack") found = {true, true, false};
-  found.is_protocol = found.is_protocol && is_plain && is_protocol(program, words);
+  found.is_protocol = found.is_protocol && is_plain && is_protocol(program, line);
   // What is no protocol of theirs may do either, whatever it looks like.
   if ((program == "scp" || program == "rsync") && (found.sends || found.fetches) && !found.is_protocol)
     found.sends = found.fetches = true;

@@ -171,10 +171,11 @@ TEST(DataCommand, KnowsWhichWayFilesGo) {
 // What is let through where no commands are, and not recorded word by word, must be the protocol and nothing
 // else.
 TEST(DataCommand, IsAProtocolOnlyAsClientsHaveIt) {
-  for (const char* client : {"scp -t /tmp", "scp -r -p -d -t -- '/a b'", "/usr/bin/scp -v -f -- ~/x*",
-                             "scp -pf 'it'\\''s'", "scp -f a\\ b", "rsync --server -vlogDtpre.iLsfxC . x",
-                             "rsync --server --sender -vlogDtpre.iLsfxC . x\\ y", "git-receive-pack 'repo'",
-                             "/usr/bin/git-upload-pack '/srv/it'\\!''", "/usr/lib/openssh/sftp-server"})
+  for (const char* client :
+       {"scp -t /tmp", "scp -f -- *.txt", "scp -f ./*.txt", "scp -f a*", "scp -r -p -d -t -- '/a b'",
+        "/usr/bin/scp -v -f -- ~/x*", "scp -pf 'it'\\''s'", "scp -f a\\ b",
+        "rsync --server -vlogDtpre.iLsfxC . x", "rsync --server --sender -vlogDtpre.iLsfxC . x\\ y",
+        "git-receive-pack 'repo'", "/usr/bin/git-upload-pack '/srv/it'\\!''", "/usr/lib/openssh/sftp-server"})
     EXPECT_TRUE(data_command(client).is_protocol) << client;
   for (const char* other : {"scp -t x; id",
                             "scp -t x\nid",
@@ -213,6 +214,16 @@ TEST(DataCommand, IsAProtocolOnlyAsClientsHaveIt) {
                             "rsync --server --temp-dir /x . /x",
                             "scp -tf /etc/shadow",
                             "scp -t -f /etc/shadow",
+                            "scp -t *",
+                            "scp -t ''*",
+                            "rsync --server ''?-daemon",
+                            "scp * -t -- x",
+                            "scp -t ?f secret",
+                            "scp -t [-]f secret",
+                            "rsync --server *",
+                            "rsync --server -e.LsfxC . ?-daemon",
+                            "git-upload-pack *",
+                            "scp -t 'a\\'b",
                             "git-upload-pack 'a';id",
                             "git-upload-pack --x 'a'",
                             "git-receive-pack 'a' 'b'",

@@ -258,8 +258,11 @@ Result<JsonObject> Service::put_host(WriteContext& context, const ResourceId& id
 Result<void> Service::remove_host(WriteContext& context, const Resource& existing) {
   TRY(end_sessions_of(context, "bastion", existing.id.key(), "BastionDeleted"));
   TRY(delete_links_of(context, "place", existing.id.key() + "\n", "BastionDeleted"));
-  for (const StoredPolicy& policy :
-       TRY(store::scan_all<StoredPolicy>(context.tx, platform_.core.tenant, existing.id.key() + "\n")))
+  const auto policies =
+      TRY(store::scan_all<StoredPolicy>(context.tx, platform_.core.tenant, existing.id.key() + "\n"));
+  // Made anew, the bastion would ask nothing of what they ask.
+  if (!policies.empty()) TRY(context.require("Merlon.Bastion/sessionPolicies/delete", existing.id.text()));
+  for (const StoredPolicy& policy : policies)
     TRY(store::erase<StoredPolicy>(context.tx, platform_.core.tenant, policy.key()));
   return {};
 }

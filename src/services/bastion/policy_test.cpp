@@ -26,6 +26,17 @@ TEST_F(PolicyTest, IsKeptShownAndRemoved) {
   EXPECT_EQ(send(owner_, "GET", path).status, 404);  // it went with the bastion
 }
 
+// Made anew, the bastion would ask nothing of what they ask.
+TEST_F(PolicyTest, WhoMayNotRemoveThemDoesNotRemoveTheirBastion) {
+  const Person eve = person("eve");
+  assign(eve.id, "4d97b98b-1d4f-4787-a291-c67834d212e7", kRg);  // Network Contributor
+  set_policy("watched", {{"maximumTime", "PT1H"}});
+  EXPECT_EQ(send(eve, "DELETE", kHostId).status, 403);
+  EXPECT_EQ(send(owner_, "GET", kHostId).status, 200);
+  call(owner_, "DELETE", kHostId + "/providers/Merlon.Bastion/sessionPolicies/watched", {}, 200);
+  EXPECT_EQ(send(eve, "DELETE", kHostId).status, 202);
+}
+
 TEST_F(PolicyTest, RefusesWhatCannotBeMeant) {
   for (const JsonObject& bad : std::vector<JsonObject>{
            {{"maximumTime", "1h"}},

@@ -28,14 +28,28 @@ std::string lower_reference(const JsonObject& json, std::string_view path) {
   return ascii_lower(string_at(json, path).value_or(""));
 }
 
+using NamedPrefix = std::pair<IpPrefix, std::string>;
+
+// Prefixes lie in each other or apart: where any two overlap, two that are neighbours in order do.
+Result<void> check_apart(std::vector<NamedPrefix> taken) {
+  std::ranges::sort(taken);
+  for (size_t i = 1; i < taken.size(); ++i)
+    if (taken[i - 1].first.contains(taken[i].first))
+      return fail(ErrorKind::invalid, "NetcfgSubnetRangesOverlap",
+                  fmt::format("Subnet '{}' overlaps with subnet '{}'.", taken[i].second, taken[i - 1].second),
+                  fmt::format("properties.subnets[{}].properties.addressPrefix", taken[i].second));
+  return {};
+}
+
 Result<void> check_space(const JsonObject& wanted) {
-  std::vector<IpPrefix> space;
+  std::vector<IpPrefix> given;
   if (const JsonArray* prefixes = array_at(wanted, "properties.addressSpace.addressPrefixes"))
     for (const Json& element : *prefixes)
-      if (const auto prefix = IpPrefix::parse(element.as_string())) space.push_back(*prefix);
+      if (const auto prefix = IpPrefix::parse(element.as_string())) given.push_back(*prefix);
+  const std::vector<IpPrefix> space = widest(std::move(given));
   const JsonArray* subnets = array_at(wanted, "properties.subnets");
   if (subnets == nullptr) return {};
-  std::vector<std::pair<std::string, IpPrefix>> seen;
+  std::vector<NamedPrefix> taken;
   for (const Json& element : *subnets) {
     const JsonObject& subnet = element.as_object();
     const std::string name = string_at(subnet, "name").value_or("");
@@ -45,21 +59,16 @@ Result<void> check_space(const JsonObject& wanted) {
                   fmt::format("Subnet '{}' needs an addressPrefix or addressPrefixes.", name),
                   fmt::format("properties.subnets[{}].properties.addressPrefix", name));
     for (const IpPrefix& prefix : prefixes) {
-      if (std::none_of(space.begin(), space.end(), [&](const IpPrefix& s) { return s.contains(prefix); }))
+      if (!is_within(space, prefix))
         return fail(
             ErrorKind::invalid, "NetcfgInvalidSubnet",
             fmt::format("Subnet '{}' is not valid: {} lies outside the virtual network's address space.",
                         name, prefix.text()),
             fmt::format("properties.subnets[{}].properties.addressPrefix", name));
-      for (const auto& [other, taken] : seen)
-        if (taken.contains(prefix) || prefix.contains(taken))
-          return fail(ErrorKind::invalid, "NetcfgSubnetRangesOverlap",
-                      fmt::format("Subnet '{}' overlaps with subnet '{}'.", name, other),
-                      fmt::format("properties.subnets[{}].properties.addressPrefix", name));
-      seen.emplace_back(name, prefix);
+      taken.emplace_back(prefix, name);
     }
   }
-  return {};
+  return check_apart(std::move(taken));
 }
 
 }  // namespace

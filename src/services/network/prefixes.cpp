@@ -80,11 +80,23 @@ std::vector<IpPrefix> merged(std::vector<IpPrefix> prefixes) {
   return out;
 }
 
+std::vector<IpPrefix> widest(std::vector<IpPrefix> prefixes) {
+  std::ranges::sort(prefixes);
+  std::vector<IpPrefix> kept;
+  for (const IpPrefix& prefix : prefixes)
+    if (kept.empty() || !kept.back().contains(prefix)) kept.push_back(prefix);
+  return kept;
+}
+
+bool is_within(const std::vector<IpPrefix>& space, const IpPrefix& prefix) {
+  const auto after = std::ranges::upper_bound(space, prefix);
+  return after != space.begin() && std::prev(after)->contains(prefix);
+}
+
 bool overlap(const std::vector<IpPrefix>& left, const std::vector<IpPrefix>& right) {
-  return std::any_of(left.begin(), left.end(), [&](const IpPrefix& a) {
-    return std::any_of(right.begin(), right.end(),
-                       [&](const IpPrefix& b) { return a.contains(b) || b.contains(a); });
-  });
+  const auto a = widest(left), b = widest(right);
+  return std::ranges::any_of(a, [&](const IpPrefix& prefix) { return is_within(b, prefix); }) ||
+         std::ranges::any_of(b, [&](const IpPrefix& prefix) { return is_within(a, prefix); });
 }
 
 std::vector<IpPrefix> subnet_prefixes(const JsonObject& subnet) {

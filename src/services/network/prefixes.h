@@ -22,6 +22,10 @@ std::optional<IpAddress> host_of(const IpPrefix& prefix, uint32_t number);
 // In a virtual network's document; null when it is not there.
 const JsonObject* find_subnet(const JsonObject& network, std::string_view name);
 // Whether some address lies in one of each.
+// Those that lie in no other, in order: whatever contains something begins before it.
+std::vector<IpPrefix> widest(std::vector<IpPrefix> prefixes);
+// `space` as widest() makes it.
+bool is_within(const std::vector<IpPrefix>& space, const IpPrefix& prefix);
 bool overlap(const std::vector<IpPrefix>& left, const std::vector<IpPrefix>& right);
 
 }  // namespace merlon::network

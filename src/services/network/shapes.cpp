@@ -52,9 +52,11 @@ Shape rule_properties() {
                  optional("sourcePortRanges", array_of(text().with_check(check_port_range))),
                  optional("destinationPortRanges", array_of(text().with_check(check_port_range))),
                  optional("sourceAddressPrefix", text().with_check(check_address_prefix)),
-                 optional("sourceAddressPrefixes", array_of(text().with_check(check_address_prefix))),
+                 optional("sourceAddressPrefixes",
+                          array_of(text().with_check(check_address_prefix)).with_range(0, 4000)),
                  optional("destinationAddressPrefix", text().with_check(check_address_prefix)),
-                 optional("destinationAddressPrefixes", array_of(text().with_check(check_address_prefix))),
+                 optional("destinationAddressPrefixes",
+                          array_of(text().with_check(check_address_prefix)).with_range(0, 4000)),
                  optional("sourceApplicationSecurityGroups", array_of(reference())),
                  optional("destinationApplicationSecurityGroups", array_of(reference())),
                  required("access", text_of({"Allow", "Deny"})),
@@ -152,11 +154,12 @@ Shape security_rule_shape() {
 }
 
 Shape security_group_shape() {
-  return document(object(
-      {optional("securityRules", array_of(security_rule_shape())), optional("flushConnection", boolean()),
-       read_only("defaultSecurityRules", anything()), read_only("networkInterfaces", anything()),
-       read_only("subnets", anything()), read_only("flowLogs", anything()), read_only("resourceGuid", text()),
-       read_only("provisioningState", text())}));
+  return document(
+      object({optional("securityRules", array_of(security_rule_shape()).with_range(0, 4000)),
+              optional("flushConnection", boolean()), read_only("defaultSecurityRules", anything()),
+              read_only("networkInterfaces", anything()), read_only("subnets", anything()),
+              read_only("flowLogs", anything()), read_only("resourceGuid", text()),
+              read_only("provisioningState", text())}));
 }
 
 Shape subnet_shape() {
@@ -185,7 +188,7 @@ Shape virtual_network_shape() {
   return document(object(
       {required("addressSpace", object({required("addressPrefixes", array_of(prefix()))})),
        optional("dhcpOptions", object({optional("dnsServers", array_of(text()))})),
-       optional("subnets", array_of(subnet_shape())),
+       optional("subnets", array_of(subnet_shape()).with_range(0, 3000)),
        optional("virtualNetworkPeerings", array_of(peering_shape())),
        optional("enableDdosProtection", boolean()), optional("enableVmProtection", boolean()),
        optional("ddosProtectionPlan", reference()), optional("bgpCommunities", anything()),
@@ -195,7 +198,7 @@ Shape virtual_network_shape() {
 
 Shape network_interface_shape() {
   return document(object(
-      {optional("ipConfigurations", array_of(ip_configuration_shape())),
+      {optional("ipConfigurations", array_of(ip_configuration_shape()).with_range(0, 256)),
        optional("networkSecurityGroup", reference()),
        optional("dnsSettings",
                 object({optional("dnsServers", array_of(text())), optional("internalDnsNameLabel", text())})),

@@ -72,9 +72,9 @@ Route set_route(std::string method, std::string verb, std::string summary) {
 Route load_route(Service& service) {
   Route route = set_route("PUT", "write", "Loads a set of service tags, in place of what it had");
   // Read strictly by read_service_tags, which names the tag that is wrong.
-  route.body = schema::object({schema::optional("cloud", schema::anything()),
-                               schema::optional("changeNumber", schema::anything()),
-                               schema::required("values", schema::array_of(schema::anything()))});
+  route.body = schema::object(
+      {schema::optional("cloud", schema::anything()), schema::optional("changeNumber", schema::anything()),
+       schema::required("values", schema::array_of(schema::anything()).with_range(0, 100'000))});
   route.gather = [](const Call& call) -> Result<resource::Gathered> {
     TRY(resource::check_resource_name(call.parameter("setName"), "Merlon.Network/serviceTagSets"));
     return resource::Gathered::of(TRY(read_service_tags(call.body)));
