@@ -4,7 +4,8 @@ costs in memory beside the two processes of an OpenSSH jump host.
 usage: sessions.py WAYS.json SESSIONS NAMESPACE [SOURCE...]
 NAMESPACE is that of the bastion and the jump host. SOURCE: the addresses that people come from, since no one address may
 have more than a hundred connections.
-prints JSON: sessions, p50 and p99 in milliseconds, memory and memoryOfJump in MiB for each, markers
+prints JSON: sessions, p50 and p99 in milliseconds, memory and memoryOfJump in MiB for each, the server's processor time
+in per cent of one, at rest and while they type, markers
 """
 import asyncio
 import json
@@ -20,6 +21,7 @@ AT_ONCE = 8  # that connect at a time
 TYPED = 12
 PAUSE_S = (2.0, 4.0)  # between two characters of one person
 SAMPLE = 20
+REST_S = 10
 
 
 def pids_of(namespace):
@@ -86,6 +88,12 @@ class Session:
         await self.process.wait()
 
 
+def processor_s(pid):
+    with open(f'/proc/{pid}/stat', encoding='ascii') as file:
+        fields = file.read().rpartition(')')[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+
+
 async def many(way, count, sources=('',)):
     sessions = [Session(number) for number in range(count)]
     gate = asyncio.Semaphore(AT_ONCE)
@@ -119,7 +127,12 @@ async def main():
     children = [int(pid) for pid in subprocess.run(['pgrep', '-P', str(server[0])], check=True, capture_output=True,
                                                    text=True).stdout.split()]
     seconds = []
+    used, begun = processor_s(server[0]), time.monotonic()
+    await asyncio.sleep(REST_S)
+    at_rest = (processor_s(server[0]) - used) / (time.monotonic() - begun)
+    used, begun = processor_s(server[0]), time.monotonic()
     await asyncio.gather(*(session.type(seconds) for session in sessions))
+    typing = (processor_s(server[0]) - used) / (time.monotonic() - begun)
     mib = (proportional_mib(children) + proportional_mib(server) - before) / count
     for session in sessions:
         await session.close()
@@ -127,7 +140,7 @@ async def main():
     print(json.dumps({
         'sessions': count, 'p50': round(seconds[len(seconds) // 2] * 1e3, 1),
         'p99': round(seconds[len(seconds) * 99 // 100] * 1e3, 1), 'memory': round(mib, 2),
-        'memoryOfJump': round(jump_mib, 2),
+        'memoryOfJump': round(jump_mib, 2), 'atRest': round(at_rest * 100, 1), 'typing': round(typing * 100, 1),
         'markers': [session.marker for session in random.sample(sessions, min(few, count))]}))
 
 

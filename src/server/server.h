@@ -21,9 +21,9 @@ struct Options {
   std::vector<std::string> private_issuers;  // foreign token issuers inside the network, by their exact URL
   std::string advertise;                     // where agents reach this very server: ADDR:PORT
   std::vector<std::string>
-      bastion_ssh;              // where plain SSH clients reach the bastion: ADDR:PORT; none: nowhere
+      bastion_ssh;  // where plain SSH clients reach the bastion: ADDR:PORT; none: nowhere
   std::vector<std::string> bastion_reaches;  // prefixes that bastions connect to; none: anywhere
-  bool keep_bootstrap = false;  // the first credential does not expire: for tests
+  bool keep_bootstrap = false;               // the first credential does not expire: for tests
 };
 
 // Blocks until SIGTERM or SIGINT, then stops cleanly. Must be called before any other thread exists (signals

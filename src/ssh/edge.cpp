@@ -4,8 +4,8 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <spawn.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -29,6 +29,7 @@ namespace {
 
 constexpr size_t kWorkMax = 4096;
 constexpr int kTickMs = 1000;
+constexpr int kEventsMax = 256;            // of one look; what is left over comes with the next
 constexpr size_t kReadBytes = 256 * 1024;  // at once, of one connection
 // For jemalloc (its manual, TUNING). The process of a connection has one thread, so one arena; it has nothing
 // to do most of the time, so what is freed goes back at once; and for each packet that it sends libssh asks
@@ -157,11 +158,13 @@ class EdgeImpl final : public Edge {
       : parameters_(std::move(parameters)),
         clock_(clock),
         wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+        events_(::epoll_create1(EPOLL_CLOEXEC)),
         context_{.desk = desk,
                  .limits = parameters_.limits,
                  .work = [this](std::function<void()> work) { return workers_->submit(std::move(work)); },
                  .post = [this](std::function<void()> what) { post(std::move(what)); },
-                 .failed = [this](const Source& source) { note_failure(source); }} {}
+                 .failed = [this](const Source& source) { note_failure(source); },
+                 .will_write = [this](int socket) { to_write_.push_back(socket); }} {}
   ~EdgeImpl() override { stop(); }
 
   Result<void> start() {
@@ -170,6 +173,10 @@ class EdgeImpl final : public Edge {
       listeners_.push_back(TRY(listen_on(address, bound)));
       addresses_.push_back(std::move(bound));
     }
+    bool follows = follow(wake_.get(), EPOLLIN, EPOLL_CTL_ADD);
+    for (const Descriptor& listener : listeners_)
+      follows = follow(listener.get(), EPOLLIN, EPOLL_CTL_ADD) && follows;
+    if (!follows) return internal_error(std::string("epoll: ") + std::strerror(errno));
     workers_ = std::make_unique<net::WorkerPool>("ssh desk", parameters_.limits.workers, kWorkMax);
     thread_ = std::make_unique<net::WorkerPool>("ssh edge", 1, 1);
     thread_->submit([this] { run(); });
@@ -203,6 +210,7 @@ class EdgeImpl final : public Edge {
   struct Entry {
     std::shared_ptr<EdgeConnection> connection;
     Duration began{};
+    bool waits_to_write = false;  // epoll says when there is room
   };
 
   void wake() const {
@@ -232,22 +240,31 @@ class EdgeImpl final : public Edge {
     run_posted();
   }
 
+  bool follow(int descriptor, uint32_t what, int operation) const {
+    epoll_event event{.events = what, .data = {.fd = descriptor}};
+    return ::epoll_ctl(events_.get(), operation, descriptor, &event) == 0;
+  }
+
   void poll_once() {
-    std::vector<pollfd> polls{{wake_.get(), POLLIN, 0}};
-    for (const Descriptor& listener : listeners_) polls.push_back({listener.get(), POLLIN, 0});
-    const size_t first = polls.size();
-    for (const auto& [socket, entry] : entries_) {
-      const short more = entry.connection->wants_to_write() ? POLLOUT : 0;
-      polls.push_back({socket, static_cast<short>(POLLIN | more), 0});
-    }
-    ::poll(polls.data(), polls.size(), kTickMs);
+    write_what_is_there();
+    std::array<epoll_event, kEventsMax>
+        events;  // NOLINT(cppcoreguidelines-pro-type-member-init): written before it is read
+    const int count = ::epoll_wait(events_.get(), events.data(), kEventsMax, kTickMs);
     uint64_t woken = 0;
     static_cast<void>(::read(wake_.get(), &woken, sizeof woken));
+    for (int i = 0; i < count; ++i) {
+      const int descriptor = events[static_cast<size_t>(i)].data.fd;
+      if (is_listener(descriptor))
+        accept(descriptor);
+      else
+        serve(descriptor, events[static_cast<size_t>(i)].events);
+    }
     run_posted();
-    for (size_t i = 1; i < first; ++i)
-      if (polls[i].revents != 0) accept(polls[i].fd);
-    for (size_t i = first; i < polls.size(); ++i) serve(polls[i]);
     check_time();
+  }
+
+  bool is_listener(int descriptor) const {
+    return std::ranges::any_of(listeners_, [&](const Descriptor& each) { return each.get() == descriptor; });
   }
 
   void run_posted() {
@@ -259,13 +276,29 @@ class EdgeImpl final : public Edge {
     for (const auto& what : posted) what();
   }
 
-  void serve(const pollfd& poll) {
-    const auto found = entries_.find(poll.fd);
+  void serve(int socket, uint32_t events) {
+    const auto found = entries_.find(socket);
     if (found == entries_.end()) return;
-    EdgeConnection& connection = *found->second.connection;
-    if ((poll.revents & (POLLIN | POLLHUP | POLLERR)) != 0 && !connection.read(space_))
-      return drop(poll.fd, "ClientClosed");
-    if (connection.wants_to_write() && !connection.write()) drop(poll.fd, "ClientClosed");
+    if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 && !found->second.connection->read(space_))
+      return drop(socket, "ClientClosed");
+    if ((events & EPOLLOUT) != 0) write(socket);
+  }
+
+  void write_what_is_there() {
+    std::vector<int> sockets;
+    sockets.swap(to_write_);
+    for (const int socket : sockets) write(socket);
+  }
+
+  // Whoever is not taken everything from is asked when there is room, and only then.
+  void write(int socket) {
+    const auto found = entries_.find(socket);
+    if (found == entries_.end()) return;
+    Entry& entry = found->second;
+    if (!entry.connection->write()) return drop(socket, "ClientClosed");
+    const bool waits = entry.connection->wants_to_write();
+    if (waits == std::exchange(entry.waits_to_write, waits)) return;
+    if (!follow(socket, waits ? EPOLLIN | EPOLLOUT : EPOLLIN, EPOLL_CTL_MOD)) drop(socket, "ClientClosed");
   }
 
   void check_time() {
@@ -369,11 +402,14 @@ class EdgeImpl final : public Edge {
         std::make_shared<EdgeConnection>(context_, std::move(ours), source, process, std::move(appointment)),
         clock_.boottime()};
     count_.store(entries_.size());
+    if (!follow(socket, EPOLLIN, EPOLL_CTL_ADD)) drop(socket, "NoRoom");
   }
 
   const EdgeParameters parameters_;
   const Clock& clock_;
   const Descriptor wake_;
+  const Descriptor events_;    // epoll(7)
+  std::vector<int> to_write_;  // sockets of connections that have something for their processes
   EdgeContext context_;
   std::vector<Descriptor> listeners_;
   std::vector<std::string> addresses_;

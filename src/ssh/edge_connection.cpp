@@ -322,7 +322,12 @@ void EdgeConnection::answer(const JsonObject& json, Descriptor descriptor) {
     descriptor = Descriptor();
   }
   if (descriptor.is_open()) descriptors_.emplace_back(out_.size(), std::move(descriptor));
-  out_ += encode({FrameKind::answer, 0, text});
+  send({FrameKind::answer, 0, text});
+}
+
+void EdgeConnection::send(const Frame& frame) {
+  if (out_.empty()) context_.will_write(socket_.get());
+  out_ += encode(frame);
 }
 
 void EdgeConnection::refuse(const Error& error) {
@@ -338,7 +343,7 @@ void EdgeConnection::notify(uint32_t session, const Notice& notice) {
   JsonObject json{
       {"ends", notice.ends}, {"reason", told_text(notice.reason)}, {"message", told_text(notice.message)}};
   if (notice.hold) json["hold"] = *notice.hold;
-  out_ += encode({FrameKind::notice, session, to_text(json)});
+  send({FrameKind::notice, session, to_text(json)});
 }
 
 std::optional<std::string> EdgeConnection::overstays(Duration now) {

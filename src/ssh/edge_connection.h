@@ -26,7 +26,8 @@ struct EdgeContext {
   std::function<bool(std::function<void()>)> work;
   // Runs on the edge's thread, soon. From any thread.
   std::function<void(std::function<void()>)> post;
-  std::function<void(const Source&)> failed;  // a connection from there: nobody signed in
+  std::function<void(const Source&)> failed;   // a connection from there: nobody signed in
+  std::function<void(int socket)> will_write;  // there is something to be written where nothing was
 };
 
 // Of a connection from a page: who it is and where they go, which its process is told and cannot change.
@@ -71,6 +72,7 @@ class EdgeConnection : public std::enable_shared_from_this<EdgeConnection> {
   bool record(const Frame& frame);
   bool finish(const Frame& frame);
   void answer(const JsonObject& json, Descriptor descriptor = {});
+  void send(const Frame& frame);
   void refuse(const Error& error);
 
   // On a worker; their results come back as what to do on the edge's thread.

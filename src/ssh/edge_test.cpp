@@ -159,6 +159,24 @@ TEST_F(EdgeTest, WhatIsShownIsOnTheRecordByteForByte) {
   EXPECT_TRUE(recorded_.output == text) << recorded_.output.size() << " of " << text.size();
 }
 
+// While keys are exchanged anew libssh takes nothing of a write, which is then made again. Here that is every
+// 16 KiB.
+TEST_F(EdgeTest, WhatAWriteDoesNotTakeIsNeitherLostNorRecordedTwice) {
+  std::string text;
+  for (int i = 0; i < 60'000; ++i) text += "line " + std::to_string(i) + " of many\n";
+  write("text", text);
+  const Ran down = ssh({"-o", "RekeyLimit=16K"}, {"cat " + directory_ + "/text"});
+  EXPECT_TRUE(down.out == text) << down.out.size() << " of " << text.size();
+  const Ran up = test::run({"scp", "-O", "-P", port_, "-F", "none", "-o", "RekeyLimit=16K", "-o",
+                            "UserKnownHostsFile=" + directory_ + "/known_hosts", "-o", "BatchMode=yes", "-i",
+                            directory_ + "/id", directory_ + "/text",
+                            std::string(user_) + "+web-1@127.0.0.1:" + directory_ + "/there"});
+  EXPECT_EQ(up.status, 0) << up.out;
+  EXPECT_TRUE(read("there") == text) << read("there").size() << " of " << text.size();
+  wait_until_ended();
+  EXPECT_TRUE(recorded_.output == text) << recorded_.output.size() << " of " << text.size();
+}
+
 TEST_F(EdgeTest, WhatIsNotRecordedIsNotTold) {
   wishes_.allowed.recorded = false;
   const Ran ran = ssh({}, {"echo out; echo err >&2"});

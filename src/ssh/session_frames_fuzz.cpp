@@ -59,7 +59,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
                                  return true;
                                },
                            .post = [](const std::function<void()>& what) { what(); },
-                           .failed = [](const ssh::Source&) {}};
+                           .failed = [](const ssh::Source&) {},
+                           .will_write = [](int) {}};
   const auto connection =
       std::make_shared<ssh::EdgeConnection>(context, ssh::Descriptor(pair[0]), ssh::Source{}, 0);
   const size_t cut = size / 3;
