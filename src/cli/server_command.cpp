@@ -61,7 +61,7 @@ std::vector<Command> server_commands() {
             .texts(
                 "--bastion-reaches", given.options.bastion_reaches,
                 "A network (10.1.0.0/16) that bastions connect to, as often as needed: beside the addresses "
-                "that agents report they then connect to no other; to any when not given")
+                "that agents are seen at they then connect to no other; to any when not given")
             .text("--advertise", given.options.advertise,
                   "ADDR:PORT where agents reach this very server, when several share one database and name: "
                   "agents that ask another one for news lead its bastion sessions there")

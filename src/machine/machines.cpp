@@ -63,6 +63,9 @@ class MachinesImpl final : public Machines, public Reach {
   void handle(net::Request request, net::Responder respond) override {
     channel_.handle(std::move(request), std::move(respond));
   }
+  std::optional<IpAddress> seen_from(const Machine& machine) override {
+    return switchboard_.seen_from(machine);
+  }
   bool is_behind_translation(const Machine& machine) override {
     return switchboard_.is_behind_translation(machine);
   }

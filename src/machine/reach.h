@@ -14,6 +14,8 @@ namespace merlon::machine {
 class Reach {
  public:
   virtual ~Reach() = default;
+  // Where its agent is seen; nothing before it has asked for news.
+  virtual std::optional<IpAddress> seen_from(const Machine& machine) = 0;
   // Its agent is seen at an address that the machine does not have, so that those that it has lead nowhere
   // from here.
   virtual bool is_behind_translation(const Machine& machine) = 0;

@@ -31,14 +31,17 @@ void Switchboard::seen_at(const Machine& machine, const IpAddress& address) {
 }
 
 // By whoever heard it last: this server, or another one that has written it down.
+std::optional<IpAddress> Switchboard::seen_from(const Machine& machine) {
+  const std::lock_guard lock(mutex_);
+  const auto seen = contacts_.find(machine.id.text());
+  if (seen != contacts_.end() &&
+      (!machine.seen_from || !machine.last_seen || seen->second.at >= *machine.last_seen))
+    return seen->second.address;
+  return machine.seen_from;
+}
+
 bool Switchboard::is_behind_translation(const Machine& machine) {
-  std::optional<IpAddress> from = machine.seen_from;
-  {
-    const std::lock_guard lock(mutex_);
-    const auto seen = contacts_.find(machine.id.text());
-    if (seen != contacts_.end() && (!from || !machine.last_seen || seen->second.at >= *machine.last_seen))
-      from = seen->second.address;
-  }
+  const std::optional<IpAddress> from = seen_from(machine);
   if (!from || from->is_loopback() || from->is_unspecified()) return false;
   for (const ReportedInterface& interface : machine.facts.interfaces)
     for (const auto& [address, length] : interface.addresses)

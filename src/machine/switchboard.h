@@ -27,6 +27,7 @@ class Switchboard {
   // Where agents reach this very server, when others share its database. Before any call.
   void advertise(const ServerAddress& server) { advertised_ = server; }
   void seen_at(const Machine& machine, const IpAddress& address);
+  std::optional<IpAddress> seen_from(const Machine& machine);
   bool is_behind_translation(const Machine& machine);
   // Waits, from a worker, until the agent has called.
   Result<int> reach(const Machine& machine, const IpAddress& address, uint16_t port);

@@ -98,7 +98,7 @@ struct BastionParameters {
   // The address that this server's connections to an address come from: a fact of its routes.
   std::function<std::optional<IpAddress>(const IpAddress& target)> source_for;
   bool alone = true;  // no other server uses the store
-  // Where the server itself connects to, beyond the addresses that agents report of their machines; empty:
+  // Where the server itself connects to, beyond the addresses that agents are seen at; empty:
   // anywhere. Who describes machines and networks would else have the server connect to whatever it can
   // reach.
   std::vector<IpPrefix> reaches{};

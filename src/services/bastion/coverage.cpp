@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "machine/reach.h"
 #include "services/bastion/service.h"
 
 namespace merlon::bastion {
@@ -109,21 +110,34 @@ Result<Target> Service::address_target(store::Reader& reader, const Host& host, 
                           address->text(), host.id.name()));
 }
 
-// A machine is a document that anybody with a resource group of their own may write, and so is its address.
-// An address that an agent reports is its machine's: nobody comes there by describing another one, beside its
-// rights, its policies and its record.
+// A machine is a document that anybody with a resource group of their own may write, and so is its address;
+// and what an agent reports is the word of that machine's root. So nobody comes to a machine that has an
+// agent by describing another one with its address, nor by that agent's word alone: beside its rights, its
+// policies and its record. Where an agent is seen, its machine is.
 Result<void> Service::check_reach(store::Reader& reader, const Judged& judged) {
   const IpAddress& address = judged.place.address;
-  const auto has_address = [&](const machine::Machine& machine) {
-    return std::ranges::any_of(machine.facts.interfaces, [&](const machine::ReportedInterface& interface) {
-      return std::ranges::any_of(interface.addresses,
-                                 [&](const auto& reported) { return reported.first == address; });
-    });
-  };
   const auto own = judged.target.is_machine
                        ? TRY(platform_.machines.by_resource(reader, judged.target.id.text()))
                        : std::nullopt;
-  if (own && has_address(*own)) return {};
+  if (own && machine::reach_of(platform_.machines).seen_from(*own) == address) return {};
+  if (TRY(is_of_another(reader, judged)))
+    return fail(ErrorKind::forbidden, "InvalidTarget",
+                fmt::format("{} is the address of another machine, which has an agent. Ask for that one by "
+                            "its name.",
+                            address.text()));
+  const auto& reaches = parameters_.reaches;
+  if (reaches.empty() ||
+      std::ranges::any_of(reaches, [&](const IpPrefix& prefix) { return prefix.contains(address); }))
+    return {};
+  return fail(ErrorKind::forbidden, "InvalidTarget",
+              fmt::format("{} is in none of the networks that this server's bastions reach "
+                          "(--bastion-reaches), and no agent is seen there. Ask whoever runs the server.",
+                          address.text()));
+}
+
+Result<bool> Service::is_of_another(store::Reader& reader, const Judged& judged) {
+  const IpAddress& address = judged.place.address;
+  const auto is_it = [&](const auto& reported) { return reported.first == address; };
   for (const Resource& nic : TRY(platform_.resources.list(
            reader, kInterfaceType, "/subscriptions/" + judged.target.id.subscription()))) {
     const auto places = places_of(nic);
@@ -132,20 +146,11 @@ Result<void> Service::check_reach(store::Reader& reader, const Judged& judged) {
     const auto other = vm && !ascii_iequal(*vm, judged.target.id.text())
                            ? TRY(platform_.machines.by_resource(reader, *vm))
                            : std::nullopt;
-    if (other && has_address(*other))
-      return fail(ErrorKind::forbidden, "InvalidTarget",
-                  fmt::format("{} is the address of another machine, which has an agent. Ask for that one by "
-                              "its name.",
-                              address.text()));
+    if (!other) continue;
+    for (const machine::ReportedInterface& interface : other->facts.interfaces)
+      if (std::ranges::any_of(interface.addresses, is_it)) return true;
   }
-  const auto& reaches = parameters_.reaches;
-  if (reaches.empty() ||
-      std::ranges::any_of(reaches, [&](const IpPrefix& prefix) { return prefix.contains(address); }))
-    return {};
-  return fail(ErrorKind::forbidden, "InvalidTarget",
-              fmt::format("{} is in none of the networks that this server's bastions reach "
-                          "(--bastion-reaches), and no agent reports it. Ask whoever runs the server.",
-                          address.text()));
+  return false;
 }
 
 Result<std::set<std::string>> Service::networks_reached(store::Reader& reader, const Host& host) {

@@ -138,6 +138,7 @@ class Service final : public Bastion {
   Result<void> check_room(store::Reader& reader, const Judged& judged, const WayIn& way);
   Result<Limits> limits_of(resource::WriteContext& context, const WayIn& way, const Judged& judged);
   Result<void> check_reach(store::Reader& reader, const Judged& judged);
+  Result<bool> is_of_another(store::Reader& reader, const Judged& judged);
   Result<void> open_way(resource::WriteContext& context, const WayIn& way, Judged& judged);
   Result<void> enter_refusal(const WayIn& way, const Error& error);
   Result<Session> session_of(resource::WriteContext& context, const WayIn& way, const Judged& judged);

@@ -8,6 +8,7 @@
 #include "recording/search.h"
 #include "recording/verify.h"
 #include "resource/paging.h"
+#include "resource/step_up.h"
 
 namespace merlon::recordings {
 namespace {
@@ -99,6 +100,20 @@ Result<bool> Service::may_see(const Call& call, store::Reader& reader, std::stri
   const std::string& scope = call.parameter("+scope");
   for (const std::string& place : {record.scope, record.machine})
     if (is_within(place, scope) && TRY(platform_.resources.may(reader, call, action, place))) return true;
+  return false;
+}
+
+// The right to search is none to what is found: lines are contents.
+Result<bool> Service::may_open(const Call& call, store::Reader& reader, const Record& record) const {
+  const std::string& scope = call.parameter("+scope");
+  const resource::StepUps step_ups(platform_.core);
+  for (const std::string& place : {record.scope, record.machine}) {
+    if (!is_within(place, scope)) continue;
+    const access::Question question{.action = std::string(kContentAction), .scope = place};
+    const auto decision = TRY(platform_.core.access.check(reader, call.principal, question));
+    if (decision.allowed && !TRY(step_ups.missing(reader, call.principal, kContentAction, place, decision)))
+      return true;
+  }
   return false;
 }
 
@@ -210,12 +225,13 @@ Result<JsonObject> Service::search(const Call& call) {
   query.after = text_of(body, "after");
   query.hits_max = static_cast<size_t>(std::clamp<int64_t>(int_at(body, "top").value_or(50), 1, kHitsMax));
   query.may_see = [&](const Record& record) {
-    return store::read_value<bool>(platform_.core.store, [&](store::Reader& reader) {
-      return may_see(call, reader, kContentAction, record);
-    });
+    return store::read_value<bool>(platform_.core.store,
+                                   [&](store::Reader& reader) { return may_open(call, reader, record); });
   };
   const recording::SearchAnswer answer = TRY(recording::search(all_, query));
   JsonArray hits;
+  // Whoever is shown a line has read in that recording. Again and again in one is entered once.
+  for (const recording::Hit& hit : answer.hits) TRY(enter_reading(call, hit.record));
   for (const recording::Hit& hit : answer.hits)
     hits.push_back(JsonObject{{"recording", hit.record.resource()},
                               {"name", hit.record.id.text()},

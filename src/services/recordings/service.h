@@ -30,6 +30,9 @@ class Service {
   Result<bool> may_see(const resource::Call& call, store::Reader& reader, std::string_view action,
                        const recording::Record& record) const;
 
+  Result<bool> may_open(const resource::Call& call, store::Reader& reader,
+                        const recording::Record& record) const;
+
   Result<net::Response> list(const resource::Call& call, store::Reader& reader) const;
   Result<JsonObject> content(const resource::Call& call);
   Result<JsonObject> sealed(const resource::Call& call);

@@ -2,6 +2,7 @@
 #include "services/ssh_edge/desk.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/text.h"
 #include "identity/bootstrap.h"
@@ -44,12 +45,31 @@ bastion::WayIn own_way(const Visitor& visitor, const ssh::Destination& to) {
   return way;
 }
 
+// Names that machines have for themselves (Debian's base-passwd and systemd, Red Hat's setup): whoever names
+// people in the directory must not by that make them root.
+bool is_systems(std::string_view login) {
+  static constexpr std::array<std::string_view, 34> kNames = {
+      "root",    "toor",     "daemon", "bin",    "sys",      "adm",    "sync",  "shutdown",   "halt",
+      "games",   "man",      "lp",     "mail",   "news",     "uucp",   "proxy", "www-data",   "backup",
+      "list",    "irc",      "gnats",  "nobody", "operator", "ftp",    "sshd",  "messagebus", "dbus",
+      "polkitd", "postgres", "mysql",  "docker", "himds",    "merlon", "sudo"};
+  const std::string name = ascii_lower(login);
+  return name.starts_with('_') || name.starts_with("systemd-") ||
+         std::ranges::find(kNames, name) != kNames.end();
+}
+
 // Azure's two rights to log in (docs/bastion.md, Logins): a user's is for the name that is their own, an
 // administrator's for any.
 Result<void> check_login(const identity::Principal& caller, const bastion::Admission& admission) {
   if (admission.may_log_in_as_admin || admission.login_is_by_link) return {};
   const std::string own = caller.name.substr(0, caller.name.find('@'));
-  if (admission.may_log_in && ascii_iequal(own, admission.login)) return {};
+  const bool is_own = ascii_iequal(own, admission.login);
+  if (admission.may_log_in && is_own && !is_systems(own)) return {};
+  if (admission.may_log_in && is_own)
+    return fail(ErrorKind::forbidden, "LoginNotAllowed",
+                "'" + own +
+                    "' is an account of the machine's own, and not yours because your name begins so. "
+                    "Ask for the role Virtual Machine Administrator Login on it.");
   return fail(ErrorKind::forbidden, "LoginNotAllowed",
               admission.may_log_in
                   ? "You may log in to this machine as '" + own + "' only. For '" + admission.login +
@@ -147,7 +167,8 @@ class DeskImpl final : public ssh::Desk {
     return make_session({.core = parts_.core,
                          .bastion = parts_.bastion,
                          .identities = parts_.identities,
-                         .machines = parts_.machines},
+                         .machines = parts_.machines,
+                         .reach_limit = reach_limit_},
                         caller, admission, std::move(tape));
   }
 
@@ -178,6 +199,7 @@ class DeskImpl final : public ssh::Desk {
     parts_.core.ledger.note_denial(entry);
   }
 
+  ReachLimit reach_limit_;
   const DeskParts parts_;
   const Secret host_key_;
 };

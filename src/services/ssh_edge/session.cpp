@@ -53,7 +53,11 @@ class Session final : public ssh::Passage {
               "' is not known, and the bastion trusts none at first sight. Its agent "
               "reports it ('merlon machine show'), or, for an sshd of its own: merlon ssh host-keys " +
               name + " --file ssh_host_ed25519_key.pub");
-    connected.socket = TRY(connect_to_machine(name));
+    {
+      const ReachLimit::Place waits =
+          TRY(parts_.reach_limit.take(caller_.object_id.text(), admission_.target_id));
+      connected.socket = TRY(connect_to_machine(name));
+    }
     auto credential = TRY(parts_.identities.machine_credential(caller_, admission_.login, machine_id(),
                                                                admission_.session.text()));
     connected.private_key = std::move(credential.private_key);

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "services/ssh_edge/desk.h"
+#include "services/ssh_edge/reach_limit.h"
 
 namespace merlon::ssh_edge {
 
@@ -12,6 +13,7 @@ struct SessionParts {
   bastion::Bastion& bastion;
   ssh_identity::SshIdentities& identities;
   machine::Machines& machines;
+  ReachLimit& reach_limit;
 };
 
 std::unique_ptr<ssh::Passage> make_session(const SessionParts& parts, const identity::Principal& caller,
