@@ -10,27 +10,33 @@ namespace {
 
 constexpr auto kPatience = std::chrono::seconds(5);
 
-class Slot {
- public:
-  explicit Slot(std::counting_semaphore<4>& slots) : slots_(slots), held_(slots.try_acquire_for(kPatience)) {}
-  Slot(const Slot&) = delete;
-  Slot& operator=(const Slot&) = delete;
-  ~Slot() {
-    if (held_) slots_.release();
-  }
-  bool held() const { return held_; }
-
- private:
-  std::counting_semaphore<4>& slots_;
-  const bool held_;
-};
-
 std::unexpected<Error> busy() {
   return fail(ErrorKind::unavailable, "ServiceUnavailable",
               "Too many password checks are waiting. Try again in a few seconds.");
 }
 
 }  // namespace
+
+class PasswordGate::Slot {
+ public:
+  explicit Slot(PasswordGate& gate) : gate_(gate), held_(gate.slots_.try_acquire() || wait(gate)) {}
+  Slot(const Slot&) = delete;
+  Slot& operator=(const Slot&) = delete;
+  ~Slot() {
+    if (held_) gate_.slots_.release();
+  }
+  bool held() const { return held_; }
+
+ private:
+  static bool wait(PasswordGate& gate) {
+    const bool may = gate.waiting_.fetch_add(1) < kWaitingMax;
+    const bool held = may && gate.slots_.try_acquire_for(kPatience);
+    gate.waiting_.fetch_sub(1);
+    return held;
+  }
+  PasswordGate& gate_;
+  const bool held_;
+};
 
 Result<std::string> PasswordGate::decoy() {
   const std::lock_guard lock(decoy_mutex_);
@@ -40,7 +46,7 @@ Result<std::string> PasswordGate::decoy() {
 
 Result<bool> PasswordGate::verify(const Secret& password, const std::string& hash,
                                   const std::function<Result<void>()>& admitted) {
-  const Slot slot(slots_);
+  const Slot slot(*this);
   if (!slot.held()) return busy();
   TRY(admitted());
   // Made by the first check of any kind, so that its cost tells nothing of the account.
@@ -50,7 +56,7 @@ Result<bool> PasswordGate::verify(const Secret& password, const std::string& has
 }
 
 Result<std::string> PasswordGate::hash(const Secret& password) {
-  const Slot slot(slots_);
+  const Slot slot(*this);
   if (!slot.held()) return busy();
   return crypto::hash_password(password);
 }

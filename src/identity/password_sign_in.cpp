@@ -27,6 +27,9 @@ SignIn<User> PasswordSignIn::check(const net::Request& request, const std::strin
   const auto user = TRY(store::read_value<std::optional<User>>(
       store_, [&](store::Reader& reader) { return directory_.user_by_name(reader, name); }));
   if (user) ledger_resource = user_path(user->id);
+  // Who has to wait anyway takes no place from others. It is asked again where the attempt is counted.
+  if (const Duration blocked = TRY(guard_.wait_of(name, request.peer)); blocked > Duration::zero())
+    return std::unexpected(must_wait(blocked));
   std::optional<Duration> wait;
   const auto equal =
       gate_.verify(password, user ? user->password_hash : std::string(), [&]() -> Result<void> {

@@ -141,6 +141,12 @@ Result<Duration> SignInGuard::begin(std::string_view account, const IpAddress& p
   return take([&](store::Reader& reader) { return password_limits(reader, account, peer); });
 }
 
+Result<Duration> SignInGuard::wait_of(std::string_view account, const IpAddress& peer) const {
+  return store::read_value<Duration>(store_, [&](store::Reader& reader) -> Result<Duration> {
+    return wait(reader, TRY(password_limits(reader, account, peer)));
+  });
+}
+
 Result<void> SignInGuard::succeeded(std::string_view account, const IpAddress& peer) {
   return store_.write([&](store::Transaction& tx) -> Result<void> {
     const std::string own = familiar_id(account, peer);

@@ -42,6 +42,7 @@ class SignInGuard {
 
   // How long a password for the account must wait; zero = it was counted and may be checked.
   Result<Duration> begin(std::string_view account, const IpAddress& peer);
+  Result<Duration> wait_of(std::string_view account, const IpAddress& peer) const;  // counts nothing
   Result<void> succeeded(std::string_view account, const IpAddress& peer);
   // The same for the codes that a signed-in person types, and for device codes that anybody asks for.
   Result<Duration> begin_user_code(const Uuid& user, const IpAddress& peer);

@@ -54,6 +54,15 @@ TEST_F(SignInGuardTest, TenFailuresAreFreeThenTheWaitDoubles) {
   EXPECT_EQ(attempt("alice", kHome), Duration(0));
 }
 
+TEST_F(SignInGuardTest, WhoAsksHowLongItIsIsNotCounted) {
+  const auto wait_of = [&] { return must(guard->wait_of("alice", kHome)); };
+  for (int i = 0; i < 30; ++i) EXPECT_EQ(wait_of(), Duration(0));
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(attempt("alice", kHome), Duration(0));
+  EXPECT_EQ(wait_of(), seconds(1));
+  world.clock.advance(seconds(1));
+  EXPECT_EQ(wait_of(), Duration(0));
+}
+
 TEST_F(SignInGuardTest, AnAccountIsGuardedAgainstManySources) {
   for (int i = 1; i <= 10; ++i) attempt("Alice", stranger(i));
   EXPECT_GT(attempt("alice", stranger(99)), Duration(0));
