@@ -3,6 +3,9 @@
 #include "ledger/entry.h"
 
 #include <algorithm>
+#include <optional>
+#include <utility>
+#include <vector>
 
 #include "base/text.h"
 #include "base/time_text.h"
@@ -28,8 +31,33 @@ size_t character_length(std::string_view text) {
   return 0;
 }
 
+// Most details are a few texts: their canonical form is written at once. Nothing for others.
+std::optional<std::string> plain_details(const JsonObject& details) {
+  std::vector<std::pair<std::string_view, std::string_view>> members;
+  members.reserve(details.size());
+  size_t bytes = 2;
+  for (const auto& [name, value] : details) {
+    if (!value.is_string() || !is_utf8(name) || !is_utf8(value.get_string())) return std::nullopt;
+    members.emplace_back(name, value.get_string());
+    // As long as it can get: of one byte an escape makes six.
+    bytes += 6 * (name.size() + value.get_string().size()) + 6;
+  }
+  if (bytes > kDetailsBytesMax) return std::nullopt;
+  std::ranges::sort(members);
+  std::string text;
+  for (const auto& [name, value] : members) {
+    text += text.empty() ? '{' : ',';
+    append_json_string(text, name);
+    text += ':';
+    append_json_string(text, value);
+  }
+  text += '}';
+  return text;
+}
+
 std::string bounded_details(const JsonObject& details) {
   if (details.empty()) return "{}";
+  if (auto plain = plain_details(details)) return *std::move(plain);
   const std::string raw = to_canonical_text(Json(details));
   // Replacement can lengthen the text, and can make two keys equal: both show when it is read back.
   const std::string text = bounded_text(raw, raw.size() * kReplacement.size());
@@ -86,7 +114,10 @@ std::string entry_text(const Entry& entry) {
   text.reserve(1024);
   const auto member = [&text](std::string_view name_and_colon, std::string_view value, size_t bytes_max) {
     text += name_and_colon;
-    append_json_string(text, bounded_text(value, bytes_max));
+    if (value.size() <= bytes_max && is_utf8(value))
+      append_json_string(text, value);
+    else
+      append_json_string(text, bounded_text(value, bytes_max));
   };
   member(R"({"action":)", entry.action, kNameBytesMax);
   member(R"(,"actor":{"address":)", entry.actor.address, kNameBytesMax);

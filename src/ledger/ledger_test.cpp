@@ -69,7 +69,17 @@ TEST_F(LedgerTest, AnEntrysTextIsCanonicalJson) {
   hostile.resource = "\"},\"decision\":\"allowed\" \\ \x01\n\xff";
   hostile.justification = std::string(5000, 'x');
   hostile.details = {{"z", "\t"}, {"a", JsonObject{{"c", 1}, {"b", -0.0}}}};
-  for (const Entry& one : {plain, bare, hostile}) {
+  // Details that are texts alone are written by hand.
+  Entry texts = entry(3);
+  texts.details = {{"z", "\t\"\x7f"}, {"a", ""}, {"", "é"}, {"a\n", "\\"}};
+  Entry bad_text = texts;
+  bad_text.details["a"] = "\xff";
+  Entry bad_name = texts;
+  bad_name.details["a\xff"] = "";
+  bad_name.details["a\xfe"] = "";
+  Entry long_text = texts;
+  long_text.details["b"] = std::string(9000, '\x01');
+  for (const Entry& one : {plain, bare, hostile, texts, bad_text, bad_name, long_text}) {
     const std::string text = entry_text(one);
     const auto read = parse_json(text);
     ASSERT_TRUE(read) << text;
@@ -77,6 +87,13 @@ TEST_F(LedgerTest, AnEntrysTextIsCanonicalJson) {
     EXPECT_EQ(string_at(read->get_object(), "correlationId"), entered_correlation_id(one));
   }
   EXPECT_EQ(entry_of_text(entry_text(hostile))->decision, hostile.decision);
+  const auto details = [](const Entry& one) {
+    return to_canonical_text(Json(entry_of_text(entry_text(one))->details));
+  };
+  EXPECT_EQ(details(texts), to_canonical_text(Json(texts.details)));
+  EXPECT_NE(details(bad_text).find("\xEF\xBF\xBD"), std::string::npos);
+  EXPECT_NE(details(bad_name).find("omitted"), std::string::npos);
+  EXPECT_NE(details(long_text).find("omitted"), std::string::npos);
 }
 
 TEST_F(LedgerTest, AWriteThatFailsLeavesNoLeaf) {

@@ -220,14 +220,25 @@ Result<std::vector<Row>> SqliteTransaction::find(const TableSpec& table, const T
   return rows_.find(table, tenant, index, value);
 }
 
-void SqliteTransaction::note_change(const TableSpec& table) {
+Result<void> SqliteTransaction::before_change(const TableSpec& table) {
+  TRY(alive());
+  if (savepoint_ == Savepoint::when_it_changes && !has_savepoint_) {
+    TRY(connection_.run("SAVEPOINT one"));
+    has_savepoint_ = true;
+  }
   if (company_.changed != nullptr && !company_.changed->contains(table.name))
     company_.changed->insert(table.name);
+  return {};
+}
+
+Result<void> SqliteTransaction::end_savepoint(bool keep) {
+  if (!has_savepoint_) return {};
+  if (!keep) TRY(connection_.run("ROLLBACK TO one"));
+  return connection_.run("RELEASE one");
 }
 
 Result<void> SqliteTransaction::put(const TableSpec& table, const TenantId& tenant, const Row& row) {
-  TRY(alive());
-  note_change(table);
+  TRY(before_change(table));
   TRY(rows_.put(table, tenant, row));
   changed_ = true;
   bytes_ += row.key.size() + row.body.size();
@@ -235,8 +246,7 @@ Result<void> SqliteTransaction::put(const TableSpec& table, const TenantId& tena
 }
 
 Result<void> SqliteTransaction::erase(const TableSpec& table, const TenantId& tenant, std::string_view key) {
-  TRY(alive());
-  note_change(table);
+  TRY(before_change(table));
   if (TRY(rows_.erase(table, tenant, key))) changed_ = true;
   return {};
 }

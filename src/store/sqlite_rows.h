@@ -48,8 +48,12 @@ class SqliteTransaction final : public Transaction {
     TableNames* changed = nullptr;
     const TableChanges* committed = nullptr;
   };
-  SqliteTransaction(Connection& connection, const Layout& layout, Company company)
-      : connection_(connection), rows_(connection, layout), company_(company) {}
+  // Of a write that fails nothing may stay: its savepoint is made before the first thing that it changes. One
+  // that only reads, or hands something over, needs none, and saves two statements.
+  enum class Savepoint { none, when_it_changes };
+  SqliteTransaction(Connection& connection, const Layout& layout, Company company,
+                    Savepoint savepoint = Savepoint::none)
+      : connection_(connection), rows_(connection, layout), company_(company), savepoint_(savepoint) {}
 
   Result<std::optional<Row>> get(const TableSpec& table, const TenantId& tenant,
                                  std::string_view key) override;
@@ -71,6 +75,8 @@ class SqliteTransaction final : public Transaction {
                                          : company_.committed->mark_beyond(*company_.changed, tables);
   }
 
+  // Ends the savepoint, if there is one: what the write did stays, or goes.
+  Result<void> end_savepoint(bool keep);
   bool changed() const { return changed_; }
   bool is_urgent() const { return urgent_; }
   size_t bytes() const { return bytes_; }
@@ -79,11 +85,13 @@ class SqliteTransaction final : public Transaction {
 
  private:
   Result<void> alive() const;
-  void note_change(const TableSpec& table);
+  Result<void> before_change(const TableSpec& table);
 
   Connection& connection_;
   RowAccess rows_;
   const Company company_;
+  const Savepoint savepoint_;
+  bool has_savepoint_ = false;
   std::vector<std::function<void()>> effects_;
   std::vector<std::any> handed_over_;
   size_t bytes_ = 0;

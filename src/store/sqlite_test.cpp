@@ -260,6 +260,45 @@ TEST(LaterWrites, AreToldWhenTheyAreDurable) {
   EXPECT_FALSE(there("c"));
 }
 
+// A write that changes nothing of its own takes no savepoint; whatever one changes goes with its failure,
+// also when it has read or handed something over before, and what others of its group have done stays.
+TEST(LaterWrites, AFailedWriteLeavesNothingBesideOthersOfItsGroup) {
+  TestDirectory directory;
+  auto store = open_sqlite(directory.path(), contract_schema());
+  ASSERT_TRUE(store);
+  std::vector<int> seen;
+  (*store)->before_commit([&](Transaction&, std::span<const std::any> handed_over) -> Result<void> {
+    for (const std::any& what : handed_over) seen.push_back(*std::any_cast<int>(&what));
+    return {};
+  });
+  auto& later = dynamic_cast<LaterWrites&>(**store);
+  std::atomic<int> written = 0;
+  std::vector<std::future<void>> all;
+  for (int i = 0; i < 40; ++i) {
+    const auto told = std::make_shared<std::promise<void>>();
+    all.push_back(told->get_future());
+    later.write_later(
+        [i](Transaction& tx) -> Result<void> {
+          TRY(tx.get(contract_notes(), contract_tenant(1), "none"));
+          tx.hand_over(i);
+          if (i % 4 == 0) return {};
+          TRY(tx.put(contract_notes(), contract_tenant(1), {std::to_string(i), "{}", {}}));
+          if (i % 4 == 3) TRY(tx.erase(contract_notes(), contract_tenant(1), std::to_string(i - 1)));
+          return i % 2 == 0 ? Result<void>() : fail(ErrorKind::conflict, "Unwanted", "no");
+        },
+        [told, &written](const Result<void>& done) {
+          written += done ? 1 : 0;
+          told->set_value();
+        });
+  }
+  for (auto& one : all) one.wait();
+  EXPECT_EQ(written, 20);
+  for (int i = 0; i < 40; ++i) EXPECT_EQ(read_note(**store, std::to_string(i)).has_value(), i % 4 == 2) << i;
+  std::vector<int> even;
+  for (int i = 0; i < 40; i += 2) even.push_back(i);
+  EXPECT_EQ(seen, even);
+}
+
 TEST(LaterWrites, AreCommittedBeforeTheStoreCloses) {
   TestDirectory directory;
   std::atomic<int> told = 0;

@@ -207,8 +207,8 @@ Result<void> SqliteWriter::number_commit() {
 
 // An error here is the group's; the write's own error is in write.result.
 Result<void> SqliteWriter::run_one(WaitingWrite& write, Group& group) {
-  TRY(connection_->run("SAVEPOINT one"));
-  SqliteTransaction transaction(*connection_, layout_, {&group.tables, &changes_});
+  SqliteTransaction transaction(*connection_, layout_, {&group.tables, &changes_},
+                                SqliteTransaction::Savepoint::when_it_changes);
   write.result = run_guarded(*write.work, transaction);
   if (!connection_->in_transaction()) {
     return internal_error("SQLite rolled the transaction back: " +
@@ -217,8 +217,7 @@ Result<void> SqliteWriter::run_one(WaitingWrite& write, Group& group) {
   if (write.result && transaction.changed() && !transaction.is_urgent() && directory_.reserve_was_spent()) {
     write.result = storage_full("the reserve is spent and this write is not urgent");
   }
-  if (!write.result) TRY(connection_->run("ROLLBACK TO one"));
-  TRY(connection_->run("RELEASE one"));
+  TRY(transaction.end_savepoint(write.result.has_value()));
   if (!write.result) return {};
   write.effects = transaction.take_effects();
   std::ranges::move(transaction.take_handed_over(), std::back_inserter(group.handed_over));
