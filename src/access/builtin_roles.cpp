@@ -3,10 +3,35 @@
 // holds the further permissions of a role that has several.
 #include "access/builtin_roles.h"
 
+#include <algorithm>
+#include <array>
+
 #include "base/text.h"
 
 namespace merlon::access {
 namespace {
+
+// What binds people, and what others did: approvals and reasons, session policies, recordings, whoever looks
+// on. Azure keeps what gives and limits access from its Contributors under Microsoft.Authorization; these are
+// Merlon's, and whoever may not give roles does not lift them either. A role that names them has them.
+constexpr std::array<std::string_view, 9> kGuards = {"Merlon.Jit/options/write",
+                                                     "Merlon.Jit/options/delete",
+                                                     "Merlon.Jit/requests/approve/action",
+                                                     "Merlon.Bastion/sessionPolicies/write",
+                                                     "Merlon.Bastion/sessionPolicies/delete",
+                                                     "Merlon.Bastion/sessions/moderate/action",
+                                                     "Merlon.Bastion/recordings/delete",
+                                                     "Merlon.Bastion/recordings/content/action",
+                                                     "Merlon.Bastion/recordings/search/action"};
+
+void keep_guards(Permission& permission) {
+  const bool has_all = std::ranges::find(permission.actions, "*") != permission.actions.end();
+  const bool gives_no_roles = std::ranges::any_of(permission.not_actions, [](std::string_view action) {
+    return ascii_istarts_with(action, "Microsoft.Authorization/");
+  });
+  if (has_all && gives_no_roles)
+    permission.not_actions.insert(permission.not_actions.end(), kGuards.begin(), kGuards.end());
+}
 
 std::unexpected<Error> broken(const std::string& what) {
   return internal_error("the embedded table of built-in roles: " + what);
@@ -31,6 +56,7 @@ Result<Permission> read_permission(const JsonObject& json) {
   permission.data_actions = TRY(strings(json, "dataActions"));
   permission.not_data_actions = TRY(strings(json, "notDataActions"));
   permission.condition = string_at(json, "condition").value_or("");
+  keep_guards(permission);
   return permission;
 }
 

@@ -44,6 +44,21 @@ class BuiltinRolesTest : public testing::Test {
 
 std::unique_ptr<BuiltinRoles> BuiltinRolesTest::roles_;
 
+// Whoever has to ask two others, or is watched, does not take that away themselves.
+TEST_F(BuiltinRolesTest, AContributorDoesNotLiftWhatBindsThem) {
+  for (const char* guard :
+       {"Merlon.Jit/options/write", "Merlon.Jit/options/delete", "Merlon.Jit/requests/approve/action",
+        "Merlon.Bastion/sessionPolicies/write", "Merlon.Bastion/sessionPolicies/delete",
+        "Merlon.Bastion/sessions/moderate/action", "Merlon.Bastion/recordings/delete",
+        "Merlon.Bastion/recordings/content/action", "Merlon.Bastion/recordings/search/action"}) {
+    EXPECT_FALSE(allows("Contributor", guard)) << guard;
+    EXPECT_TRUE(allows("Owner", guard)) << guard;
+  }
+  for (const char* work : {"Merlon.Jit/options/read", "Merlon.Bastion/sessionPolicies/read",
+                           "Merlon.Machines/enrolmentTokens/write", "Microsoft.Network/bastionHosts/write"})
+    EXPECT_TRUE(allows("Contributor", work)) << work;
+}
+
 TEST_F(BuiltinRolesTest, AllAreThereAndEveryConditionParses) {
   EXPECT_EQ(roles_->all().size(), 928U);
   size_t conditional = 0;

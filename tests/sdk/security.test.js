@@ -115,7 +115,7 @@ test('while others must agree, an unmodified client is told that it is on its wa
   const { body } = await merlonRequest('GET', 'options/default');
   assert.equal(body.properties.approval.required, 1);
   const app = server.application('second', '--secret');
-  server.merlon('role', 'assign', '--role', 'Contributor', '--assignee', app.objectId, '--resource-group', 'rg');
+  server.merlon('role', 'assign', '--role', 'Owner', '--assignee', app.objectId, '--resource-group', 'rg');
   // The client's model leaves out the request's id, which the document has.
   const { body: document } = await merlonRequest('GET', '');
   const { id } = document.properties.requests.at(-1);
