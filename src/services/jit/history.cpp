@@ -14,6 +14,7 @@ using resource::ResourceId;
 using resource::WriteContext;
 
 constexpr size_t kRequestsKeptMax = 100;
+constexpr size_t kRequestBytesKeptMax = 512 * 1024;
 
 // Azure's reasons (jitNetworkAccessPolicies.json, StatusReason); ours beyond them are shown as what they come
 // closest to.
@@ -26,6 +27,18 @@ JsonArray* requests_in(JsonObject& body) {
   Json& requests = body["properties"].as_object()["requests"];
   if (!requests.is_array()) requests = JsonArray();
   return &requests.get_array();
+}
+
+// Together they stand in one document: large ones must not keep the next from being shown, or one from its
+// end.
+void drop_oldest(JsonArray& requests) {
+  size_t kept = 0, bytes = 0;
+  while (kept < std::min(requests.size(), kRequestsKeptMax)) {
+    bytes += to_text(requests[requests.size() - 1 - kept]).size();
+    if (bytes > kRequestBytesKeptMax && kept > 0) break;
+    ++kept;
+  }
+  requests.erase(requests.begin(), requests.end() - static_cast<std::ptrdiff_t>(kept));
 }
 
 }  // namespace
@@ -68,7 +81,7 @@ Result<void> Service::show_request(WriteContext& context, const ResourceId& poli
   } else {
     array.push_back(std::move(request));
   }
-  while (array.size() > kRequestsKeptMax) array.erase(array.begin());
+  drop_oldest(array);
   TRY(platform_.resources.render(context.tx, resource->id, std::move(body)));
   return {};
 }

@@ -291,6 +291,25 @@ TEST_F(OpeningTest, TheHistoryIsBounded) {
   EXPECT_EQ(string_at(shown.back().as_object(), "id"), newest);
 }
 
+TEST_F(OpeningTest, LargeRequestsLeaveRoomForTheNext) {
+  ASSERT_EQ(initiate(ada_).status, 202);
+  must(world_.store().write([&](store::Transaction& tx) -> Result<void> {
+    const auto policy = TRY(world_.manager().get(tx, TRY(resource::ResourceId::parse(kDefaultPolicy))));
+    JsonObject body = policy->body;
+    JsonArray& requests = body["properties"].as_object()["requests"].as_array();
+    Json large = requests.front();
+    large.as_object()["justification"] = std::string(100 * 1024, 'x');
+    while (requests.size() < 40) requests.push_back(large);
+    TRY(world_.manager().render(tx, policy->id, std::move(body)));
+    return {};
+  }));
+  const std::string newest = initiate(ada_).at("id");
+  const JsonObject policy = call(owner_, "GET", kDefaultPolicy, {}, 200);
+  const JsonArray& shown = *array_at(policy, "properties.requests");
+  EXPECT_THAT(shown, SizeIs(6)) << "half a mebibyte of them";
+  EXPECT_EQ(string_at(shown.back().as_object(), "id"), newest);
+}
+
 TEST_F(OpeningTest, TheAnswerNamesTheRequestThatTheOpeningsBear) {
   const Answer answer = initiate(ada_);
   EXPECT_EQ(answer.at("id"), string_at(openings().front(), "properties.requestId"));
