@@ -3,53 +3,19 @@
 // A line "NAME" on standard output asks the test around it for something; DIRECTORY/NAME.done has the answer: a link,
 // or nothing.
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
-import { request } from 'node:https';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { Chromium } from '../sdk/chromium.js';
+import * as pages from './pages.mjs';
 
 const [bastion, caFile, directory, stranger, password] = process.argv.slice(2);
 const ca = readFileSync(caFile);
-const patience = Number(process.env.MERLON_PATIENCE) || 1;
-const say = (text) => console.log(text);
-
-async function until(what, test, seconds = 20) {
-  const end = Date.now() + seconds * 1000 * patience;
-  while (Date.now() < end) {
-    const found = await test();
-    if (found) return found;
-    await new Promise((resolve) => { setTimeout(resolve, 50); });
-  }
-  throw new Error(`not within ${seconds} s: ${what}`);
-}
-async function wait(name) {
-  say(name);
-  const file = join(directory, `${name}.done`);
-  await until(`${name}.done`, () => existsSync(file), 60);
-  return readFileSync(file, 'utf8').trim();
-}
-
-function send(path, headers = {}, method = 'GET') {
-  return new Promise((resolve, reject) => {
-    const sent = request(new URL(path, bastion), { method, ca, headers }, (response) => {
-      let text = '';
-      response.on('data', (chunk) => { text += chunk; });
-      response.on('end', () => resolve({ status: response.statusCode, text }));
-    });
-    sent.on('upgrade', (response, socket) => {
-      socket.destroy();
-      resolve({ status: response.statusCode, text: '' });
-    });
-    sent.on('error', reject);
-    sent.end();
-  });
-}
-const upgrade = { Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13',
-  'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==' };
+const { say, until, upgrade } = pages;
+const wait = (name) => pages.wait(directory, name);
+const send = (path, headers, method) => pages.send(new URL(path, bastion), ca, headers, method);
 
 const browser = await Chromium.start({ endpoint: bastion, ca });
 process.on('exit', () => browser.stop());
-const screen = () => browser.evaluate('document.querySelector(".xterm-rows")?.innerText ?? ""');
+const screen = () => pages.screen(browser);
 const fetched = (path) => browser.evaluate(`fetch(${JSON.stringify(path)}).then(async (one) => ({ status: one.status, json: await one.json() }))`);
 
 async function work(said) {

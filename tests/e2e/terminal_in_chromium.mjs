@@ -5,74 +5,27 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { request } from 'node:https';
 import { join } from 'node:path';
 import { Chromium } from '../sdk/chromium.js';
+import * as pages from './pages.mjs';
 
 const [bastion, caFile, directory, person, password, stranger, strangersPassword] = process.argv.slice(2);
 const ca = readFileSync(caFile);
 const chosen = 'a Better 1 by far';
-const patience = Number(process.env.MERLON_PATIENCE) || 1;
-const say = (text) => console.log(text);
+const { say, until, upgrade } = pages;
+const wait = (name) => pages.wait(directory, name);
+const send = (path, headers, method) => pages.send(new URL(path, bastion), ca, headers, method);
 const digest = (file) => createHash('sha256').update(readFileSync(file)).digest('hex');
-
-async function until(what, test, seconds = 20) {
-  const end = Date.now() + seconds * 1000 * patience;
-  while (Date.now() < end) {
-    const found = await test();
-    if (found) return found;
-    await new Promise((resolve) => { setTimeout(resolve, 50); });
-  }
-  throw new Error(`not within ${seconds} s: ${what}`);
-}
-const wait = async (name) => {
-  say(name);
-  await until(`${name}.done`, () => existsSync(join(directory, `${name}.done`)), 60);
-};
-
-// A request as any program can send it, with the cookie of the browser if it is wanted.
-function send(path, headers = {}, method = 'GET') {
-  return new Promise((resolve, reject) => {
-    const sent = request(new URL(path, bastion), { method, ca, headers }, (response) => {
-      let text = '';
-      response.on('data', (chunk) => { text += chunk; });
-      response.on('end', () => resolve({ status: response.statusCode, headers: response.headers, text }));
-    });
-    sent.on('upgrade', (response, socket) => {
-      socket.destroy();
-      resolve({ status: response.statusCode, headers: response.headers, text: '' });
-    });
-    sent.on('error', reject);
-    sent.end();
-  });
-}
-const upgrade = { Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13',
-  'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==' };
 
 let browser = await Chromium.start({ endpoint: bastion, ca });
 process.on('exit', () => browser.stop());
 
-async function signIn(name, first, again = false) {
-  await browser.open(bastion);
-  await browser.shows(/Sign in to reach machines/);
-  await browser.press('#sign-in');
-  await browser.shows(/User name/);
-  await browser.fill({ username: name, password: first });
-  await browser.press('button[value="sign-in"]');
-  if (again) return;
-  await browser.shows(/has to be changed/);
-  await browser.fill({ 'new-password': chosen, 'confirm-password': chosen });
-  await browser.press('button[value="change-password"]');
-  await browser.shows(/Machines/);
-}
-
+const signIn = (name, password, again = false) => pages.signIn(browser, bastion, name, password, again ? undefined : chosen);
 async function connect() {
-  await browser.shows(/web-1/);
-  await browser.fill({ login: 'admin' });
-  await browser.press('#connect');
+  await pages.connect(browser);
   await browser.shows(/Connected/);
 }
-const screen = () => browser.evaluate('document.querySelector(".xterm-rows")?.innerText ?? ""');
+const screen = () => pages.screen(browser);
 
 const steps = {
   async page() {

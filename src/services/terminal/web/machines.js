@@ -1,7 +1,7 @@
 // The machines that the bastion serves, and the way to one.
-import { alert, ask, element, show } from './dom.js';
+import { alert, ask, element } from './dom.js';
 
-export async function showMachines() {
+export async function showMachines({ show, isLeft }) {
   let machines;
   try {
     ({ value: machines } = await ask('/web/machines'));
@@ -35,5 +35,5 @@ export async function showMachines() {
       element('label', {}, 'Machine', machine), element('label', {}, 'Login', login),
       element('label', {}, 'Port', port), element('label', {}, 'Reason, if one is asked for', why),
       element('button', { type: 'button', class: 'go', id: 'connect', onclick: connect }, 'Connect')));
-  login.focus();
+  if (!isLeft()) login.focus();
 }

@@ -7,6 +7,7 @@ import { showTerminal } from './terminal.js';
 
 const PLACE = 'merlon-place'; // where somebody was before they went to sign in; no secret
 let leave = () => {};
+let turn = 0; // which page is wanted now
 let byLink = false;
 
 function signInPage() {
@@ -18,18 +19,26 @@ function signInPage() {
       onclick: () => sessionStorage.setItem(PLACE, location.hash) }, 'Sign in')));
 }
 
+// What was wanted before may be answered later: it must not come in place of what is there now.
 async function go() {
   leave();
   leave = () => {};
+  const mine = ++turn;
+  const isLeft = () => mine !== turn;
+  const here = { isLeft, show: (...children) => { if (!isLeft()) show(...children); } };
   const [path, query] = (location.hash || '#/').slice(1).split('?');
   const parameters = new URLSearchParams(query ?? '');
   try {
-    if (byLink) await goByLink(path);
+    if (byLink) await goByLink(path, here);
     else if (path === '/terminal') leave = showTerminal(parameters);
-    else if (path === '/recordings') await showRecordings(parameters);
-    else if (path.startsWith('/recordings/')) leave = await showRecording(path.split('/')[2], parameters);
-    else await showMachines();
+    else if (path === '/recordings') await showRecordings(here);
+    else if (path.startsWith('/recordings/')) {
+      const leaveIt = await showRecording(path.split('/')[2], parameters, here);
+      if (isLeft()) leaveIt();
+      else leave = leaveIt;
+    } else await showMachines(here);
   } catch (error) {
+    if (isLeft()) return;
     if (error.status === 401 && error.code === 'SignInNeeded') signInPage();
     else if (isLinkOver(error)) linkOver(error);
     else show(alert(error.message));
@@ -37,8 +46,9 @@ async function go() {
 }
 
 // What the link still gives is asked anew each time: a WebSocket that does not come about says nothing.
-async function goByLink(path) {
+async function goByLink(path, here) {
   const link = await ask('/web/session');
+  if (here.isLeft()) return undefined;
   if (!link.link) return location.reload();
   if (path !== '/terminal' || link.missing || !link.login) return showLink(link);
   leave = showTerminal(new URLSearchParams({ machine: link.machineId, login: link.login, port: link.port }), 'Back to the link');
@@ -64,6 +74,7 @@ async function start() {
   const out = document.getElementById('sign-out');
   out.hidden = !session.name;
   out.addEventListener('click', async () => {
+    ++turn;
     leave();
     leave = () => {};
     await ask('/web/sign-out', {});

@@ -1,5 +1,5 @@
 // Recordings: which there are, a search through them, and one played, or watched while it is made.
-import { alert, ask, element, show } from './dom.js';
+import { alert, ask, element } from './dom.js';
 import { Player } from './player.js';
 import { makeTerminal } from './terminal.js';
 
@@ -33,7 +33,7 @@ async function search(text, found) {
     next ? element('p', { class: 'note' }, 'There is more: search for something longer.') : '');
 }
 
-export async function showRecordings() {
+export async function showRecordings({ show }) {
   const text = element('input', { name: 'text', size: 24 });
   const found = element('div', { id: 'found' });
   const look = () => search(text.value, found).catch((error) => found.replaceChildren(alert(error.message)));
@@ -84,8 +84,9 @@ async function fetchContent(name, player, state) {
   }
 }
 
-export async function showRecording(name, parameters) {
+export async function showRecording(name, parameters, { show, isLeft }) {
   const { properties } = await ask(`/web/recordings/${name}`);
+  if (isLeft()) return () => {};
   const live = properties.running;
   const said = element('div', { id: 'verdict' }, live
     ? element('p', { class: 'note' }, 'This session runs now; it can be verified when it has ended.')
@@ -101,6 +102,7 @@ export async function showRecording(name, parameters) {
 
   const state = { left: false };
   const result = live ? undefined : await verdict(name);
+  if (isLeft()) return () => {};
   if (result) said.replaceChildren(result.good ? element('p', { class: 'note' }, result.text) : alert(result.text));
   // No listener on what the terminal has to say: a recording gets no answers, and nobody types into it.
   const terminal = makeTerminal({ disableStdin: true, cursorBlink: false });
