@@ -140,6 +140,16 @@ void show(World& world, std::string_view where, const std::string& word, int rou
   std::fflush(stdout);
 }
 
+void show_all(World& world, unsigned count, int rounds) {
+  fmt::print(
+      "| first hit | cold, s | warm, s | hits | stretches opened |\n| --- | ---: | ---: | ---: | ---: |\n");
+  show(world, "at the end of the newest", fmt::format("last{}quux", count - 1), rounds);
+  show(world, "in the middle", fmt::format("first{}quux", count / 2), rounds);
+  show(world, "at the beginning of the oldest", "first0quux", rounds);
+  show(world, "nowhere: rare letters", "nowherequux", rounds);
+  show(world, "nowhere: common words", "the server station", rounds);
+}
+
 int run(const std::string& directory, size_t megabytes, int rounds) {
   std::vector<std::string> lines;
   for (std::string line; std::getline(std::cin, line);)
@@ -151,13 +161,10 @@ int run(const std::string& directory, size_t megabytes, int rounds) {
     if (seed % 20 == 19) fmt::print(stderr, "{} of {} recordings\n", seed + 1, count);
   }
   fmt::print("\n{} recordings, {} MB with their indexes\n\n", count, world.bytes("") / 1'000'000);
-  fmt::print(
-      "| first hit | cold, s | warm, s | hits | stretches opened |\n| --- | ---: | ---: | ---: | ---: |\n");
-  show(world, "at the end of the newest", fmt::format("last{}quux", count - 1), rounds);
-  show(world, "in the middle", fmt::format("first{}quux", count / 2), rounds);
-  show(world, "at the beginning of the oldest", "first0quux", rounds);
-  show(world, "nowhere: rare letters", "nowherequux", rounds);
-  show(world, "nowhere: common words", "the server station", rounds);
+  show_all(world, count, rounds);
+  fmt::print("\nthe same without the groups above the indexes, as recordings of before are\n\n");
+  std::filesystem::remove_all(std::filesystem::path(directory) / "blobs/recording-groups");
+  show_all(world, count, rounds);
   return 0;
 }
 

@@ -1,5 +1,6 @@
 // What is begun, added to, made durable and ended.
 #include "recording/recordings.h"
+#include "recording/group_index.h"
 
 #include <fmt/format.h>
 
@@ -282,6 +283,9 @@ Result<void> Recordings::close(const std::shared_ptr<Live>& live, std::string_vi
     record.bytes = live->data->size();
     record.duration_ms = live->length().count();
   }
+  if (const auto grouped = write_groups(*blobs_, record, index_key(live->key), random_); !grouped)
+    log_error("the index of a recording has no groups; a search takes longer", grouped.error(),
+              {{"recording", live->id.text()}});
   record.state = RecordState::closed;
   record.ended = wall;
   record.reason = reason;

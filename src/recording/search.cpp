@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "recording/group_index.h"
 #include "recording/live.h"
 
 namespace merlon::recording {
@@ -63,22 +64,39 @@ class RecordingSearch {
       live_from = live->segment().begin();
       live_may_hold = live->segment().may_hold(trigrams_);
     }
-    const auto file = all_.blobs().read(record_.index_name(), 0, kIndexBytesMax);
-    uint64_t covered = kFileMagic.size();
-    if (file) {
-      size_t offset = 0;
-      for (uint64_t number = 0;; ++number) {
-        const auto segment = open_segment(indexed, record_.id, number, *file, offset);
-        if (!segment) break;
+    uint64_t covered = kFileMagic.size(), number = 0, from = 0;
+    // What is written has no groups yet.
+    if (!live_from)
+      for (const SegmentGroup& group : read_groups(all_.blobs(), record_, indexed)) {
         ++answer_.segments;
-        covered = segment->end;
-        if (folded_may_hold(segment->filter, trigrams_)) stretches.push_back({segment->begin, segment->end});
+        covered = group.end;
+        number = group.first + group.count;
+        from = group.to;
+        if (!folded_may_hold(group.filter, trigrams_)) continue;
+        const auto part = all_.blobs().read(record_.index_name(), group.from, group.to - group.from);
+        const uint64_t found = part ? look_through(indexed, *part, group.first, stretches).first : 0;
+        // A crash has taken what the group was made of.
+        if (found < group.count) stretches.push_back({group.begin, group.end});
       }
-    }
+    if (const auto file = all_.blobs().read(record_.index_name(), from, kIndexBytesMax))
+      covered = std::max(covered, look_through(indexed, *file, number, stretches).second);
     const uint64_t size = TRY(all_.blobs().size(record_.data_name())).value_or(0);
     if (covered < size && (live_may_hold || !live_from || *live_from > covered))
       stretches.push_back({live_from ? std::min(*live_from, covered) : covered, size});
     return stretches;
+  }
+
+  // Segments from `first` on: how many there are, and where the last of them ends.
+  std::pair<uint64_t, uint64_t> look_through(const Secret& indexed, ByteView file, uint64_t first,
+                                             std::vector<Stretch>& stretches) {
+    uint64_t count = 0, end = 0;
+    for (size_t offset = 0;; ++count) {
+      const auto segment = open_segment(indexed, record_.id, first + count, file, offset);
+      if (!segment) return {count, end};
+      ++answer_.segments;
+      end = segment->end;
+      if (folded_may_hold(segment->filter, trigrams_)) stretches.push_back({segment->begin, segment->end});
+    }
   }
 
   // One chunk more than the stretch has: a line may end there.

@@ -83,6 +83,37 @@ TEST_F(SearchTest, LongRecordingsAreFoundInAtEveryPlace) {
   for (int i = 0; i < 700; i += 41) EXPECT_EQ(find("word" + std::to_string(i) + "end").hits.size(), 1U) << i;
 }
 
+// Words of a stretch's own in each of some forty stretches.
+TEST_F(SearchTest, OfALongRecordingMostOfTheIndexStaysClosedToo) {
+  auto recorder = start();
+  const std::string filler = "what many terminals show again and again, in lines of some length\r\n";
+  for (int stretch = 0; stretch < 40; ++stretch) {
+    std::string text;
+    while (text.size() < 130 * 1024) text += filler;
+    ASSERT_TRUE(recorder->output(text + "needle" + std::to_string(1000 + stretch) + "zq\r\n"));
+    ASSERT_TRUE(recorder->flush());
+  }
+  const size_t open = find("needle1007zq").segments;
+  ASSERT_TRUE(recorder->close("end"));
+  const auto groups = directory_ / "blobs/recording-groups" / recorder->id().text();
+  ASSERT_TRUE(std::filesystem::exists(groups));
+  for (int stretch = 0; stretch < 40; stretch += 3)
+    EXPECT_EQ(find("needle" + std::to_string(1000 + stretch) + "zq").hits.size(), 1U) << stretch;
+  const auto absent = find("absent xyzzy");
+  EXPECT_TRUE(absent.hits.empty());
+  EXPECT_LT(absent.segments * 4, open) << "three groups in place of forty stretches";
+  // Whatever has become of groups and index, everything is found.
+  std::filesystem::resize_file(groups, std::filesystem::file_size(groups) - 1);
+  EXPECT_EQ(find("needle1039zq").hits.size(), 1U) << "without the last group";
+  EXPECT_EQ(find("needle1007zq").hits.size(), 1U);
+  const auto index = directory_ / "blobs/recording-indexes" / recorder->id().text();
+  std::filesystem::resize_file(index, std::filesystem::file_size(index) / 4);
+  for (const int stretch : {0, 7, 20, 39})
+    EXPECT_EQ(find("needle" + std::to_string(1000 + stretch) + "zq").hits.size(), 1U) << stretch;
+  std::filesystem::remove(groups);
+  EXPECT_EQ(find("needle1020zq").hits.size(), 1U) << "without groups";
+}
+
 TEST_F(SearchTest, WithoutItsIndexARecordingIsSearchedItself) {
   auto recorder = start();
   ASSERT_TRUE(recorder->output("find me anyway\r\n"));

@@ -126,6 +126,12 @@ Bytes TrigramFilter::folded() const {
   return out;
 }
 
+void unite_filters(Bytes& whole, ByteView folded) {
+  // A bit's place in a folded filter is the lower part of its place in the whole.
+  const bool fits = folded.size() >= 8 && std::has_single_bit(folded.size()) && folded.size() <= whole.size();
+  for (size_t i = 0; i < whole.size(); ++i) whole[i] |= fits ? folded[i % folded.size()] : uint8_t{0xff};
+}
+
 bool folded_may_hold(ByteView folded, const std::vector<uint32_t>& trigrams) {
   const uint64_t bits = folded.size() * 8;
   if (bits < 64 || !std::has_single_bit(bits)) return false;

@@ -36,6 +36,8 @@ class TrigramFilter {
   std::vector<uint16_t> recent_;   // trigrams
 };
 
+// Adds to a filter of the full size what a folded one says: whatever that may hold, this may hold.
+void unite_filters(Bytes& whole, ByteView folded);
 // Of what folded() gave; false as well when it is nothing of the kind.
 bool folded_may_hold(ByteView folded, const std::vector<uint32_t>& trigrams);
 

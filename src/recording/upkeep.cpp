@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "base/time_text.h"
+#include "recording/group_index.h"
 #include "recording/live.h"
 #include "recording/recordings.h"
 #include "recording/verify.h"
@@ -205,6 +206,7 @@ Result<void> Recordings::recover_one(Record record, const Progress& progress) {
 void Recordings::rebuild_index(const Record& record, const Secret& key) {
   const auto work = [&]() -> Result<void> {
     TRY(blobs_->remove(record.index_name()));
+    TRY(blobs_->remove(groups_name(record.id)));
     const auto index = TRY(blobs_->append_to(record.index_name(), store::BlobSpace::reserve));
     const Secret indexed = index_key(key);
     SegmentBuilder builder;
@@ -223,7 +225,8 @@ void Recordings::rebuild_index(const Record& record, const Secret& key) {
       }
       if (builder.is_full()) TRY(write(chunk->end()));
     }
-    return builder.is_empty() ? Result<void>() : write(reader.offset());
+    if (!builder.is_empty()) TRY(write(reader.offset()));
+    return write_groups(*blobs_, record, indexed, random_);
   };
   if (const auto done = work(); !done)
     log_error("the index of a recording could not be made again; it is searched itself", done.error(),
@@ -257,7 +260,7 @@ void Recordings::remove_blobs() {
   for (const Uuid& id : doomed) {
     Record names;
     names.id = id;
-    for (const std::string& name : {names.data_name(), names.index_name()})
+    for (const std::string& name : {names.data_name(), names.index_name(), groups_name(id)})
       if (const auto removed = blobs_->remove(name); !removed)
         log_error("the file of a deleted recording, unreadable without its key, could not be removed",
                   removed.error(), {{"file", name}});
