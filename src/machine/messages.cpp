@@ -1,6 +1,8 @@
 // The agent channel's messages in JSON, strict on both ends.
 #include "machine/messages.h"
 
+#include <algorithm>
+
 #include "base/time_text.h"
 #include "machine/fields.h"
 
@@ -35,9 +37,21 @@ JsonObject interface_json(const ReportedInterface& interface) {
           {"defaultRoute", interface.default_route}};
 }
 
+// As the kernel names interfaces: its dev_valid_name() lets nothing else be one.
+constexpr size_t kInterfaceNameMax = 15;  // IFNAMSIZ without its end
+
+bool is_interface_name(std::string_view name) {
+  return !name.empty() && name != "." && name != ".." &&
+         std::none_of(name.begin(), name.end(), [](const char c) {
+           return c == '/' || static_cast<unsigned char>(c) <= ' ' || c == 0x7f;
+         });
+}
+
 Result<ReportedInterface> read_interface(const JsonObject& json) {
   ReportedInterface interface;
-  interface.name = TRY(text_field(json, "name", 64));
+  interface.name = TRY(text_field(json, "name", kInterfaceNameMax));
+  if (!is_interface_name(interface.name))
+    return wrong_field("name", "a name that the kernel gives to an interface");
   interface.mac = TRY(text_field_or_empty(json, "mac", 64));
   for (const JsonObject* object : TRY(objects_field(json, "addresses", 64))) {
     const IpAddress address = TRY(address_field(*object, "address"));

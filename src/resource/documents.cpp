@@ -241,7 +241,7 @@ Error document_too_large(const ResourceId& id, size_t bytes, size_t bytes_max) {
 Result<Resource> Documents::put(store::Transaction& tx, const ResourceId& id, JsonObject body,
                                 const ledger::Actor& by) const {
   const ResourceType* type = types_.find(id.type());
-  MERLON_CHECK(type != nullptr);
+  if (type == nullptr) return internal_error("there is no resource type to store " + id.text() + " as");
   JsonObject shown = with_members_first({{"id", id.text()}, {"name", id.name()}, {"type", full_type(*type)}},
                                         std::move(body));
   show_as_succeeded(shown, type->tracked);

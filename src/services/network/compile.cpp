@@ -121,7 +121,7 @@ Result<CompiledInterface> Service::compile_interface(store::Reader& reader, cons
   CompiledInterface compiled;
   compiled.link = link;
   compiled.primary = primary;
-  compiled.meanings.virtual_network = TRY(network_space(reader, link.subnet));
+  compiled.meanings.virtual_network = TRY(network_space(reader, link));
   if (!link.subnet.empty())
     if (const auto subnet = TRY(store::get<SubnetLink>(reader, platform_.core.tenant, link.subnet)))
       if (auto at_subnet = TRY(layer(reader, subnet->group, compiled.meanings, openings))) {

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "base/text.h"
+#include "resource/permitted.h"
 #include "services/network/prefixes.h"
 #include "services/network/service.h"
 #include "services/network/shown_defaults.h"
@@ -22,13 +23,24 @@ bool is_usable(const IpAddress& address) {
          !address.is_unspecified();
 }
 
+// The shortest prefixes that are taken for a link's. What a machine says of itself stands for its neighbours
+// in rules, and may not stand for half of the world: of a shorter one its own address alone counts.
+constexpr unsigned kLinkPrefixMin4 = 8, kLinkPrefixMin6 = 32;
+
+IpPrefix link_of(const IpAddress& address, unsigned length) {
+  const auto prefix = length < (address.is_v4() ? kLinkPrefixMin4 : kLinkPrefixMin6)
+                          ? std::optional<IpPrefix>()
+                          : IpPrefix::make(address, length);
+  return prefix.value_or(IpPrefix(address));
+}
+
 // IPv4 first: Azure's primary IP configuration is always one.
 std::vector<std::pair<IpAddress, IpPrefix>> usable_addresses(const ReportedInterface& interface) {
   std::vector<std::pair<IpAddress, IpPrefix>> usable;
   for (const IpFamily family : {IpFamily::v4, IpFamily::v6})
     for (const auto& [address, length] : interface.addresses)
       if (address.family() == family && is_usable(address))
-        if (const auto prefix = IpPrefix::make(address, length)) usable.emplace_back(address, *prefix);
+        usable.emplace_back(address, link_of(address, length));
   return usable;
 }
 
@@ -49,23 +61,29 @@ std::string network_name(const IpPrefix& prefix) {
   return name;
 }
 
-void add_text(JsonArray& array, const std::string& text) {
-  if (std::none_of(array.begin(), array.end(),
-                   [&](const Json& element) { return element.as_string() == text; }))
-    array.emplace_back(text);
+// The kernel takes names that are none of Azure's: "a/b" would name another thing altogether.
+std::string nic_name(const std::string& machine, const std::string& interface) {
+  std::string name = machine + "-";
+  for (const char c : interface) {
+    const bool fits = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                      c == '_' || c == '.' || c == '-';
+    name += fits ? c : '-';
+  }
+  return name;
 }
 
 std::string cidr(const IpPrefix& prefix) {
   return fmt::format("{}/{}", prefix.address().text(), prefix.length());
 }
 
-JsonObject empty_network(const std::string& location) {
+JsonObject network_of_link(const std::string& location, const IpPrefix& on_link) {
+  const JsonArray prefixes = {cidr(on_link)};
   return {{"location", location},
           {"properties",
-           JsonObject{{"addressSpace", JsonObject{{"addressPrefixes", JsonArray()}}},
+           JsonObject{{"addressSpace", JsonObject{{"addressPrefixes", prefixes}}},
                       {"subnets",
                        JsonArray{JsonObject{{"name", "default"},
-                                            {"properties", JsonObject{{"addressPrefixes", JsonArray()},
+                                            {"properties", JsonObject{{"addressPrefixes", prefixes},
                                                                       {"provisioningState", "Succeeded"}}}}}},
                       {"provisioningState", "Succeeded"}}}};
 }
@@ -95,6 +113,12 @@ JsonObject ip_configuration(const ResourceId& nic, const std::string& name, cons
                                     {"provisioningState", "Succeeded"}}}};
 }
 
+// Of an interface that is at no machine any more.
+void let_go(JsonObject& properties) {
+  properties.erase("virtualMachine");
+  properties.erase("primary");
+}
+
 // "ipconfig1", or the next that the interface does not have.
 std::string free_name(const JsonArray& configurations) {
   for (size_t number = configurations.size() + 1;; ++number) {
@@ -117,14 +141,15 @@ Result<void> Service::enrol(WriteContext& context, const machine::Machine& machi
   bool is_first = true;
   for (const ReportedInterface& interface : primary_first(machine.facts.interfaces)) {
     if (usable_addresses(interface).empty()) continue;
-    const std::string name = is_first ? machine.name + "-nic" : machine.name + "-" + interface.name;
+    const std::string name = is_first ? machine.name + "-nic" : nic_name(machine.name, interface.name);
     ResourceId nic = TRY(ResourceId::parse(provider + "networkInterfaces/" + name));
     if (const auto known = TRY(described_as(context.tx, described, interface, is_first))) {
       nic = *known;
       std::erase(described, nic);
     }
-    TRY(enrol_interface(context, vm, nic, nsg, interface, provider));
+    const Addresses found = TRY(enrol_interface(context, vm, nic, nsg, interface, provider));
     TRY(compute_.attach_interface(context, vm, nic, is_first));
+    TRY(note_links(context, vm, nic, found));
     is_first = false;
   }
   if (is_first)
@@ -218,33 +243,59 @@ Result<Service::Addresses> Service::settle_described(store::Reader& reader, cons
   return left;
 }
 
-// The network of what the machine shares a link with; answers its subnet.
+// The network of a link; answers its subnet. It is what its name says and no more, and one that is there is
+// taken as it is: a network's space is what VirtualNetwork means at every machine in it, which no machine may
+// say for the others.
 Result<std::string> Service::enrol_network(WriteContext& context, const std::string& provider,
-                                           const Addresses& addresses) {
-  const ResourceId network =
-      TRY(ResourceId::parse(provider + "virtualNetworks/" + network_name(addresses.front().second)));
+                                           const IpPrefix& on_link) {
+  const ResourceId network = TRY(ResourceId::parse(provider + "virtualNetworks/" + network_name(on_link)));
   const auto known = TRY(platform_.resources.get(context.tx, network));
-  JsonObject document = known ? known->body : empty_network(context.core.default_location);
-  JsonObject& properties = object_in(document, "properties");
-  JsonArray& subnets = array_in(properties, "subnets");
-  if (subnets.empty()) subnets.push_back(JsonObject{{"name", "default"}});
-  JsonObject& subnet = subnets.front().as_object();
-  const std::string subnet_id = network.text() + "/subnets/" + string_at(subnet, "name").value_or("default");
-  const auto covered = subnet_prefixes(subnet);
-  for (const auto& [address, prefix] : addresses) {
-    if (std::any_of(covered.begin(), covered.end(),
-                    [&, p = prefix](const IpPrefix& each) { return each.contains(p); }))
-      continue;
-    add_text(array_in(object_in(properties, "addressSpace"), "addressPrefixes"), cidr(prefix));
-    add_text(array_in(object_in(subnet, "properties"), "addressPrefixes"), cidr(prefix));
+  if (!known) {
+    TRY(platform_.resources.store_document(context, network,
+                                           network_of_link(context.core.default_location, on_link)));
+    return network.text() + "/subnets/default";
   }
-  TRY(platform_.resources.store_document(context, network, std::move(document)));
-  return subnet_id;
+  const JsonArray* subnets = array_at(known->body, "properties.subnets");
+  if (subnets == nullptr || subnets->empty())
+    return fail(ErrorKind::conflict, "SubnetNotFound",
+                "The virtual network " + known->id.text() + " stands for the link " + cidr(on_link) +
+                    ", on which this machine is, and has no subnet. Give it one, or delete it; then enrol "
+                    "again.",
+                known->id.text());
+  const auto covers = std::find_if(subnets->begin(), subnets->end(), [&](const Json& element) {
+    const auto prefixes = subnet_prefixes(element.as_object());
+    return std::any_of(prefixes.begin(), prefixes.end(),
+                       [&](const IpPrefix& each) { return each.contains(on_link); });
+  });
+  const JsonObject& subnet = (covers == subnets->end() ? subnets->front() : *covers).as_object();
+  return known->id.text() + "/subnets/" + string_at(subnet, "name").value_or("default");
 }
 
-Result<void> Service::enrol_interface(WriteContext& context, const ResourceId& vm, const ResourceId& nic,
-                                      const ResourceId& nsg, const ReportedInterface& interface,
-                                      const std::string& provider) {
+// The machine's further links, such as that of its IPv6 address: neighbours there are in the virtual network
+// of this machine, and of none that has not said so itself.
+Result<void> Service::note_links(WriteContext& context, const ResourceId& vm, const ResourceId& nic,
+                                 const Addresses& addresses) {
+  auto link = TRY(store::get<NicLink>(context.tx, platform_.core.tenant, nic.key()));
+  if (addresses.empty() || !link || link->subnet.empty()) return {};
+  const ResourceId subnet = TRY(ResourceId::parse(link->subnet));
+  const auto network = TRY(platform_.resources.get(context.tx, subnet.parent()));
+  const JsonObject* document = network ? find_subnet(network->body, subnet.name()) : nullptr;
+  const auto covered = document == nullptr ? std::vector<IpPrefix>() : subnet_prefixes(*document);
+  for (const auto& [address, on_link] : addresses)
+    if (std::none_of(covered.begin(), covered.end(),
+                     [&, p = on_link](const IpPrefix& each) { return each.contains(p); }))
+      link->on_link.push_back(on_link);
+  if (link->on_link.empty()) return {};
+  link->on_link = merged(std::move(link->on_link));
+  TRY(store::put(context.tx, platform_.core.tenant, *link));
+  return layout_changed(context, vm.key());
+}
+
+// Answers the addresses of an interface that was not described before; of others nothing.
+Result<Service::Addresses> Service::enrol_interface(WriteContext& context, const ResourceId& vm,
+                                                    const ResourceId& nic, const ResourceId& nsg,
+                                                    const ReportedInterface& interface,
+                                                    const std::string& provider) {
   const auto known = TRY(platform_.resources.get(context.tx, nic));
   JsonObject document = known ? known->body : JsonObject{{"location", context.core.default_location}};
   const std::string other = string_at(document, "properties.virtualMachine.id").value_or("");
@@ -255,9 +306,10 @@ Result<void> Service::enrol_interface(WriteContext& context, const ResourceId& v
                 nic.text());
   JsonObject& properties = object_in(document, "properties");
   JsonArray& configurations = array_in(properties, "ipConfigurations");
+  const bool is_described = !configurations.empty();
   const auto missing = TRY(settle_described(context.tx, nic, configurations, interface));
   if (!missing.empty()) {
-    const std::string subnet = TRY(enrol_network(context, provider, missing));
+    const std::string subnet = TRY(enrol_network(context, provider, missing.front().second));
     for (const auto& [address, prefix] : missing) {
       TRY(check_address_free(context.tx, nic, subnet, address));
       const bool is_only = configurations.empty();
@@ -275,14 +327,50 @@ Result<void> Service::enrol_interface(WriteContext& context, const ResourceId& v
   properties["provisioningState"] = "Succeeded";
   show_interface_defaults(properties);
   TRY(platform_.resources.store_document(context, nic, std::move(document)));
+  return is_described ? Addresses() : missing;
+}
+
+// Which interfaces an enrolled machine has, and which is the first, is what guards its addresses: who changes
+// that must be allowed to change each that it had, as who takes a security group off one must.
+Result<void> Service::require_interfaces(WriteContext& context, const ResourceId& vm,
+                                         const std::vector<ResourceId>& wanted) {
+  if (context.is_system || !TRY(platform_.machines.by_resource(context.tx, vm.text()))) return {};
+  const auto links = TRY(store::find<NicLink>(context.tx, platform_.core.tenant, "vm", vm.key()));
+  bool is_same = links.size() == wanted.size();
+  for (const NicLink& link : links) {
+    const auto nic = TRY(platform_.resources.get(context.tx, TRY(ResourceId::parse(link.nic))));
+    const bool was_first = nic && bool_at(nic->body, "properties.primary").value_or(false);
+    const auto at = std::find_if(wanted.begin(), wanted.end(),
+                                 [&](const ResourceId& each) { return each.key() == link.nic; });
+    is_same = is_same && at != wanted.end() && was_first == (at == wanted.begin());
+  }
+  if (is_same) return {};
+  for (const NicLink& link : links)
+    TRY(context.require("Microsoft.Network/networkInterfaces/write", link.nic_text));
+  if (wanted.empty() && !links.empty())
+    return fail(ErrorKind::conflict, "VirtualMachineMustHaveAtLeastOneNetworkInterface",
+                "Virtual machine " + vm.text() +
+                    " must have at least one network interface: its agent enforces what guards them.",
+                vm.text());
+  // Of two that have an address the first would guard it, and the rules of the other count for nothing.
+  std::set<IpAddress> seen;
+  for (const ResourceId& nic : wanted)
+    if (const auto link = TRY(store::get<NicLink>(context.tx, platform_.core.tenant, nic.key())))
+      for (const IpAddress& address : link->addresses)
+        if (!seen.insert(address).second)
+          return fail(ErrorKind::invalid, "PrivateIPAddressInUse",
+                      "Two network interfaces of virtual machine " + vm.text() + " have the address " +
+                          address.text() + ". Attach one of them.",
+                      link->nic_text);
   return {};
 }
 
 Result<void> Service::machine_changed(WriteContext& context, const ResourceId& vm) {
   const TenantId& tenant = platform_.core.tenant;
+  const auto named = TRY(compute_.interfaces_of(context.tx, vm));
+  TRY(require_interfaces(context, vm, named));
   std::map<std::string, bool> wanted;  // with whether it is the primary one
-  for (const ResourceId& nic : TRY(compute_.interfaces_of(context.tx, vm)))
-    wanted.emplace(nic.key(), wanted.empty());
+  for (const ResourceId& nic : named) wanted.emplace(nic.key(), wanted.empty());
   std::set<std::string> concerned;
   for (const auto& [key, primary] : wanted) concerned.insert(key);
   for (const NicLink& link : TRY(store::find<NicLink>(context.tx, tenant, "vm", vm.key())))
@@ -291,7 +379,7 @@ Result<void> Service::machine_changed(WriteContext& context, const ResourceId& v
     const auto nic = TRY(platform_.resources.get(context.tx, TRY(ResourceId::parse(key))));
     if (!nic) continue;
     JsonObject document = nic->body;
-    JsonObject& properties = document["properties"].as_object();
+    JsonObject& properties = object_in(document, "properties");
     if (const auto at = wanted.find(key); at != wanted.end()) {
       const std::string other = string_at(nic->body, "properties.virtualMachine.id").value_or("");
       if (!other.empty() && ascii_lower(other) != vm.key())
@@ -300,8 +388,7 @@ Result<void> Service::machine_changed(WriteContext& context, const ResourceId& v
       if (other.empty()) properties["virtualMachine"] = JsonObject{{"id", vm.text()}};
       properties["primary"] = at->second;
     } else {
-      properties.erase("virtualMachine");
-      properties.erase("primary");
+      let_go(properties);
     }
     // Already as it should be: nothing moves.
     if (document != nic->body) TRY(platform_.resources.store_document(context, nic->id, std::move(document)));
@@ -309,18 +396,41 @@ Result<void> Service::machine_changed(WriteContext& context, const ResourceId& v
   return layout_changed(context, vm.key());
 }
 
+// Whether an interface is deleted with its machine: when the caller may delete it, and the machine's document
+// does not say that it stays (Azure's deleteOption).
+Result<bool> Service::goes_with(WriteContext& context, const NicLink& link,
+                                const std::optional<resource::Resource>& vm) {
+  if (context.is_system) return true;
+  if (const JsonArray* listed =
+          vm ? array_at(vm->body, "properties.networkProfile.networkInterfaces") : nullptr)
+    for (const Json& element : *listed)
+      if (ascii_iequal(string_at(element.as_object(), "id").value_or(""), link.nic) &&
+          string_at(element.as_object(), "properties.deleteOption") == "Detach")
+        return false;
+  return resource::permitted(context.core, context.tx, context.call.principal,
+                             "Microsoft.Network/networkInterfaces/delete", link.nic_text);
+}
+
 Result<void> Service::machine_removed(WriteContext& context, const ResourceId& vm) {
   const TenantId& tenant = platform_.core.tenant;
+  const auto machine = TRY(platform_.resources.get(context.tx, vm));
   std::set<std::string> groups;
   std::set<std::string> others;
   for (const NicLink& link : TRY(store::find<NicLink>(context.tx, tenant, "vm", vm.key()))) {
+    if (!TRY(goes_with(context, link, machine))) {
+      auto nic = TRY(platform_.resources.get(context.tx, TRY(ResourceId::parse(link.nic_text))));
+      if (!nic) continue;
+      let_go(object_in(nic->body, "properties"));
+      TRY(platform_.resources.store_document(context, nic->id, std::move(nic->body)));
+      continue;
+    }
     TRY(context.require_unlocked(link.nic, resource::Change::remove));
     groups.insert(link.group);
     TRY(store::erase<NicLink>(context.tx, tenant, link.nic));
     others.merge(TRY(leave_groups(context.tx, link.nic)));
     TRY(platform_.resources.erase(context.tx, TRY(ResourceId::parse(link.nic_text))));
   }
-  // With its interfaces gone the machine has no address to open a port on: who holds overlays lets them go.
+  // Without its interfaces the machine has no address to open a port on: who holds overlays lets them go.
   for (const auto& hook : layout_changed_) TRY(hook(context, vm));
   others.erase(vm.key());
   TRY(recompile_all(context, others));

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "base/time_text.h"
 #include "resource/paging.h"
+#include "resource/permitted.h"
 #include "services/network/declarations.h"
 #include "services/network/shapes.h"
 #include "services/network/watcher.h"
@@ -88,7 +89,11 @@ Route status_route(const Platform& platform) {
     TRY(require_watcher(platform, call, reader));
     const ResourceId target = TRY(group_in(call));
     const auto found = TRY(flow_log_of(platform, reader, call, target));
-    return resource::json_response(200, information(target.text(), found ? &*found : nullptr));
+    // It may be another group's, and is shown to whoever may read it there.
+    const bool shown =
+        found && TRY(resource::permitted(platform.core, reader, call.principal,
+                                         std::string(kFlowLogType) + "/read", found->id.text()));
+    return resource::json_response(200, information(target.text(), shown ? &*found : nullptr));
   };
   return route;
 }
@@ -101,6 +106,8 @@ Result<net::Response> configure(const Platform& platform, Service& service, Writ
   const ResourceId id = existing ? existing->id
                                  : TRY(ResourceId::parse(call.id.text() + "/flowLogs/Microsoft.Network" +
                                                          target.resource_group() + target.name()));
+  // The action is one of this watcher; the flow log may be of another, in another group.
+  TRY(context.require(std::string(kFlowLogType) + "/write", id.text()));
   JsonObject document = existing ? existing->body : JsonObject{{"location", context.core.default_location}};
   JsonObject properties = *object_at(call.body, "properties");
   properties["targetResourceId"] = target.text();

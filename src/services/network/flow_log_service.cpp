@@ -71,7 +71,9 @@ Result<JsonObject> Service::put_flow_log(WriteContext& context, const ResourceId
                 "'targetResourceId' must be the resource id of a network security group, virtual network, "
                 "subnet or network interface.",
                 "properties.targetResourceId");
-  TRY(context.require(target->type() + "/read", target->text()));
+  // Not reading alone: it is the target's only flow log, is shown in its document, and tells of all its
+  // flows.
+  TRY(context.require(target->type() + "/write", target->text()));
   const auto found = TRY(platform_.resources.get(context.tx, *target));
   if (!found)
     return fail(ErrorKind::invalid, "InvalidResourceReference",
@@ -82,12 +84,24 @@ Result<JsonObject> Service::put_flow_log(WriteContext& context, const ResourceId
                 "The target of a flow log cannot change. Delete the flow log and create it anew.",
                 "properties.targetResourceId");
   TRY(check_storage(string_at(properties, "storageId").value_or("")));
-  for (const FlowLog& other : TRY(flow_logs(context.tx)))
-    if (other.target == *target && !(other.id == id))
+  Resource candidate;
+  candidate.id = id;
+  candidate.body = wanted;
+  const std::string folder = read_flow_log(candidate).folder();
+  for (const FlowLog& other : TRY(flow_logs(context.tx))) {
+    if (other.id == id) continue;
+    if (other.target == *target)
       return fail(ErrorKind::invalid, "FlowLogTargetInUse",
                   "The flow log " + other.id.text() + " is of " + target->text() +
                       " already. A resource has one flow log at most: change that one.",
                   "properties.targetResourceId");
+    // Azure's path joins names with '_', which names may have themselves.
+    if (other.folder() == folder)
+      return fail(ErrorKind::conflict, "FlowLogNameInUse",
+                  "The flow log " + other.id.text() +
+                      " writes to the same folder of that storage account. Choose another name or account.",
+                  "name");
+  }
   if (bool_at(properties, "flowAnalyticsConfiguration.networkWatcherFlowAnalyticsConfiguration.enabled")
           .value_or(false))
     return fail(ErrorKind::invalid, "TrafficAnalyticsNotSupported",

@@ -145,6 +145,47 @@ TEST_F(FlowLogs, TheOlderActionsSpeakOfTheSameFlowLog) {
             "InvalidParameter");
 }
 
+TEST_F(FlowLogs, AnotherGroupsFlowLogIsChangedAndShownByItsOwnRights) {
+  constexpr const char* kNetworkContributor = "4d97b98b-1d4f-4787-a291-c67834d212e7";
+  ASSERT_EQ(put_security_group("nsg", "").status, 201);
+  const std::string target = kProvider + "networkSecurityGroups/nsg";
+  ASSERT_EQ(put(kLog, log_body(target, R"(,"enabled":true)")).status, 201);
+  const std::string mine = kSubscription + "/resourceGroups/rg-mine";
+  make(mine, R"({"location":"local"})");
+  const std::string watcher = mine + "/providers/Microsoft.Network/networkWatchers/mine";
+  make(watcher, R"({"location":"local"})");
+  const std::string mallory = make_person("mallory", kNetworkContributor, mine);
+  assign(person("mallory"), kReader, target);
+  const std::string off = R"({"targetResourceId":")" + target + R"(","properties":{"storageId":")" +
+                          kStorage + R"(","enabled":false,"retentionPolicy":{"enabled":true,"days":1}}})";
+  EXPECT_EQ(send_as(mallory, "POST", watcher + "/configureFlowLog", off).status, 403);
+  EXPECT_EQ(bool_at(get(kLog).body, "properties.enabled"), true);
+  const std::string ask = R"({"targetResourceId":")" + target + R"("})";
+  const Answer status = send_as(mallory, "POST", watcher + "/queryFlowLogStatus", ask);
+  EXPECT_EQ(status.status, 200) << status.text;
+  EXPECT_EQ(status.at("properties.storageId"), "") << "not shown to who may not read it";
+  EXPECT_EQ(post(watcher + "/queryFlowLogStatus", ask).at("properties.storageId"), kStorage);
+
+  // Nor is a flow log of one's own made of what one may only read.
+  ASSERT_EQ(remove(kLog).status, 202);
+  EXPECT_EQ(send_as(mallory, "POST", watcher + "/configureFlowLog", off).status, 403);
+  EXPECT_EQ(send_as(mallory, "PUT", watcher + "/flowLogs/log", log_body(target)).status, 403);
+  assign(person("mallory"), kNetworkContributor, target);
+  EXPECT_EQ(send_as(mallory, "PUT", watcher + "/flowLogs/log", log_body(target)).status, 201);
+}
+
+TEST_F(FlowLogs, TwoDoNotWriteToOneFolder) {
+  make_network("one", "10.1.0.0/24");
+  make_network("two", "10.2.0.0/24");
+  make(kProvider + "networkWatchers/a_b", R"({"location":"local"})");
+  make(kProvider + "networkWatchers/a", R"({"location":"local"})");
+  const auto body = [](const std::string& network) {
+    return log_body(kProvider + "virtualNetworks/" + network);
+  };
+  ASSERT_EQ(put(kProvider + "networkWatchers/a_b/flowLogs/c", body("one")).status, 201);
+  EXPECT_EQ(put(kProvider + "networkWatchers/a/flowLogs/b_c", body("two")).code(), "FlowLogNameInUse");
+}
+
 TEST_F(FlowLogs, MachinesAreToldForWhomTheyReport) {
   const auto m1 = enrol("m1", "10.9.0.5");
   const auto m2 = enrol("m2", "10.9.0.6");

@@ -167,14 +167,20 @@ Result<void> Service::remove_network(WriteContext& context, const resource::Reso
 
 namespace {
 
+// What an IP configuration had before.
+struct Kept {
+  std::optional<IpAddress> address;
+  std::string subnet;  // lower case
+};
+
 // One IP configuration's address: the one it had, the one it names, or the first free one of its subnet.
 Result<IpAddress> choose_address(const JsonObject& configuration, const std::vector<IpPrefix>& prefixes,
-                                 const std::set<IpAddress>& taken, std::optional<IpAddress> kept) {
+                                 const std::set<IpAddress>& taken, const Kept& kept) {
   const std::string name = string_at(configuration, "name").value_or("");
   const std::string target = "properties.ipConfigurations[" + name + "].properties.privateIPAddress";
   const bool wants_v6 = string_at(configuration, "properties.privateIPAddressVersion").value_or("") == "IPv6";
   const IpFamily family = wants_v6 ? IpFamily::v6 : IpFamily::v4;
-  auto address = kept;
+  auto address = kept.address;
   if (const auto text = string_at(configuration, "properties.privateIPAddress"))
     address = IpAddress::parse(*text);
   if (address) {
@@ -183,8 +189,12 @@ Result<IpAddress> choose_address(const JsonObject& configuration, const std::vec
           ErrorKind::invalid, "InvalidRequestContent",
           "The address " + address->text() + " is not of the version that privateIPAddressVersion says.",
           target);
-    if (!prefixes.empty() && std::none_of(prefixes.begin(), prefixes.end(),
-                                          [&](const IpPrefix& p) { return p.contains(*address); }))
+    // A machine that enrolled may have addresses of further links there (enrolment.cpp): those stay.
+    const bool was_there =
+        address == kept.address && kept.subnet == lower_reference(configuration, "properties.subnet.id");
+    if (!was_there && !prefixes.empty() &&
+        std::none_of(prefixes.begin(), prefixes.end(),
+                     [&](const IpPrefix& p) { return p.contains(*address); }))
       return fail(
           ErrorKind::invalid, "PrivateIPAddressNotInSubnet",
           "Private static IP address " + address->text() + " does not belong to the range of its subnet.",
@@ -205,13 +215,14 @@ Result<IpAddress> choose_address(const JsonObject& configuration, const std::vec
               "The IP configuration '" + name + "' names no address and its subnet has none free.", target);
 }
 
-std::optional<IpAddress> kept_address(const resource::Resource* existing, std::string_view name) {
-  if (existing == nullptr) return std::nullopt;
+Kept kept_of(const resource::Resource* existing, std::string_view name) {
+  if (existing == nullptr) return {};
   if (const JsonArray* configurations = array_at(existing->body, "properties.ipConfigurations"))
     for (const Json& element : *configurations)
       if (string_at(element.as_object(), "name") == name)
-        return IpAddress::parse(string_at(element.as_object(), "properties.privateIPAddress").value_or(""));
-  return std::nullopt;
+        return {IpAddress::parse(string_at(element.as_object(), "properties.privateIPAddress").value_or("")),
+                lower_reference(element.as_object(), "properties.subnet.id")};
+  return {};
 }
 
 }  // namespace
@@ -243,8 +254,7 @@ Result<JsonObject> Service::put_interface(WriteContext& context, const ResourceI
       for (const NicLink& link : TRY(store::find<NicLink>(context.tx, tenant, "subnet", subnet.key())))
         if (link.nic != id.key()) taken.insert(link.addresses.begin(), link.addresses.end());
     }
-    const IpAddress address =
-        TRY(choose_address(configuration, prefixes, taken, kept_address(existing, name)));
+    const IpAddress address = TRY(choose_address(configuration, prefixes, taken, kept_of(existing, name)));
     own.insert(address);
     JsonObject& own_properties = properties_of(configuration);
     own_properties["privateIPAddress"] = address.text();
@@ -282,6 +292,8 @@ Result<void> Service::interface_changed(WriteContext& context, const ResourceId&
               IpAddress::parse(string_at(configuration, "properties.privateIPAddress").value_or("")))
         link.addresses.push_back(*address);
     }
+  // Of the machine that said so and of the place where it said so: to another they mean nothing.
+  if (old && old->vm == link.vm && old->subnet == link.subnet) link.on_link = old->on_link;
   TRY(store::put(context.tx, tenant, link));
   if (old && old->group != link.group) TRY(refresh_references(context, old->group));
   if (!old || old->group != link.group) TRY(refresh_references(context, link.group));

@@ -23,8 +23,12 @@ std::vector<std::optional<std::string>> NicLink::index_values() const {
 JsonObject NicLink::to_json() const {
   JsonArray address_array;
   for (const IpAddress& address : addresses) address_array.emplace_back(address.text());
-  return {{"nic", nic}, {"subnet", subnet},    {"group", group},
-          {"vm", vm},   {"nicText", nic_text}, {"addresses", std::move(address_array)}};
+  JsonObject json = {{"nic", nic}, {"subnet", subnet},    {"group", group},
+                     {"vm", vm},   {"nicText", nic_text}, {"addresses", std::move(address_array)}};
+  JsonArray links;
+  for (const IpPrefix& prefix : on_link) links.emplace_back(prefix.text());
+  if (!links.empty()) json["onLink"] = std::move(links);
+  return json;
 }
 
 Result<NicLink> NicLink::from_json(const JsonObject& json) {
@@ -37,6 +41,9 @@ Result<NicLink> NicLink::from_json(const JsonObject& json) {
   if (const JsonArray* addresses = array_at(json, "addresses"))
     for (const Json& element : *addresses)
       if (const auto address = IpAddress::parse(element.as_string())) link.addresses.push_back(*address);
+  if (const JsonArray* links = array_at(json, "onLink"))
+    for (const Json& element : *links)
+      if (const auto prefix = IpPrefix::parse(element.as_string())) link.on_link.push_back(*prefix);
   return link;
 }
 

@@ -18,6 +18,9 @@ struct NicLink {
   std::string vm;                    // may be empty
   std::string nic_text;              // as created, for people
   std::vector<IpAddress> addresses;  // primary first
+  // Links that its machine said it is on, beside those of the subnet's network: to this machine alone their
+  // neighbours are in the virtual network.
+  std::vector<IpPrefix> on_link;
   static const store::TableSpec& table();
   std::string key() const { return nic; }
   std::vector<std::optional<std::string>> index_values() const;

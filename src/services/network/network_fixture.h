@@ -160,6 +160,12 @@ class NetworkFixture : public testing::Test {
     subject.session_id = identity::session_of(*store_, tenant_, made.id, clock_.now());
     return must(issuer_->issue(subject, kOrigin, std::chrono::hours(1)));
   }
+  Uuid person(const std::string& name) {
+    const auto found = must(store::read_value<std::optional<identity::User>>(
+        *store_, [&](auto& reader) { return directory_->user_by_name(reader, name + "@merlon.localhost"); }));
+    EXPECT_TRUE(found.has_value()) << name;
+    return found ? found->id : Uuid();
+  }
   void assign(const Uuid& principal, const char* role, const std::string& scope) {
     access::RoleAssignment assignment;
     assignment.id = Uuid::generate(random_);
@@ -252,6 +258,13 @@ class NetworkFixture : public testing::Test {
       addresses.emplace_back(*IpAddress::parse(cidr.substr(0, slash)),
                              static_cast<unsigned>(std::stoul(cidr.substr(slash + 1))));
     }
+    const net::Response response = enrol_interfaces(
+        name, {{.name = "eth0", .mac = "02:00:00:00:00:01", .addresses = addresses, .default_route = true}});
+    EXPECT_EQ(response.status, 201) << response.body;
+    return must(resource::ResourceId::parse(kGroup + "/providers/Microsoft.Compute/virtualMachines/" + name));
+  }
+  net::Response enrol_interfaces(const std::string& name,
+                                 const std::vector<machine::ReportedInterface>& interfaces) {
     const Answer token = send_as(owner_, "POST", kGroup + "/providers/Merlon.Machines/enrolmentTokens",
                                  R"({"name":")" + name + R"(","enforce":true})");
     EXPECT_LT(token.status, 300) << token.text;
@@ -262,8 +275,7 @@ class NetworkFixture : public testing::Test {
     wanted.facts.hostname = name;
     wanted.facts.boot_id = Uuid::generate(random_).text();
     wanted.facts.machine_id_hash = std::string(64, 'a');
-    wanted.facts.interfaces = {
-        {.name = "eth0", .mac = "02:00:00:00:00:01", .addresses = addresses, .default_route = true}};
+    wanted.facts.interfaces = interfaces;
     net::Request request;
     request.method = "POST";
     request.path = request.target = "/agent/v1/enrol";
@@ -273,10 +285,9 @@ class NetworkFixture : public testing::Test {
     net::Response response;
     machines_->handle(std::move(request),
                       net::Responder([&](net::Response answer) { response = std::move(answer); }));
-    EXPECT_EQ(response.status, 201) << response.body;
     if (response.status == 201)
       certificates_[name] = string_at(must(parse_json_object(response.body)), "certificate").value_or("");
-    return must(resource::ResourceId::parse(kGroup + "/providers/Microsoft.Compute/virtualMachines/" + name));
+    return response;
   }
   machine::DesiredState desired(const resource::ResourceId& vm) {
     return must(store::read_value<machine::DesiredState>(

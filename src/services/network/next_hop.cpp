@@ -46,8 +46,7 @@ void add_peers(std::vector<EffectiveRoute>& routes, const JsonObject& network) {
   for (const Json& element : *peerings) {
     const JsonObject& peering = element.as_object();
     if (string_at(peering, "properties.peeringState") == "Connected")
-      add_system(routes, array_at(peering, "properties.remoteVirtualNetworkAddressSpace.addressPrefixes"),
-                 "VNetPeering");
+      add_system(routes, array_at(peering, "properties.remoteAddressSpace.addressPrefixes"), "VNetPeering");
   }
 }
 
@@ -148,6 +147,9 @@ Result<std::vector<EffectiveRoute>> Service::effective_routes(store::Reader& rea
     const ResourceId subnet = TRY(ResourceId::parse(link.subnet));
     if (const auto network = TRY(platform_.resources.get(reader, subnet.parent()))) {
       add_system(routes, array_at(network->body, "properties.addressSpace.addressPrefixes"), "VnetLocal");
+      JsonArray own_links;
+      for (const IpPrefix& prefix : link.on_link) own_links.emplace_back(prefix.text());
+      add_system(routes, &own_links, "VnetLocal");
       add_peers(routes, network->body);
     }
     if (const auto at = TRY(store::get<SubnetLink>(reader, platform_.core.tenant, link.subnet)))
@@ -175,7 +177,7 @@ Result<std::vector<EffectiveRoute>> Service::effective_routes(store::Reader& rea
       SecurityRule named;  // what a name stands for is looked up as for a rule
       named.destinations = {text};
       Meanings meanings;
-      meanings.virtual_network = TRY(network_space(reader, link.subnet));
+      meanings.virtual_network = TRY(network_space(reader, link));
       if (!written) TRY(learn(reader, {named}, meanings));
       for (const IpPrefix& prefix : written ? std::vector{*written} : expand_name(text, meanings)) {
         route.prefix = prefix;

@@ -41,15 +41,55 @@ std::vector<IpPrefix> space_of(const JsonObject& network) {
   return prefixes_at(network, "properties.addressSpace.addressPrefixes");
 }
 
-void show_remote_space(JsonObject& properties, const JsonObject& remote) {
-  const Json* space = find(remote, "properties.addressSpace");
-  if (space == nullptr) return;
-  properties["remoteAddressSpace"] = *space;
-  properties["remoteVirtualNetworkAddressSpace"] = *space;
+// Azure keeps two: the space that was agreed to (remoteAddressSpace), and what the remote network has now
+// (remoteVirtualNetworkAddressSpace). Only whoever may write this side makes the first the second: a
+// network's owner does not say what VirtualNetwork means in another. Source: azure-rest-api-specs,
+// Microsoft.Network, virtualNetwork.json (VirtualNetworkPeeringPropertiesFormat).
+constexpr std::string_view kAgreed = "remoteAddressSpace";
+constexpr std::string_view kCurrent = "remoteVirtualNetworkAddressSpace";
+
+void show_space(JsonObject& properties, std::string_view key, const JsonObject& network) {
+  if (const Json* space = find(network, "properties.addressSpace")) properties[key] = *space;
+}
+
+std::vector<IpPrefix> agreed_space(const JsonObject& peering) {
+  return prefixes_at(peering, "properties.remoteAddressSpace.addressPrefixes");
 }
 
 std::string remote_of(const JsonObject& peering) {
   return ascii_lower(string_at(peering, "properties.remoteVirtualNetwork.id").value_or(""));
+}
+
+// The peering of `network` with `remote`; null when there is none.
+const JsonObject* peering_with(const JsonObject& network, const std::string& remote) {
+  if (const JsonArray* peerings = array_at(network, "properties.virtualNetworkPeerings"))
+    for (const Json& element : *peerings)
+      if (remote_of(element.as_object()) == remote) return &element.as_object();
+  return nullptr;
+}
+
+bool is_same_space(std::vector<IpPrefix> left, std::vector<IpPrefix> right) {
+  return merged(std::move(left)) == merged(std::move(right));
+}
+
+// Azure's word for which side has yet to agree to what the other one is now.
+std::string_view sync_level(const std::vector<IpPrefix>& agreed, const std::vector<IpPrefix>& remote_space,
+                            const std::vector<IpPrefix>& own_space, const JsonObject* back) {
+  const bool local = is_same_space(agreed, remote_space);
+  const bool remote = back == nullptr || is_same_space(agreed_space(*back), own_space);
+  if (local) return remote ? "FullyInSync" : "RemoteNotInSync";
+  return remote ? "LocalNotInSync" : "LocalAndRemoteNotInSync";
+}
+
+// A peering that is new or renewed agrees to what it sees; later changes of the remote network wait for a
+// write that says so (`az network vnet peering sync`).
+bool is_agreement(const WriteContext& context, const std::string& path, const JsonObject* before,
+                  std::string_view state) {
+  if (before == nullptr || find(*before, "properties.remoteAddressSpace") == nullptr) return true;
+  if (context.call.id.key() != ascii_lower(path)) return false;
+  if (string_at(*before, "properties.peeringState") == kDisconnected && state != kDisconnected) return true;
+  const std::string* sync = context.call.request.query.find("syncRemoteAddressSpace");
+  return sync != nullptr && ascii_iequal(*sync, "true");
 }
 
 JsonArray kept_peerings(const Resource* existing) {
@@ -150,12 +190,23 @@ Result<void> Service::settle_peerings(WriteContext& context, const ResourceId& i
                      fmt::format("Peering '{}' already references remote virtual network {}. Cannot add "
                                  "another peering referencing the same remote virtual network.",
                                  seen.at(remote).first, remote));
-    own["peeringState"] = TRY(peering_state(context, id, name, remote));
+    const std::string state = TRY(peering_state(context, id, name, remote));
+    own["peeringState"] = state;
+    const JsonObject* before = existing == nullptr ? nullptr : peering_with(existing->body, remote);
+    for (const std::string_view key : {kAgreed, kCurrent}) {
+      own.erase(key);
+      const Json* shown = before == nullptr ? nullptr : before->at("properties").as_object().if_contains(key);
+      if (shown != nullptr) own[key] = *shown;
+    }
     std::vector<IpPrefix> remote_space;
+    own["peeringSyncLevel"] = "FullyInSync";
     if (const auto network = TRY(platform_.resources.get(context.tx, *remote_id))) {
       TRY(check_peer_space(context.tx, path, id, own_space, *network));
       remote_space = space_of(network->body);
-      show_remote_space(own, network->body);
+      show_space(own, kCurrent, network->body);
+      if (is_agreement(context, path, before, state)) show_space(own, kAgreed, network->body);
+      own["peeringSyncLevel"] =
+          sync_level(agreed_space(peering), remote_space, own_space, peering_with(network->body, id.key()));
     }
     for (const auto& [other, described] : seen)
       if (overlap(described.second, remote_space))
@@ -165,7 +216,6 @@ Result<void> Service::settle_peerings(WriteContext& context, const ResourceId& i
                         "is peered already.",
                         remote, other));
     seen[remote] = {name, std::move(remote_space)};
-    own["peeringSyncLevel"] = "FullyInSync";
     own["provisioningState"] = "Succeeded";
   }
   return {};
@@ -190,7 +240,11 @@ Result<void> Service::refresh_peer(WriteContext& context, const std::string& rem
     const std::string state = string_at(properties, "peeringState").value_or("");
     if (is_mutual && state == kInitiated) properties["peeringState"] = kConnected;
     if (!is_mutual && state == kConnected) properties["peeringState"] = kDisconnected;
-    if (own_document != nullptr) show_remote_space(properties, *own_document);
+    if (own_document == nullptr) continue;
+    show_space(properties, kCurrent, *own_document);
+    properties["peeringSyncLevel"] =
+        sync_level(agreed_space(peering), space_of(*own_document), space_of(remote->body),
+                   peering_with(*own_document, remote_key));
   }
   if (document == remote->body) return {};
   TRY(platform_.resources.store_document(context, remote->id, std::move(document)));
@@ -223,20 +277,22 @@ Result<std::set<std::string>> Service::update_peering_links(store::Transaction& 
   return peers;
 }
 
-// What the tag VirtualNetwork stands for in a subnet: its network's own space and that of connected peers to
-// which access is allowed (Azure docs, virtual-network-manage-peering).
-Result<std::vector<IpPrefix>> Service::network_space(store::Reader& reader, const std::string& subnet) {
+// What the tag VirtualNetwork stands for at an interface: its network's own space and that which was agreed
+// to of connected peers to which access is allowed (Azure docs, virtual-network-manage-peering), and the
+// links that its own machine is on.
+Result<std::vector<IpPrefix>> Service::network_space(store::Reader& reader, const NicLink& link) {
   std::vector<IpPrefix> space;
-  if (subnet.empty()) return space;
-  const auto network = TRY(platform_.resources.get(reader, TRY(ResourceId::parse(subnet)).parent()));
+  if (link.subnet.empty()) return space;
+  const auto network = TRY(platform_.resources.get(reader, TRY(ResourceId::parse(link.subnet)).parent()));
   if (!network) return space;
   space = space_of(network->body);
+  space.insert(space.end(), link.on_link.begin(), link.on_link.end());
   if (const JsonArray* peerings = array_at(network->body, "properties.virtualNetworkPeerings"))
     for (const Json& element : *peerings) {
       const JsonObject& peering = element.as_object();
       if (string_at(peering, "properties.peeringState") != kConnected) continue;
       if (!bool_at(peering, "properties.allowVirtualNetworkAccess").value_or(false)) continue;
-      const auto remote = prefixes_at(peering, "properties.remoteVirtualNetworkAddressSpace.addressPrefixes");
+      const auto remote = agreed_space(peering);
       space.insert(space.end(), remote.begin(), remote.end());
     }
   return merged(std::move(space));

@@ -18,6 +18,26 @@ class Peerings : public NetworkFixture {
   std::string state(const std::string& of) {
     return get(network(of) + "/virtualNetworkPeerings/peer").at("properties.peeringState");
   }
+  std::string level(const std::string& of) {
+    return get(network(of) + "/virtualNetworkPeerings/peer").at("properties.peeringSyncLevel");
+  }
+  void grow(const std::string& name, const std::vector<std::string>& space, const std::string& token = {}) {
+    Answer document = get(network(name));
+    JsonArray prefixes;
+    for (const std::string& prefix : space) prefixes.emplace_back(prefix);
+    document.body["properties"].as_object()["addressSpace"] =
+        JsonObject{{"addressPrefixes", std::move(prefixes)}};
+    // Who may not write the other side leaves the peerings out: they are kept.
+    if (!token.empty()) document.body["properties"].as_object().erase("virtualNetworkPeerings");
+    const Answer grown =
+        send_as(token.empty() ? owner_ : token, "PUT", network(name), to_text(document.body));
+    ASSERT_EQ(grown.status, 200) << grown.text;
+  }
+  // As `az network vnet peering sync` does.
+  Answer sync(const std::string& of) {
+    const std::string peering = network(of) + "/virtualNetworkPeerings/peer";
+    return put(peering + "?api-version=2024-05-01&syncRemoteAddressSpace=true", get(peering).text);
+  }
   static inline const std::string kOnLink = "onlink-10.9.0.0-24";
 };
 
@@ -33,12 +53,11 @@ TEST_F(Peerings, BothSidesConnectAndTheTagGrows) {
   EXPECT_EQ(state(kOnLink), "Connected");
   EXPECT_EQ(verdict(vm, "10.2.0.9", "10.9.0.5").rule, "AllowVnetInBound");
 
-  // The remote network grows; its new space counts at once.
-  Answer remote = get(network("remote"));
-  remote.body["properties"].as_object()["addressSpace"] =
-      JsonObject{{"addressPrefixes", JsonArray{"10.2.0.0/24", "10.3.0.0/24"}}};
-  ASSERT_EQ(put(network("remote"), to_text(remote.body)).status, 200);
+  // The remote network grows: this side has not agreed to that yet.
+  grow("remote", {"10.2.0.0/24", "10.3.0.0/24"});
   EXPECT_EQ(state("remote"), "Connected") << "a PUT that carries the peering along keeps it";
+  EXPECT_EQ(verdict(vm, "10.3.0.9", "10.9.0.5").rule, "DenyAllInBound");
+  ASSERT_EQ(sync(kOnLink).status, 200);
   EXPECT_EQ(verdict(vm, "10.3.0.9", "10.9.0.5").access, Access::allow);
 
   ASSERT_EQ(peer(kOnLink, "remote", false).status, 200);
@@ -47,6 +66,48 @@ TEST_F(Peerings, BothSidesConnectAndTheTagGrows) {
   ASSERT_EQ(remove(network("remote") + "/virtualNetworkPeerings/peer").status, 200);
   EXPECT_EQ(state(kOnLink), "Disconnected");
   EXPECT_EQ(verdict(vm, "10.2.0.9", "10.9.0.5").access, Access::deny);
+}
+
+TEST_F(Peerings, WhatAPeerGrowsByCountsOnceThisSideSays) {
+  const auto vm = enrol("m1", "10.9.0.5");
+  make_network("remote", "10.2.0.0/24");
+  ASSERT_EQ(peer(kOnLink, "remote").status, 201);
+  ASSERT_EQ(peer("remote", kOnLink).status, 201);
+  EXPECT_EQ(level(kOnLink), "FullyInSync");
+  const std::string mallory =
+      make_person("mallory", "4d97b98b-1d4f-4787-a291-c67834d212e7", network("remote"));
+  grow("remote", {"10.2.0.0/24", "128.0.0.0/1"}, mallory);
+  EXPECT_EQ(verdict(vm, "203.0.113.66", "10.9.0.5").rule, "DenyAllInBound");
+  EXPECT_EQ(level(kOnLink), "LocalNotInSync");
+  EXPECT_EQ(level("remote"), "RemoteNotInSync");
+  const Answer shown = get(network(kOnLink) + "/virtualNetworkPeerings/peer");
+  EXPECT_EQ(array_at(shown.body, "properties.remoteAddressSpace.addressPrefixes")->size(), 1U);
+  EXPECT_EQ(array_at(shown.body, "properties.remoteVirtualNetworkAddressSpace.addressPrefixes")->size(), 2U);
+  // Writes of this side that do not ask for it leave it so, whatever they carry.
+  ASSERT_EQ(put(network(kOnLink), get(network(kOnLink)).text).status, 200);
+  Answer carried = shown;
+  JsonObject& properties = carried.body["properties"].as_object();
+  properties["remoteAddressSpace"] = properties.at("remoteVirtualNetworkAddressSpace");
+  ASSERT_EQ(put(network(kOnLink) + "/virtualNetworkPeerings/peer", to_text(carried.body)).status, 200);
+  EXPECT_EQ(verdict(vm, "203.0.113.66", "10.9.0.5").rule, "DenyAllInBound");
+  EXPECT_EQ(level(kOnLink), "LocalNotInSync");
+  const Answer routes = post(kProvider + "networkInterfaces/m1-nic/effectiveRouteTable");
+  EXPECT_EQ(routes.text.find("128.0.0.0/1"), std::string::npos) << routes.text;
+
+  ASSERT_EQ(sync(kOnLink).status, 200);
+  EXPECT_EQ(verdict(vm, "203.0.113.66", "10.9.0.5").rule, "AllowVnetInBound");
+  EXPECT_EQ(level(kOnLink), "FullyInSync");
+  EXPECT_EQ(level("remote"), "FullyInSync");
+}
+
+TEST_F(Peerings, WhatIsAgreedToIsWhatWasThereThen) {
+  const auto vm = enrol("m1", "10.9.0.5");
+  make_network("remote", "10.2.0.0/24");
+  ASSERT_EQ(peer(kOnLink, "remote").status, 201);
+  grow("remote", {"10.2.0.0/24", "128.0.0.0/1"});
+  ASSERT_EQ(peer("remote", kOnLink).at("properties.peeringState"), "Connected");
+  EXPECT_EQ(verdict(vm, "10.2.0.9", "10.9.0.5").rule, "AllowVnetInBound");
+  EXPECT_EQ(verdict(vm, "203.0.113.66", "10.9.0.5").rule, "DenyAllInBound");
 }
 
 TEST_F(Peerings, ADisconnectedSideMustBeRenewedFirst) {

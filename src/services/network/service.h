@@ -123,10 +123,16 @@ class Service final : public Network {
   Result<Addresses> settle_described(store::Reader& reader, const resource::ResourceId& nic,
                                      JsonArray& configurations, const machine::ReportedInterface& interface);
   Result<std::string> enrol_network(resource::WriteContext& context, const std::string& provider,
-                                    const Addresses& addresses);
-  Result<void> enrol_interface(resource::WriteContext& context, const resource::ResourceId& vm,
-                               const resource::ResourceId& nic, const resource::ResourceId& nsg,
-                               const machine::ReportedInterface& interface, const std::string& provider);
+                                    const IpPrefix& on_link);
+  Result<void> note_links(resource::WriteContext& context, const resource::ResourceId& vm,
+                          const resource::ResourceId& nic, const Addresses& addresses);
+  Result<void> require_interfaces(resource::WriteContext& context, const resource::ResourceId& vm,
+                                  const std::vector<resource::ResourceId>& wanted);
+  Result<bool> goes_with(resource::WriteContext& context, const NicLink& link,
+                         const std::optional<resource::Resource>& vm);
+  Result<Addresses> enrol_interface(resource::WriteContext& context, const resource::ResourceId& vm,
+                                    const resource::ResourceId& nic, const resource::ResourceId& nsg,
+                                    const machine::ReportedInterface& interface, const std::string& provider);
   // route_tables.cpp
   Result<JsonArray> subnets_of_route_table(store::Reader& reader, const std::string& key);
   Result<void> refresh_route_table(resource::WriteContext& context, const std::string& key);
@@ -181,7 +187,7 @@ class Service final : public Network {
                             const std::string& own_key, const JsonObject* own_document);
   Result<std::set<std::string>> update_peering_links(store::Transaction& tx, const resource::ResourceId& id,
                                                      const JsonObject* document);
-  Result<std::vector<IpPrefix>> network_space(store::Reader& reader, const std::string& subnet);
+  Result<std::vector<IpPrefix>> network_space(store::Reader& reader, const NicLink& link);
   // groups.cpp
   Result<SecurityGroup> group_record(store::Reader& reader, const resource::ResourceId& id);
   Result<void> show_group(resource::WriteContext& context, const resource::ResourceId& id,

@@ -2,6 +2,7 @@
 #include "services/network/watcher.h"
 
 #include "base/text.h"
+#include "resource/permitted.h"
 
 namespace merlon::network {
 
@@ -21,9 +22,7 @@ Result<ResourceId> readable_machine(const Platform& platform, const Call& call, 
   if (!id || !ascii_iequal(id->type(), "Microsoft.Compute/virtualMachines"))
     return wrong_parameter("targetResourceId", "must be the id of a virtual machine.");
   const std::string action = "Microsoft.Compute/virtualMachines/read";
-  const auto decision =
-      TRY(platform.core.access.check(reader, call.principal, {.action = action, .scope = id->text()}));
-  if (!decision.allowed)
+  if (!TRY(resource::permitted(platform.core, reader, call.principal, action, id->text())))
     return fail(ErrorKind::forbidden, "LinkedAuthorizationFailed",
                 "The client '" + call.principal.name +
                     "' has permission to ask this network watcher, but not "
