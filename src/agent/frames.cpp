@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/log.h"
+
 namespace merlon::agent {
 namespace {
 
@@ -33,7 +35,9 @@ Result<std::pair<store::FileDescriptor, store::FileDescriptor>> make_frame_pipe(
 Result<void> send_frame(int fd, const JsonObject& message) {
   const std::string body = to_text(message);
   if (body.size() > kFrameBytesMax)
-    return internal_error("a frame of " + std::to_string(body.size()) + " bytes");
+    return fail(ErrorKind::invalid, "FrameTooLong",
+                "A message of " + std::to_string(body.size()) +
+                    " bytes is more than goes from one of the agent's processes to the other.");
   std::string frame;
   for (const unsigned shift : {24U, 16U, 8U, 0U})
     frame.push_back(static_cast<char>((body.size() >> shift) & 0xff));
@@ -45,6 +49,14 @@ Result<void> send_frame(int fd, const JsonObject& message) {
     sent += static_cast<size_t>(size);
   }
   return {};
+}
+
+Result<void> send_answer(int fd, const JsonObject& answer) {
+  const auto sent = send_frame(fd, answer);
+  if (sent || sent.error().code != "FrameTooLong") return sent;
+  log_error("an answer to the agent's other process", sent.error());
+  return send_frame(fd,
+                    {{"error", JsonObject{{"code", "AnswerTooLong"}, {"message", sent.error().message}}}});
 }
 
 Result<bool> FrameReader::fill(bool wait) {

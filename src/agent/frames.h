@@ -14,7 +14,10 @@ namespace merlon::agent {
 inline constexpr size_t kFrameBytesMax = 8 * 1024 * 1024;
 
 Result<std::pair<store::FileDescriptor, store::FileDescriptor>> make_frame_pipe();
+// FrameTooLong: nothing was sent.
 Result<void> send_frame(int fd, const JsonObject& message);
+// One that is too long is answered with an error of its own: whoever asked waits for an answer.
+Result<void> send_answer(int fd, const JsonObject& answer);
 
 class FrameReader {
  public:

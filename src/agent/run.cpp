@@ -4,6 +4,7 @@
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -192,6 +193,13 @@ Result<void> child_ended(pid_t child, int status, const BlockedSignals& signals)
                   "service does).");
 }
 
+// Without an ear for the other half neither goes on: it would wait for an answer for ever. Its end comes as a
+// signal.
+void hang_up(pollfd& wait) {
+  ::shutdown(wait.fd, SHUT_RDWR);
+  wait.fd = -1;
+}
+
 Result<void> guard(Warden& warden, int fd, int bell, pid_t child, const BlockedSignals& signals) {
   FrameReader reader(fd);
   const SystemClock clock;
@@ -208,13 +216,11 @@ Result<void> guard(Warden& warden, int fd, int bell, pid_t child, const BlockedS
     warden.tick();
     if ((wait[0].revents & POLLIN) != 0) {
       auto question = reader.poll();
-      if (!question) wait[0].fd = -1;  // its end comes as a signal
-      while (question && *question) {
-        if (!send_frame(fd, warden.answer(**question))) wait[0].fd = -1;
-        question = reader.poll();
-      }
+      while (question && *question && send_answer(fd, warden.answer(**question))) question = reader.poll();
+      // A question that could not be read, or one whose answer was not taken.
+      if (!question || *question) hang_up(wait[0]);
     } else if (wait[0].revents != 0) {
-      wait[0].fd = -1;
+      hang_up(wait[0]);
     }
     ring |= warden.take_news();
     if (ring && clock.boottime() >= next_ring) {

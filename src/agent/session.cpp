@@ -26,9 +26,13 @@ constexpr Duration kApplyAgain{30'000};
 constexpr Duration kRenewAgain{600'000};
 constexpr Duration kBoundMoved{200};
 constexpr Duration kRemoveAgain{5'000};
+constexpr Duration kRemoveForbidden{60'000};
 constexpr size_t kOwnMax = 64;
 constexpr std::string_view kDropped = "reports-dropped";
 constexpr size_t kObservationsMax = 1000;
+// In one request, of which the server takes 4 MiB: the rest goes with the next.
+constexpr size_t kObservationBytesMax = 1024 * 1024;
+constexpr Duration kObservationAgeMax = std::chrono::hours(24 * 366);  // as the server's reader has it
 
 std::string interfaces_key(const machine::MachineFacts& facts) {
   return to_text(Json(facts.to_json().at("interfaces")));
@@ -127,20 +131,36 @@ Result<SyncRequest> Session::next_request() {
   request.applied.open = TRY(machine::texts_field(status, "open", 16'384));
   request.applied.blockers = TRY(machine::texts_field(status, "blockers", 256));
   confirm_due_ = !request.applied.confirmed;
-  sending_ = seen_;
-  for (const JsonObject* event : TRY(machine::objects_field(status, "events", kObservationsMax))) {
-    sending_ = TRY(machine::int_field(*event, "number", 0, INT64_MAX));
-    request.observations.push_back({TRY(machine::text_field(*event, "kind", 64)),
-                                    Duration(TRY(machine::int_field(*event, "ageMs", 0, INT64_MAX))),
-                                    *TRY(machine::object_field(*event, "facts"))});
-  }
-  contact_due_ = contact_due_ || !request.observations.empty();
-  own_sending_ = own_.size();
+  TRY(add_observations(request, status));
   request.wait_ms = wait_for(int_at(status, "nextDeadlineMs")).count();
-  for (const Observation& own : own_)
-    request.observations.push_back({own.kind, clock_.boottime() - own.age, own.facts});
   request.head = head_;
   return request;
+}
+
+// As many as one request takes; one at least. Those that stay behind are news for the next.
+Result<void> Session::add_observations(SyncRequest& request, const JsonObject& status) {
+  size_t bytes = 0;
+  const auto add = [&](std::string kind, Duration age, const JsonObject& facts) {
+    bytes += to_text(facts).size();
+    if (bytes > kObservationBytesMax && !request.observations.empty()) return false;
+    request.observations.push_back({std::move(kind), std::min(age, kObservationAgeMax), facts});
+    return true;
+  };
+  sending_ = seen_;
+  own_sending_ = 0;
+  for (const JsonObject* event : TRY(machine::objects_field(status, "events", kObservationsMax))) {
+    if (!add(TRY(machine::text_field(*event, "kind", 64)),
+             Duration(TRY(machine::int_field(*event, "ageMs", 0, INT64_MAX))),
+             *TRY(machine::object_field(*event, "facts"))))
+      break;
+    sending_ = TRY(machine::int_field(*event, "number", 0, INT64_MAX));
+  }
+  contact_due_ = contact_due_ || !request.observations.empty();
+  for (const Observation& own : own_) {
+    if (!add(own.kind, clock_.boottime() - own.age, own.facts)) break;
+    ++own_sending_;
+  }
+  return {};
 }
 
 Session::Step Session::after_failure(const Error& error) {
@@ -221,7 +241,11 @@ void Session::take_as_heard(const SyncAnswer& answer) {
 // The server keeps this machine's key until it hears that the rules are down, so a lost answer is only heard
 // later. That it hears of it is best effort: without, it goes on knowing a key that nobody has any more.
 Result<Session::Step> Session::leave(const Asked& asked) {
-  if (!TRY(tell("remove", {}))) return Step{.pause = kRemoveAgain};
+  if (const auto removed = warden_.ask("remove", {}); !removed) {
+    if (removed.error().code == "AgentHalfGone") return std::unexpected(removed.error());
+    log_error("the privileged process does not take the rules down", removed.error());
+    return Step{.pause = removed.error().code == "LocalCap" ? kRemoveForbidden : kRemoveAgain};
+  }
   SyncRequest farewell = asked.request;
   farewell.nonce = to_base64url(random_.bytes(16));
   farewell.observations.clear();

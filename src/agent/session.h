@@ -72,6 +72,7 @@ class Session {
 
  private:
   Result<machine::SyncRequest> next_request();
+  Result<void> add_observations(machine::SyncRequest& request, const JsonObject& status);
   Result<void> take_state(const machine::DesiredState& state);
   Result<void> order_openings();
   Result<void> serve(const machine::IdentityEndpoint& endpoint);

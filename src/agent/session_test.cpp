@@ -174,6 +174,35 @@ TEST_F(SessionTest, EventsAreSentUntilTheyHaveArrived) {
   EXPECT_THAT(server.last().observations, IsEmpty());
 }
 
+// The server takes 4 MiB: a request beyond it would be refused for ever.
+TEST_F(SessionTest, MoreThanOneRequestTakesIsSentInSeveralAndEachOnce) {
+  step();
+  step();
+  for (int i = 0; i < 400; ++i) warden.happen("traffic", {{"n", i}, {"more", std::string(20'000, 'x')}});
+  server.error = fail(ErrorKind::unavailable, "ConnectionFailed", "no").error();
+  step();
+  server.error.reset();
+  server.head = "no head";  // one of its own
+  const size_t before = server.requests.size();
+  for (int i = 0; i < 12; ++i) step();
+  int64_t next = 0;
+  size_t forks = 0;
+  for (size_t i = before; i < server.requests.size(); ++i) {
+    const SyncRequest& request = server.requests[i];
+    EXPECT_LT(to_text(request.to_json()).size(), 1'200'000U);
+    EXPECT_TRUE(request.observations.empty() || request.wait_ms == 0);
+    for (const auto& observation : request.observations)
+      if (observation.kind == "traffic") {
+        EXPECT_EQ(int_at(observation.facts, "n"), next++);
+      } else {
+        ++forks;
+      }
+  }
+  EXPECT_EQ(next, 400);
+  EXPECT_EQ(forks, 1U);
+  EXPECT_THAT(server.last().observations, IsEmpty());
+}
+
 TEST_F(SessionTest, ChangedAddressesAreReportedOnceWithTheFacts) {
   step();
   machine::ReportedInterface interface;

@@ -61,7 +61,9 @@ class FakeWarden final : public WardenPort {
     if (name == "keep-head") head = string_at(body, "head").value();
     return JsonObject{};
   }
-  void happen(std::string kind) { events.push_back({++number, std::move(kind)}); }
+  void happen(std::string kind, JsonObject facts = {}) {
+    events.push_back({++number, std::move(kind), std::move(facts)});
+  }
 
   std::vector<std::string> asked;
   std::vector<int64_t> remaining;
@@ -74,10 +76,10 @@ class FakeWarden final : public WardenPort {
 
  private:
   JsonObject status(const JsonObject& body) {
-    while (!events.empty() && events.front().first <= int_at(body, "seen").value()) events.pop_front();
+    while (!events.empty() && events.front().number <= int_at(body, "seen").value()) events.pop_front();
     JsonArray list;
-    for (const auto& [event, kind] : events)
-      list.push_back(JsonObject{{"number", event}, {"kind", kind}, {"ageMs", 5}, {"facts", JsonObject()}});
+    for (const auto& [event, kind, happened] : events)
+      list.push_back(JsonObject{{"number", event}, {"kind", kind}, {"ageMs", 5}, {"facts", happened}});
     JsonObject answer = {{"version", JsonObject{{"epoch", version.epoch}, {"number", version.number}}},
                          {"mode", "enforce"},
                          {"confirmed", confirmed},
@@ -90,7 +92,12 @@ class FakeWarden final : public WardenPort {
     if (next_deadline_ms) answer["nextDeadlineMs"] = *next_deadline_ms;
     return answer;
   }
-  std::deque<std::pair<int64_t, std::string>> events;
+  struct Event {
+    int64_t number = 0;
+    std::string kind;
+    JsonObject facts;
+  };
+  std::deque<Event> events;
   int64_t number = 0;
 };
 
@@ -141,7 +148,8 @@ class SessionTest : public ::testing::Test {
  protected:
   SessionTest() { start(""); }
   void start(std::string head) {
-    session.emplace(clock, random, server, warden, [this] { return facts; }, std::move(head));
+    session.emplace(
+        clock, random, server, warden, [this] { return facts; }, std::move(head));
     facts.boot_id = "boot";
   }
   Session::Step step() { return session->step().value(); }

@@ -14,6 +14,8 @@ namespace {
 using machine::DesiredState;
 
 constexpr size_t kEventsMax = 512;  // that the server has not heard of
+// Of their facts: all of them are part of one answer to the other half.
+constexpr size_t kEventsBytesMax = 1024 * 1024;
 constexpr std::string_view kDropped = "reports-dropped";
 
 // What is kept when there is no room for all: first what says that this machine was not as it should be, then
@@ -182,28 +184,36 @@ void Warden::note(std::string kind, JsonObject facts) {
   if (kind != "traffic" && kind != "flows")
     log(LogLevel::info, "machine event", {{"kind", kind}, {"facts", to_text(facts)}});
   news_ = true;
-  events_.push_back({++last_event_, std::move(kind), clock_.boottime(), std::move(facts)});
-  if (events_.size() > kEventsMax) make_room();
+  const size_t bytes = to_text(facts).size();
+  events_.push_back({++last_event_, std::move(kind), clock_.boottime(), std::move(facts), bytes});
+  events_bytes_ += bytes;
+  if (events_.size() > kEventsMax || events_bytes_ > kEventsBytesMax) make_room();
+}
+
+std::deque<Warden::Event>::iterator Warden::let_go(std::deque<Event>::iterator event) {
+  events_bytes_ -= event->bytes;
+  return events_.erase(event);
 }
 
 // A server that is away for long, or a storm of events: the oldest of what matters least goes, and that it
 // went is an event itself, the last one, with all that was ever dropped.
 void Warden::make_room() {
-  std::erase_if(events_, [](const Event& event) { return event.kind == kDropped; });
-  while (events_.size() >= kEventsMax) {
+  for (auto event = events_.begin(); event != events_.end();)
+    event = event->kind == kDropped ? let_go(event) : std::next(event);
+  while (events_.size() >= kEventsMax || events_bytes_ > kEventsBytesMax) {
     const auto least =
         std::ranges::min_element(events_, {}, [](const Event& event) { return weight(event.kind); });
     ++dropped_[least->kind];
     if (const JsonArray* flows = array_at(least->facts, "flows"))
       flows_.lost(static_cast<int64_t>(flows->size()));
-    events_.erase(least);
+    let_go(least);
   }
   JsonObject counts;
   for (const auto& [kind, count] : dropped_) counts[kind] = count;
-  events_.push_back({++last_event_,
-                     std::string(kDropped),
-                     clock_.boottime(),
-                     {{"sinceTheAgentStarted", std::move(counts)}}});
+  JsonObject facts = {{"sinceTheAgentStarted", std::move(counts)}};
+  const size_t bytes = to_text(facts).size();
+  events_.push_back({++last_event_, std::string(kDropped), clock_.boottime(), std::move(facts), bytes});
+  events_bytes_ += bytes;
 }
 
 void Warden::note(std::vector<BookNews> news) {

@@ -16,6 +16,7 @@
 #include "agent/openings_book.h"
 #include "agent/state_files.h"
 #include "agent/surroundings.h"
+#include "machine/traffic.h"
 
 namespace merlon::agent {
 
@@ -75,6 +76,7 @@ class Warden {
     std::string kind;
     Duration at{};
     JsonObject facts;
+    size_t bytes = 0;  // of the facts, as text
   };
   struct Pending {
     machine::Version version;
@@ -120,6 +122,9 @@ class Warden {
   void follow_release();
   void note(std::string kind, JsonObject facts);
   void note(std::vector<BookNews> news);
+  void note_traffic(machine::TrafficReport report);
+  void shorten_older_reports(const machine::TrafficReport& report);
+  std::deque<Event>::iterator let_go(std::deque<Event>::iterator event);
   void make_room();
   Result<void> keep_book();
   Result<void> keep_rules();
@@ -145,6 +150,7 @@ class Warden {
   std::vector<std::string> blockers_;
   bool blockers_stale_ = true;
   std::deque<Event> events_;
+  size_t events_bytes_ = 0;
   int64_t last_event_ = 0;
   int64_t released_event_ = 0;
   std::map<std::string, int64_t> dropped_;  // for want of room, before the server heard of them; by kind

@@ -51,7 +51,43 @@ void Warden::report_audit() {
     report.untracked_by = *std::move(chains);
   }
   report.foreign_marks = firewall_.foreign_marks().value_or(0);
+  note_traffic(std::move(report));
+}
+
+void Warden::note_traffic(machine::TrafficReport report) {
+  shorten_older_reports(report);
   note("traffic", report.to_json());
+}
+
+// Of older reports that wait for the server only who was there then and is not now says anything more: it
+// keeps the newest, and of the others who has come to which port. Else a server that is away for some hours
+// would find more than it can take.
+void Warden::shorten_older_reports(const machine::TrafficReport& report) {
+  std::set<std::pair<uint16_t, IpAddress>> here;
+  for (const machine::TrafficReport::Session& session : report.sessions)
+    here.emplace(session.port, session.peer);
+  for (auto event = events_.begin(); event != events_.end();) {
+    if (event->kind != "traffic") {
+      ++event;
+      continue;
+    }
+    auto older = machine::TrafficReport::from_json(event->facts);
+    if (older)
+      std::erase_if(older->sessions, [&](const auto& session) {
+        return here.contains({session.port, session.peer});
+      });
+    if (!older || older->sessions.empty()) {
+      event = let_go(event);
+      continue;
+    }
+    older->listeners.clear();
+    older->untracked_by.clear();
+    events_bytes_ -= event->bytes;
+    event->facts = older->to_json();
+    event->bytes = to_text(event->facts).size();
+    events_bytes_ += event->bytes;
+    ++event;
+  }
 }
 
 // Connection tracking begins with our table, and picks a running session up when it shows itself. One that

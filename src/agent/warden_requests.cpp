@@ -79,7 +79,7 @@ Result<void> Warden::refuse_when_released() const {
 
 Result<JsonObject> Warden::status(const JsonObject& request) {
   const int64_t seen = TRY(machine::int_field(request, "seen", 0, INT64_MAX));
-  while (!events_.empty() && events_.front().number <= seen) events_.pop_front();
+  while (!events_.empty() && events_.front().number <= seen) let_go(events_.begin());
   if (released_event_ != 0 && seen >= released_event_) {
     released_event_ = 0;
     TRY(files_.write(file::kReleaseReported, released_at_));
@@ -228,13 +228,23 @@ Result<JsonObject> Warden::keep_certificate(const JsonObject& request) {
   return JsonObject{};
 }
 
-// The machine was removed from Merlon: it is as open as before it was enrolled.
+// The machine was removed from Merlon: it is as open as before it was enrolled. Where its owner does not let
+// the server change the firewall, its rules stay; what the server has given it goes all the same.
 Result<JsonObject> Warden::remove(const JsonObject&) {
-  removed_ = true;
+  const bool may_open = settings_.cap.allows("firewall");
+  removed_ = may_open;
   if (const auto done = firewall_.redirect_identities({}); !done)
     log_error("taking redirections down", done.error());
-  TRY(firewall_.remove());
+  doors_.reset();
+  redirects_ = {};
+  if (may_open) TRY(firewall_.remove());
   if (ssh_) TRY(ssh_->take_down());
+  if (!may_open)
+    return fail(
+        ErrorKind::forbidden, "LocalCap",
+        "The server has removed this machine. Its local cap (local.json) does not let the server change "
+        "its firewall: the rules stay. 'merlon agent release' on the machine takes them down; with "
+        "\"firewall\" in the cap and a restart of the agent they go by themselves.");
   for (const std::string_view name : {file::kEnrolment, file::kCertificate, file::kKey, file::kRules,
                                       file::kOpenings, file::kHead, file::kReleased, file::kReleaseReported})
     TRY(files_.remove(name));

@@ -123,6 +123,88 @@ TEST(Warden, WhatThereIsNoRoomForIsCountedAndToldAndWhatMattersMostStays) {
   });
 }
 
+// A machine with as many sessions as a report holds.
+class BusyMachine final : public Surroundings {
+ public:
+  std::vector<IpAddress> resolvers() const override { return {}; }
+  std::set<std::string> uplinks(const std::vector<IpAddress>&) const override { return {}; }
+  Result<Sockets> sockets() const override {
+    Sockets found;
+    const IpAddress own = address("2001:db8:1111:2222:3333:4444:5555:6666");
+    for (uint16_t i = 0; i < machine::kReportedMax; ++i)
+      found.listening.push_back({machine::Protocol::tcp, own, static_cast<uint16_t>(2000 + i)});
+    for (uint32_t i = 0; i < machine::kReportedMax; ++i)
+      found.connected.push_back(
+          {own, address(fmt::format("2001:db8:7777:8888:9999:aaaa:{:x}:{:x}", *round, i + 1)), 2022, 50'000});
+    return found;
+  }
+  std::pair<int64_t, int64_t> tracked_connections() const override { return {1, 2}; }
+  Duration running() const override { return {}; }
+
+  std::shared_ptr<int> round = std::make_shared<int>(1);
+};
+
+TEST(Warden, WhatAuditSeesWithoutItsServerForHoursStaysAsSmallAsAnAnswer) {
+  in_fresh_namespace([] {
+    Room room;
+    ASSERT_TRUE(StateFiles::create(room.state_dir()));
+    auto files = StateFiles::open(room.state_dir()).value();
+    DesiredState audit = sealed_machine(1);
+    audit.mode = Mode::audit;
+    ASSERT_TRUE(files.write_json(file::kRules, KeptRules{audit, {}, {}}.to_json()));
+    ManualClock clock;
+    WardenSettings settings;
+    settings.boot_id = "boot";
+    auto busy = std::make_unique<BusyMachine>();
+    const auto round = busy->round;
+    const auto warden =
+        Warden::start(std::move(files), clock, settings, Firewall::open(clock).value(), std::move(busy))
+            .value();
+    const auto pass = [&](int minutes, int others) {
+      for (int i = 0; i < minutes; ++i) {
+        *round += others;
+        clock.advance(Duration(61'000));
+        warden->tick();
+      }
+      return warden->answer({{"ask", "status"}, {"seen", 0}}).at("answer").as_object();
+    };
+    const auto count = [](const JsonObject& status, std::string_view kind) {
+      int64_t found = 0;
+      for (const Json& event : *array_at(status, "events"))
+        found += string_at(event.as_object(), "kind") == kind ? 1 : 0;
+      return found;
+    };
+    // The same are there all the while: what they have said once they say no more.
+    JsonObject status = pass(8, 0);
+    EXPECT_EQ(count(status, "traffic"), 1);
+    EXPECT_EQ(count(status, "reports-dropped"), 0);
+    // Each is told as long as there is room, and the newest report in full.
+    status = pass(3, 1);
+    EXPECT_EQ(count(status, "traffic"), 4);
+    size_t sessions = 0;
+    size_t listeners = 0;
+    for (const Json& event : *array_at(status, "events")) {
+      const auto report = machine::TrafficReport::from_json(*object_at(event.as_object(), "facts"));
+      ASSERT_TRUE(report);
+      sessions += report->sessions.size();
+      listeners += report->listeners.size();
+    }
+    EXPECT_EQ(sessions, 4 * machine::kReportedMax);
+    EXPECT_EQ(listeners, machine::kReportedMax);
+    // And there is an end.
+    status = pass(45, 1);
+    EXPECT_LT(to_text(status).size(), 1'200'000U);
+    const JsonArray& kept = *array_at(status, "events");
+    const Json& newest = kept[kept.size() - 2];  // before what tells of those that went
+    EXPECT_EQ(array_at(newest.as_object(), "facts.listeners")->size(), machine::kReportedMax);
+    for (const Json& event : kept)
+      if (string_at(event.as_object(), "kind") == "reports-dropped")
+        EXPECT_EQ(int_at(event.as_object(), "facts.sinceTheAgentStarted.traffic"),
+                  49 - count(status, "traffic"));
+    EXPECT_EQ(count(status, "reports-dropped"), 1);
+  });
+}
+
 TEST(Warden, AnOpeningThatNeedsALiveServerGoesWithItAndComesBack) {
   in_fresh_namespace([] {
     Room room;
@@ -263,6 +345,40 @@ TEST(Warden, ALocalCapWithoutTheFirewallLetsNothingChange) {
   });
 }
 
+// Whoever has the server may say of any machine that it was removed.
+TEST(Warden, ALocalCapWithoutTheFirewallKeepsTheRulesOfAMachineThatTheServerRemoves) {
+  in_fresh_namespace([] {
+    Room room;
+    ASSERT_TRUE(StateFiles::create(room.state_dir()));
+    const SystemClock clock;
+    WardenSettings settings;
+    settings.boot_id = "boot";
+    settings.cap.capabilities = {"identity"};
+    auto files = StateFiles::open(room.state_dir()).value();
+    ASSERT_TRUE(files.write_json(file::kRules, KeptRules{sealed_machine(3), {}, {}}.to_json()));
+    ASSERT_TRUE(files.write(file::kKey, "key"));
+    const auto warden = Warden::start(std::move(files), clock, settings).value();
+    const auto ask = [&](std::string_view name, JsonObject body) {
+      body["ask"] = name;
+      return warden->answer(parse_json_object(to_text(body)).value());
+    };
+    IdentityDoors doors;
+    doors.doors = {{.port = 50'081, .users = {"0"}, .units = {}}};
+    ASSERT_TRUE(ask("identity", doors.to_json()).contains("answer"));
+    const auto redirects = [] { return run_command("nft list table inet merlon_identity") == 0; };
+    ASSERT_TRUE(redirects());
+    EXPECT_EQ(string_at(ask("remove", {}), "error.code"), "LocalCap");
+    EXPECT_FALSE(room.ssh_passes()) << "its owner says what becomes of the rules";
+    EXPECT_TRUE(StateFiles::open(room.state_dir()).value().has(file::kKey));
+    EXPECT_TRUE(StateFiles::open(room.state_dir()).value().has(file::kRules));
+    warden->tick();
+    EXPECT_FALSE(redirects()) << "nobody is led to a server that has no identity for this machine";
+    ASSERT_EQ(run_command("nft flush ruleset"), 0);
+    warden->tick();
+    EXPECT_FALSE(room.ssh_passes()) << "and they are still looked after";
+  });
+}
+
 TEST(Frames, AreWholeBoundedAndEndWithTheirSocket) {
   auto [left, right] = make_frame_pipe().value();
   FrameReader reader(right.get());
@@ -281,6 +397,17 @@ TEST(Frames, AreWholeBoundedAndEndWithTheirSocket) {
     ASSERT_EQ(::send(from.get(), bad.data(), bad.size(), 0), static_cast<ssize_t>(bad.size()));
     EXPECT_FALSE(FrameReader(to.get()).next());
   }
+}
+
+TEST(Frames, AnAnswerThatIsTooLongIsSaidToBe) {
+  auto [left, right] = make_frame_pipe().value();
+  FrameReader reader(right.get());
+  ASSERT_TRUE(send_answer(left.get(), {{"answer", JsonObject{{"x", std::string(kFrameBytesMax, 'x')}}}}));
+  EXPECT_EQ(string_at(reader.next().value(), "error.code"), "AnswerTooLong");
+  ASSERT_TRUE(send_answer(left.get(), {{"answer", JsonObject()}}));
+  EXPECT_TRUE(reader.next().value().contains("answer")) << "and the next one comes";
+  right = {};
+  EXPECT_FALSE(send_answer(left.get(), {{"answer", JsonObject()}}));
 }
 
 TEST(SyncAnswers, AreBoundedAndStrict) {
