@@ -100,6 +100,25 @@ TEST_F(BrowserEndTest, AShellIsShownRecordedAndResized) {
   EXPECT_EQ(int_at(recorded_.end_facts, "exitStatus"), 3);
 }
 
+// The page's process has no secret either: one apart has signed in.
+TEST_F(BrowserEndTest, AShellThatIsSignedInToByASecretIsLikeAnyOther) {
+  test::run({"ssh-keygen", "-q", "-N", "", "-t", "ed25519", "-f", directory_ + "/vault"});
+  write("authorized_keys", read("vault.pub"));
+  wishes_.secret = MachineSecret{.password = {}, .private_key = Secret(read("vault")), .passphrase = {}};
+  open_shell();
+  send(BrowserFrameKind::data, 1, "stty size; echo here=$((40+2))\r");
+  EXPECT_TRUE(shows(1, "here=42"));
+  EXPECT_THAT(shown_[1], HasSubstr("30 90"));
+  send(BrowserFrameKind::resize, 1, R"({"columns":101,"rows":31})");
+  send(BrowserFrameKind::data, 1, "stty size; exit 3\r");
+  EXPECT_TRUE(shows(1, "31 101"));
+  EXPECT_THAT(next_of('x').payload, HasSubstr("\"exitStatus\":3"));
+  EXPECT_THAT(next_of('e').payload, HasSubstr("ShellEnded"));
+  wait_until_ended();
+  EXPECT_EQ(wishes_.secrets_asked, 1);
+  EXPECT_THAT(recorded_.output, HasSubstr("here=42"));
+}
+
 TEST_F(BrowserEndTest, NoMoreIsOnItsWayThanThePageTakes) {
   open_shell();
   send(BrowserFrameKind::data, 1, "head -c 2000000 /dev/zero | tr '\\0' x; echo; echo do''ne\r");

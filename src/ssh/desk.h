@@ -49,12 +49,22 @@ struct Allowed {
   std::string held_because{};
 };
 
-// A connection to the machine's SSH server, with what to expect there and what to show.
+// What somebody signs in with at a machine, and the person who comes that way never has: a password, or a
+// private key as a file has it (OpenSSH's form or PEM), perhaps under a passphrase.
+struct MachineSecret {
+  Secret password;
+  Secret private_key, passphrase;
+};
+
+// A connection to the machine's SSH server, with what to expect there and what to show: a key with a
+// certificate of minutes, or a secret.
 struct Connected {
   Descriptor socket;
   std::vector<std::string> host_keys;  // lines "kind blob": the machine must show one of them
   Secret private_key;                  // OpenSSH's form
   std::string certificate;             // a line
+  // Fetches the secret, once the machine has been recognised. Waits: from a worker.
+  std::function<Result<MachineSecret>()> secret{};
 };
 
 struct Notice {

@@ -1,10 +1,8 @@
 // One thread that accepts, starts processes and passes frames on; workers for what waits.
 #include "ssh/edge.h"
 
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <spawn.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -22,7 +20,7 @@
 #include "net/worker_pool.h"
 #include "ssh/browser_frames.h"
 #include "ssh/edge_connection.h"
-#include "ssh/session_process.h"
+#include "ssh/start_process.h"
 
 namespace merlon::ssh {
 namespace {
@@ -31,11 +29,6 @@ constexpr size_t kWorkMax = 4096;
 constexpr int kTickMs = 1000;
 constexpr int kEventsMax = 256;            // of one look; what is left over comes with the next
 constexpr size_t kReadBytes = 256 * 1024;  // at once, of one connection
-// For jemalloc (its manual, TUNING). The process of a connection has one thread, so one arena; it has nothing
-// to do most of the time, so what is freed goes back at once; and for each packet that it sends libssh asks
-// for 40 KiB of zeros, which jemalloc, unless it keeps blocks of that size for the thread, takes from the
-// kernel anew.
-constexpr const char* kAllocator = "MALLOC_CONF=narenas:1,lg_tcache_max:16,dirty_decay_ms:0,muzzy_decay_ms:0";
 constexpr Duration kStopWithin = std::chrono::seconds(3);
 constexpr Duration kGraceMargin = std::chrono::seconds(15);
 
@@ -112,38 +105,6 @@ Result<Descriptor> listen_on(const std::string& text, std::string& bound) {
   return socket;
 }
 
-// The connection as descriptor 3, the conversation as 4, and nothing else of the server's.
-pid_t spawn(const std::vector<std::string>& command, int client, int conversation) {
-  std::vector<char*> arguments;
-  for (const std::string& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
-  arguments.push_back(nullptr);
-  std::array<char*, 2> environment{const_cast<char*>(kAllocator), nullptr};
-  posix_spawn_file_actions_t actions;
-  posix_spawnattr_t attributes;
-  ::posix_spawn_file_actions_init(&actions);
-  ::posix_spawnattr_init(&attributes);
-  ::posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDWR, 0);
-  ::posix_spawn_file_actions_adddup2(&actions, 0, 1);
-  ::posix_spawn_file_actions_adddup2(&actions, client, kClientDescriptor);
-  ::posix_spawn_file_actions_adddup2(&actions, conversation, kServerDescriptor);
-  ::posix_spawn_file_actions_addclosefrom_np(&actions, kServerDescriptor + 1);
-  sigset_t none, all;
-  sigemptyset(&none);
-  sigfillset(&all);
-  ::posix_spawnattr_setsigmask(&attributes, &none);
-  ::posix_spawnattr_setsigdefault(&attributes, &all);
-  ::posix_spawnattr_setpgroup(&attributes, 0);
-  ::posix_spawnattr_setflags(&attributes, static_cast<short>(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-                                                             POSIX_SPAWN_SETPGROUP));
-  pid_t process = -1;
-  if (::posix_spawn(&process, command.front().c_str(), &actions, &attributes, arguments.data(),
-                    environment.data()) != 0)
-    process = -1;
-  ::posix_spawn_file_actions_destroy(&actions);
-  ::posix_spawnattr_destroy(&attributes);
-  return process;
-}
-
 // Who counts as one: an address, or the /64 that one customer has of IPv6.
 IpPrefix counted_as(const IpAddress& address) { return *IpPrefix::make(address, address.is_v4() ? 32 : 64); }
 
@@ -160,7 +121,9 @@ class EdgeImpl final : public Edge {
         wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
         events_(::epoll_create1(EPOLL_CLOEXEC)),
         context_{.desk = desk,
+                 .clock = clock_,
                  .limits = parameters_.limits,
+                 .command = parameters_.command,
                  .work = [this](std::function<void()> work) { return workers_->submit(std::move(work)); },
                  .post = [this](std::function<void()> what) { post(std::move(what)); },
                  .failed = [this](const Source& source) { note_failure(source); },
@@ -389,10 +352,7 @@ class EdgeImpl final : public Edge {
     const int yes = 1;
     ::setsockopt(client.get(), IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
     ::setsockopt(client.get(), SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof yes);
-    // Away from 3 and 4, onto which they are put one after the other.
-    const Descriptor high_client(::fcntl(client.get(), F_DUPFD_CLOEXEC, 10));
-    const Descriptor high_theirs(::fcntl(theirs.get(), F_DUPFD_CLOEXEC, 10));
-    const pid_t process = spawn(parameters_.command, high_client.get(), high_theirs.get());
+    const pid_t process = start_process(parameters_.command, client, theirs);
     if (process < 0) {
       log(LogLevel::error, "the process of an SSH connection could not be started");
       return;

@@ -217,18 +217,35 @@ EdgeConnection::Then EdgeConnection::admit(const Question& question) {
   auto admitted_to = context_.desk.admit(*person_, to, source_);
   if (!admitted_to) return [self = shared_from_this(), error = admitted_to.error()] { self->refuse(error); };
   const std::shared_ptr<Passage> passage = *std::move(admitted_to);
+  WayOn way;
   auto connected = passage->connect();
-  if (!connected) {
-    passage->end("ConnectFailed", connected.error().message, {});
-    return [self = shared_from_this(), error = connected.error()] { self->refuse(error); };
+  if (!connected) return let_down(passage, "ConnectFailed", connected.error());
+  way.connected = *std::move(connected);
+  if (way.connected.secret) {
+    auto apart = Apart::sign_in(context_.command,
+                                {.socket = std::move(way.connected.socket),
+                                 .host_keys = std::move(way.connected.host_keys),
+                                 .machine = question.machine,
+                                 .login = to.login,
+                                 .secret = std::move(way.connected.secret)},
+                                context_.clock);
+    if (!apart) return let_down(passage, apart.error().code, apart.error());
+    way.apart = *std::move(apart);
+    way.connected.socket = way.apart->take_socket();
+    way.connected.host_keys = {way.apart->host_key()};
   }
-  return admitted(question, passage, std::move(connected));
+  return admitted(question, passage, std::move(way));
+}
+
+EdgeConnection::Then EdgeConnection::let_down(const std::shared_ptr<Passage>& passage,
+                                              std::string_view reason, const Error& error) {
+  passage->end(reason, error.message, {});
+  return [self = shared_from_this(), error] { self->refuse(error); };
 }
 
 EdgeConnection::Then EdgeConnection::admitted(const Question& question,
-                                              const std::shared_ptr<Passage>& passage,
-                                              Result<Connected> connected) {
-  auto shared = std::make_shared<Connected>(*std::move(connected));
+                                              const std::shared_ptr<Passage>& passage, WayOn way) {
+  auto shared = std::make_shared<WayOn>(std::move(way));
   return [self = shared_from_this(), shared, passage, machine = question.machine] {
     if (self->closed_) return self->end_passage(passage, "ClientClosed", "", {});
     const uint32_t number = ++self->last_session_;
@@ -238,16 +255,27 @@ EdgeConnection::Then EdgeConnection::admitted(const Question& question,
         if (const auto there = weak.lock()) there->notify(number, notice);
       });
     });
+    Connected& connected = shared->connected;
     JsonArray keys;
-    for (const std::string& line : shared->host_keys) keys.emplace_back(line);
-    self->answer({{"session", number},
-                  {"machine", machine},
-                  {"hostKeys", std::move(keys)},
-                  {"privateKey", shared->private_key.expose_text()},
-                  {"certificate", shared->certificate},
-                  {"allowed", allowed_json(passage->allowed())}},
-                 std::move(shared->socket));
+    for (const std::string& line : connected.host_keys) keys.emplace_back(line);
+    JsonObject json{{"session", number},
+                    {"machine", machine},
+                    {"hostKeys", std::move(keys)},
+                    {"allowed", allowed_json(passage->allowed())}};
+    if (shared->apart) {
+      json["isSignedIn"] = true;
+      self->aparts_[number] = std::move(shared->apart);
+    } else {
+      json["privateKey"] = connected.private_key.expose_text();
+      json["certificate"] = connected.certificate;
+    }
+    self->answer(json, std::move(connected.socket));
   };
+}
+
+void EdgeConnection::forget(uint32_t session) {
+  passages_.erase(session);
+  aparts_.erase(session);
 }
 
 bool EdgeConnection::record(const Frame& frame) {
@@ -279,7 +307,7 @@ bool EdgeConnection::record(const Frame& frame) {
          {true, "RecordingFailed",
           "this session must be recorded, and its recording cannot be written: " + done.error().message});
   end_passage(found->second, "RecordingFailed", done.error().message, {});
-  passages_.erase(found);
+  forget(frame.session);
   return true;
 }
 
@@ -295,7 +323,7 @@ bool EdgeConnection::finish(const Frame& frame) {
   const std::string message = string_at(*json, "message").value_or("");
   end_passage(found->second, reason.substr(0, whole_characters(reason, 64)),
               message.substr(0, whole_characters(message, 1024)), std::move(facts));
-  passages_.erase(found);
+  forget(frame.session);
   return true;
 }
 
@@ -361,6 +389,7 @@ void EdgeConnection::close(std::string_view why) {
   closed_ = true;
   for (const auto& [number, passage] : passages_) end_passage(passage, std::string(why), "", {});
   passages_.clear();
+  aparts_.clear();
 }
 
 }  // namespace merlon::ssh

@@ -12,16 +12,25 @@
 #include <span>
 #include <string>
 
+#include "ssh/apart.h"
 #include "ssh/desk.h"
 #include "ssh/edge.h"
 #include "ssh/frames.h"
 
 namespace merlon::ssh {
 
+// What the process of a connection is given to go on with: its way to the machine.
+struct WayOn {
+  Connected connected;
+  std::unique_ptr<Apart> apart;  // a process in between has signed in, and has the connection
+};
+
 // What connections are given by the edge.
 struct EdgeContext {
   Desk& desk;
+  const Clock& clock;
   const EdgeLimits& limits;
+  const std::vector<std::string>& command;  // starts a process (EdgeParameters)
   // Runs on a worker; false when there are too many already.
   std::function<bool(std::function<void()>)> work;
   // Runs on the edge's thread, soon. From any thread.
@@ -82,8 +91,10 @@ class EdgeConnection : public std::enable_shared_from_this<EdgeConnection> {
   Then start_device();
   Then poll_device();
   Then admit(const Question& question);
-  Then admitted(const Question& question, const std::shared_ptr<Passage>& passage,
-                Result<Connected> connected);
+  Then admitted(const Question& question, const std::shared_ptr<Passage>& passage, WayOn way);
+  // A session that was refused after all.
+  Then let_down(const std::shared_ptr<Passage>& passage, std::string_view reason, const Error& error);
+  void forget(uint32_t session);
   void end_passage(const std::shared_ptr<Passage>& passage, std::string reason, std::string message,
                    JsonObject facts);
 
@@ -104,6 +115,7 @@ class EdgeConnection : public std::enable_shared_from_this<EdgeConnection> {
   unsigned devices_ = 0;
   uint32_t last_session_ = 0;
   std::map<uint32_t, std::shared_ptr<Passage>> passages_;
+  std::map<uint32_t, std::unique_ptr<Apart>> aparts_;  // of passages that are signed in to by a secret
   struct Ending {
     std::string reason;
     std::optional<Duration> until;  // CLOCK_BOOTTIME

@@ -58,6 +58,9 @@ struct Wishes {
   bool recording_fails = false;
   std::optional<crypto::PrivateKey> machine_authority;
   std::string refusal;  // with which everybody is turned away
+  // In place of a certificate; asked once the machine is recognised.
+  std::optional<MachineSecret> secret;
+  std::atomic<int> secrets_asked = 0;
 };
 
 class FakePassage final : public Passage {
@@ -71,6 +74,13 @@ class FakePassage final : public Passage {
     connected.socket = TRY(connect_to(*IpAddress::parse("127.0.0.1"), wishes_.sshd_port, wishes_.machine,
                                       std::chrono::seconds(20), clock));
     connected.host_keys = {wishes_.machine_host_key};
+    if (wishes_.secret) {
+      connected.secret = [this]() -> Result<MachineSecret> {
+        ++wishes_.secrets_asked;
+        return *wishes_.secret;
+      };
+      return connected;
+    }
     const auto key = TRY(crypto::PrivateKey::generate(crypto::KeyKind::ed25519));
     crypto::SystemRandom random;
     const auto now = std::chrono::floor<Duration>(std::chrono::system_clock::now());
@@ -225,8 +235,8 @@ class EdgeFixture : public testing::Test {
     write("sshd_config",
           "ListenAddress 127.0.0.1:" + std::to_string(wishes_.sshd_port) + "\nHostKey " + directory_ +
               "/host\nTrustedUserCAKeys " + directory_ + "/authority\nAuthorizedPrincipalsFile " +
-              directory_ +
-              "/principals\nStrictModes no\nPidFile none\nUsePAM no\n"
+              directory_ + "/principals\nAuthorizedKeysFile " + directory_ +
+              "/authorized_keys\nStrictModes no\nPidFile none\nUsePAM no\n"
               "PermitRootLogin prohibit-password\nPasswordAuthentication no\nAcceptEnv LANG LC_*\n"
               "Subsystem sftp internal-sftp\nLogLevel ERROR\n");
     const int log = ::open((directory_ + "/sshd.log").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);

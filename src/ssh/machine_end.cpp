@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "ssh/algorithms.h"
 #include "ssh/certificate.h"
+#include "ssh/machine_sign_in.h"
 
 namespace merlon::ssh {
 namespace {
@@ -68,7 +69,8 @@ Result<void> prepare(ssh_session session, int socket, const std::string& login,
   return {};
 }
 
-Result<void> recognise(ssh_session session, const std::vector<PublicKey>& keys, const std::string& machine) {
+Result<void> recognise_key(ssh_session session, const std::vector<PublicKey>& keys,
+                           const std::string& machine) {
   ssh_key shown = nullptr;
   if (ssh_get_server_publickey(session, &shown) != SSH_OK)
     return refused("NoHostKey", "The machine '" + machine + "' shows no host key.");
@@ -115,7 +117,8 @@ MachineEnd::~MachineEnd() {
   if (session_) ssh_disconnect(session_.get());
 }
 
-Result<MachineEnd> MachineEnd::open(Descriptor socket, const JsonObject& admitted, const std::string& login) {
+Result<MachineEnd> MachineEnd::recognise(Descriptor socket, const JsonObject& admitted,
+                                         const std::string& login) {
   const std::string machine = string_at(admitted, "machine").value_or("the machine");
   const auto keys = known_keys(admitted);
   if (keys.empty())
@@ -139,16 +142,34 @@ Result<MachineEnd> MachineEnd::open(Descriptor socket, const JsonObject& admitte
     return refused("MachineNotReached",
                    "The SSH server of '" + machine + "' does not answer as it should: " + error);
   }
-  TRY(recognise(session, keys, machine));
-  const KeyHandle key = TRY(credential(admitted));
-  if (ssh_userauth_publickey(session, nullptr, key.get()) != SSH_AUTH_SUCCESS)
-    return refused(
-        "MachineRefusedLogin",
-        "The machine '" + machine + "' does not let '" + login +
-            "' in by Merlon's certificate. Is there such a login, and does its sshd trust Merlon's "
-            "authority? 'merlon machine show " +
-            machine + "' says what its agent has set up.");
-  ssh_set_blocking(session, 0);
+  TRY(recognise_key(session, keys, machine));
+  return end;
+}
+
+Result<void> MachineEnd::sign_in(const MachineSecret& secret, const std::string& machine,
+                                 const std::string& login) {
+  TRY(sign_in_by_secret(session(), secret, machine, login));
+  ssh_set_blocking(session(), 0);
+  return {};
+}
+
+Result<MachineEnd> MachineEnd::open(Descriptor socket, const JsonObject& admitted, const std::string& login) {
+  const std::string machine = string_at(admitted, "machine").value_or("the machine");
+  MachineEnd end = TRY(recognise(std::move(socket), admitted, login));
+  if (bool_at(admitted, "isSignedIn").value_or(false)) {
+    if (ssh_userauth_none(end.session(), nullptr) != SSH_AUTH_SUCCESS)
+      return internal_error("the way to the machine is shut: " + error_of(end.session()));
+  } else {
+    const KeyHandle key = TRY(credential(admitted));
+    if (ssh_userauth_publickey(end.session(), nullptr, key.get()) != SSH_AUTH_SUCCESS)
+      return refused(
+          "MachineRefusedLogin",
+          "The machine '" + machine + "' does not let '" + login +
+              "' in by Merlon's certificate. Is there such a login, and does its sshd trust Merlon's "
+              "authority? 'merlon machine show " +
+              machine + "' says what its agent has set up.");
+  }
+  ssh_set_blocking(end.session(), 0);
   return end;
 }
 

@@ -1,5 +1,5 @@
 // The session towards the machine: an SSH client on a connection that the server has made, with a certificate
-// of minutes, to a host whose key is known.
+// of minutes or a secret, to a host whose key is known.
 #pragma once
 
 #include <string>
@@ -7,16 +7,21 @@
 
 #include "base/json.h"
 #include "base/result.h"
-#include "ssh/descriptor.h"
+#include "ssh/desk.h"
 #include "ssh/libssh_handles.h"
 
 namespace merlon::ssh {
 
 class MachineEnd {
  public:
-  // `admitted` is the server's answer: "hostKeys", "privateKey", "certificate", "machine". Errors are for the
-  // person.
+  // `admitted` is the server's answer: "hostKeys", "machine", and "privateKey" with "certificate", or
+  // "isSignedIn": another process of the server's is at the socket, which has signed in (apart.h). Errors are
+  // for the person.
   static Result<MachineEnd> open(Descriptor socket, const JsonObject& admitted, const std::string& login);
+  // Connected and recognised, and nothing more: for who signs in by a secret.
+  static Result<MachineEnd> recognise(Descriptor socket, const JsonObject& admitted,
+                                      const std::string& login);
+  Result<void> sign_in(const MachineSecret& secret, const std::string& machine, const std::string& login);
   MachineEnd(MachineEnd&&) = default;
   MachineEnd& operator=(MachineEnd&&) = default;
   ~MachineEnd();

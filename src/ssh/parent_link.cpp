@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/wipe.h"
+
 namespace merlon::ssh {
 namespace {
 
@@ -101,6 +103,21 @@ void ParentLink::tell(FrameKind kind, uint32_t session, std::string_view payload
     send({kind, session, part});
     payload.remove_prefix(part.size());
   } while (!payload.empty());
+}
+
+Result<Secret> ParentLink::read_secret(size_t size) {
+  Bytes bytes(size);
+  size_t have = 0;
+  while (have < size) {
+    const ssize_t count = ::recv(socket_, bytes.data() + have, size - have, 0);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) {
+      wipe(bytes.data(), bytes.size());
+      return server_gone();
+    }
+    have += static_cast<size_t>(count);
+  }
+  return Secret(std::move(bytes));
 }
 
 std::optional<std::pair<uint32_t, JsonObject>> ParentLink::next_notice() {

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "base/secret.h"
 #include "ssh/frames.h"
 
 namespace merlon::ssh {
@@ -18,6 +19,8 @@ class ParentLink {
   Result<JsonObject> ask(const JsonObject& question);
   // Waits until it is taken: what the server cannot record fast enough goes no faster.
   void tell(FrameKind kind, uint32_t session, std::string_view payload);
+  // Bytes that come as they are, right after tell(): waits for all of them.
+  Result<Secret> read_secret(size_t size);
   // Reads what has come. False: the server is gone.
   bool receive();
   bool is_gone() const { return gone_; }

@@ -76,7 +76,11 @@ std::optional<std::string> PersonEnd::reach(Relay& relay) {
 }
 
 void PersonEnd::fact(std::string_view kind, JsonObject facts) {
-  site_.link.tell(FrameKind::fact, passage_, fact_text(kind, std::move(facts)));
+  tell(FrameKind::fact, fact_text(kind, std::move(facts)));
+}
+
+void PersonEnd::tell(FrameKind kind, std::string_view payload) {
+  if (passage_ != 0) site_.link.tell(kind, passage_, payload);
 }
 
 Relay* PersonEnd::relay_of(ssh_channel channel) {
@@ -164,7 +168,7 @@ void PersonEnd::handle_request(ssh_message message) {
       const int rows = ssh_message_channel_request_pty_height(message);
       if (relay->machine() != nullptr && relay->has_terminal) {
         ssh_channel_change_pty_size(relay->machine(), columns, rows);
-        site_.link.tell(FrameKind::resize, passage_, std::to_string(columns) + " " + std::to_string(rows));
+        tell(FrameKind::resize, std::to_string(columns) + " " + std::to_string(rows));
       }
       return;
     }
@@ -197,7 +201,7 @@ void PersonEnd::request_terminal(ssh_message message, Relay& relay) {
       ssh_message_reply_default(message);
       return;
     }
-    site_.link.tell(FrameKind::resize, passage_, std::to_string(columns) + " " + std::to_string(rows));
+    tell(FrameKind::resize, std::to_string(columns) + " " + std::to_string(rows));
   }
   ssh_message_channel_request_reply_success(message);
 }
@@ -247,6 +251,7 @@ void PersonEnd::tell_command(const std::string& command, bool terminal) {
 }
 
 void PersonEnd::prepare_start(int type, const std::string& what, Relay& relay) {
+  if (passage_ == 0) return;  // lead_on(): what it is was looked at before
   const uint32_t session = passage_;
   std::function<void(std::string_view)> record;
   if (bool_at(allowed_, "recorded").value_or(true))

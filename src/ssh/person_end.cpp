@@ -38,6 +38,14 @@ Result<std::unique_ptr<PersonEnd>> PersonEnd::accept(Site& site, int socket, Pla
   return std::unique_ptr<PersonEnd>(new PersonEnd(site, std::move(session), place, std::move(target)));
 }
 
+Result<std::unique_ptr<PersonEnd>> PersonEnd::lead_on(Site& site, int socket, MachineEnd machine) {
+  auto made = TRY(accept(site, socket, Place::inner));
+  made->allowed_ = {{"shell", true},  {"commands", true}, {"forwarding", true},
+                    {"upload", true}, {"download", true}, {"recorded", false}};
+  made->machine_ = std::move(machine);
+  return made;
+}
+
 PersonEnd::PersonEnd(Site& site, SessionHandle session, Place place, Target target)
     : site_(site),
       session_(std::move(session)),

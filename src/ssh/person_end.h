@@ -42,6 +42,9 @@ class PersonEnd {
 
   // On an accepted socket, or (inner) on one end of a socket pair, towards `target`.
   static Result<std::unique_ptr<PersonEnd>> accept(Site& site, int socket, Place place, Target target = {});
+  // Inner, and signed in at the machine already: what comes in was judged, and is recorded, by the process of
+  // the person's connection.
+  static Result<std::unique_ptr<PersonEnd>> lead_on(Site& site, int socket, MachineEnd machine);
   ~PersonEnd();
   PersonEnd(const PersonEnd&) = delete;
   PersonEnd& operator=(const PersonEnd&) = delete;
@@ -90,6 +93,7 @@ class PersonEnd {
   std::optional<std::string> reach(Relay& relay);
   std::optional<std::string> admit();
   void fact(std::string_view kind, JsonObject facts);
+  void tell(FrameKind kind, std::string_view payload);
 
   Site& site_;
   SessionHandle session_;
@@ -107,7 +111,7 @@ class PersonEnd {
   };
   std::optional<Device> device_;
 
-  uint32_t passage_ = 0;  // the server's number for what was admitted
+  uint32_t passage_ = 0;  // the server's number for what was admitted; 0 for lead_on(), too
   std::optional<std::string> refused_;
   JsonObject allowed_;
   // Nothing passes: whoever must look on is not there. What was asked for meanwhile waits.

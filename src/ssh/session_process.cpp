@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <csignal>
 
 #include "base/log.h"
@@ -62,6 +63,44 @@ void serve(ParentLink& link, End& person) {
   }
 }
 
+void tell_failed(ParentLink& link, const Error& error) {
+  link.tell(FrameKind::ask, 0,
+            to_text(JsonObject{{"failed", JsonObject{{"code", error.code}, {"message", error.message}}}}));
+}
+
+// The secret is here from when the machine has been recognised until it has been shown to it.
+Result<void> sign_in(ParentLink& link, MachineEnd& machine, const JsonObject& begun) {
+  const JsonObject sizes = TRY(link.ask({{"ask", "secret"}}));
+  const auto size = [&sizes](std::string_view of) {
+    return static_cast<size_t>(std::max<int64_t>(0, int_at(sizes, of).value_or(0)));
+  };
+  link.tell(FrameKind::ask, 0, to_text(JsonObject{{"ask", "take"}}));
+  MachineSecret secret;
+  secret.password = TRY(link.read_secret(size("password")));
+  secret.private_key = TRY(link.read_secret(size("privateKey")));
+  secret.passphrase = TRY(link.read_secret(size("passphrase")));
+  return machine.sign_in(secret, string_at(begun, "machine").value_or(""),
+                         string_at(begun, "login").value_or(""));
+}
+
+// The end towards a machine that is signed in to by a secret (apart.h).
+Result<void> run_apart(ParentLink& link, const JsonObject& begun, const Clock& clock) {
+  auto machine = MachineEnd::recognise(link.take_descriptor(), begun, string_at(begun, "login").value_or(""));
+  const Result<void> signed_in =
+      machine ? sign_in(link, *machine, begun) : Result<void>(std::unexpected(machine.error()));
+  if (!signed_in) {
+    tell_failed(link, signed_in.error());
+    return {};
+  }
+  const BindHandle bind = TRY(prepare_bind(TRY(require_string(begun, "hostKey"))));
+  Site site{.link = link, .bind = bind.get(), .clock = clock};
+  TRY(link.ask({{"ask", "signedIn"}}));
+  const auto person = TRY(PersonEnd::lead_on(site, kClientDescriptor, *std::move(machine)));
+  serve(link, *person);
+  person->shut();
+  return {};
+}
+
 Result<void> run() {
   ParentLink link(kServerDescriptor);
   ssh_set_log_level(SSH_LOG_NOLOG);
@@ -70,6 +109,7 @@ Result<void> run() {
     log(LogLevel::debug, "an SSH session does without", {{"what", what}});
   const JsonObject begun = TRY(link.ask({{"ask", "begin"}}));
   const SystemClock clock;
+  if (bool_at(begun, "signIn").value_or(false)) return run_apart(link, begun, clock);
   if (bool_at(begun, "page").value_or(false)) {
     BrowserEnd person(link, clock, kClientDescriptor);
     person.enter(begun);
