@@ -13,7 +13,7 @@ namespace merlon::resource {
 namespace {
 
 // tidy: allow(banned-name) because Azure calls it the Resource Manager
-class ResourceManager final : public Manager, public BegunWrites {
+class ResourceManager final : public Manager, public BegunWrites, public ForgottenScopes {
  public:
   explicit ResourceManager(Core core) : state_(std::move(core)), pipeline_(state_, router_) {
     const AddRoute add_route = [this](Route route) { add(std::move(route)); };
@@ -55,6 +55,7 @@ class ResourceManager final : public Manager, public BegunWrites {
     add_embedded_routes(state_, added, [this](Route route) { add(std::move(route)); });
   }
   const std::vector<Route>& routes() const override { return state_.routes; }
+  void on_forgotten(Forget forget) override { state_.forgetting.push_back(std::move(forget)); }
 
   net::Response handle(const net::Request& request, const std::string& origin) override {
     return pipeline_.handle(request, origin);

@@ -15,7 +15,9 @@ Result<bool> State::may(store::Reader& reader, const Call& call, std::string_vie
 Result<void> State::forget_scope(store::Transaction& tx, const ResourceId& id) const {
   TRY(core.access.forget_scope(tx, id.text()));
   TRY(locks.forget_scope(tx, id.text()));
-  return step_ups.forget_scope(tx, id.text());
+  TRY(step_ups.forget_scope(tx, id.text()));
+  for (const auto& forget : forgetting) TRY(forget(tx, id));
+  return {};
 }
 
 Result<void> State::refuse_if_blind(store::Reader& reader, const Call& call, std::string_view action) const {

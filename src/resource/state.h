@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "resource/documents.h"
+#include "resource/forgotten_scopes.h"
 #include "resource/groups.h"
 #include "resource/known_documents.h"
 #include "resource/locks.h"
@@ -30,6 +31,7 @@ struct State {
   Locks locks{core};
   StepUps step_ups{core};
   std::vector<Route> routes;
+  std::vector<ForgottenScopes::Forget> forgetting;  // what else goes
 
   std::string subscription_path() const { return "/subscriptions/" + core.subscription.text(); }
   // What is deleted takes its role assignments, locks and step-up policies along, and those of all that is in

@@ -13,6 +13,8 @@ std::string caller(const Asked& asked) {
 // The right is there; is the person's sign-in fresh enough for it?
 Result<void> check_step_up(const resource::Core& core, store::Reader& reader, const Asked& asked,
                            const access::Decision& decision) {
+  // Nobody is there who could prove themselves anew: whoever has lent it has done so then.
+  if (asked.by_server) return {};
   const std::string action = "Microsoft.KeyVault/vaults/" + asked.operation->action;
   const auto need = TRY(
       resource::StepUps(core).missing(reader, asked.principal, action, asked.vault().resource_id, decision));
@@ -119,6 +121,22 @@ Result<void> check_network(Platform& platform, store::Reader& reader, const Vaul
                "Client address is not authorized and caller is not a trusted service. Client address: " +
                    peer.text() + ". Vault: " + vault.name + ";location=" + vault.location +
                    ". Whoever may change the vault can add the address to its networkAcls.ipRules.",
+               "ForbiddenByFirewall");
+}
+
+// Azure's meaning of "bypass" (Microsoft Learn, "Network security for Azure Key Vault", trusted services): it
+// opens the firewall to the provider's own services, unless somebody has set None.
+Result<void> check_trusted_service(const Vault& vault) {
+  const bool shut =
+      ascii_iequal(string_at(vault.properties, "publicNetworkAccess").value_or(""), "Disabled") ||
+      ascii_iequal(string_at(vault.properties, "networkAcls.defaultAction").value_or(""), "Deny");
+  const bool trusts =
+      !ascii_iequal(string_at(vault.properties, "networkAcls.bypass").value_or("AzureServices"), "None");
+  if (!shut || trusts) return {};
+  return fault(ErrorKind::forbidden, "Forbidden",
+               "The vault '" + vault.name +
+                   "' lets no trusted services in. Whoever may change the vault can set its "
+                   "networkAcls.bypass to AzureServices.",
                "ForbiddenByFirewall");
 }
 

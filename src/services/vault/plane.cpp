@@ -77,6 +77,15 @@ size_t literals(const Operation& operation) {
       operation.shape, [](const std::string& segment) { return !is_parameter(segment); }));
 }
 
+std::string method_of(const net::Request& request) {
+  const std::string_view wanted = request.headers.value_or("X-HTTP-METHOD", "");
+  if (request.method == "POST" && (wanted == "PATCH" || wanted == "DELETE" || wanted == "PUT"))
+    return std::string(wanted);
+  return request.method;
+}
+
+}  // namespace
+
 Result<void> check_names(const Asked& asked) {
   size_t next = 0;
   for (const std::string& segment : asked.operation->shape) {
@@ -97,15 +106,6 @@ Result<void> check_names(const Asked& asked) {
   }
   return {};
 }
-
-std::string method_of(const net::Request& request) {
-  const std::string_view wanted = request.headers.value_or("X-HTTP-METHOD", "");
-  if (request.method == "POST" && (wanted == "PATCH" || wanted == "DELETE" || wanted == "PUT"))
-    return std::string(wanted);
-  return request.method;
-}
-
-}  // namespace
 
 std::unexpected<Error> fault(ErrorKind kind, std::string_view code, std::string message,
                              std::string_view inner) {
@@ -259,18 +259,23 @@ Result<void> Plane::admit(Asked& asked, store::Reader& reader) const {
   }
   asked.principal = *std::move(principal);
   asked.identified = true;
-  auto vault = TRY(vaults_.get(reader, platform_.core.tenant, asked.vault_name));
-  if (!vault || vault->deleted)
-    return fault(ErrorKind::not_found, "VaultNotFound",
-                 "There is no vault '" + asked.vault_name + "' here" +
-                     (vault ? ": it is deleted, and can be recovered." : "."));
-  asked.found_vault = std::move(vault);
+  TRY(find_vault(asked, reader));
   TRY(check_network(platform_, reader, asked.vault(), asked.request.peer));
   TRY(route(asked));
   const std::string* version = asked.request.query.find("api-version");
   if (version == nullptr || version->empty()) return bad_parameter("api-version must be specified");
   TRY(check_names(asked));
   asked.reason = TRY(check_right(platform_.core, reader, asked));
+  return {};
+}
+
+Result<void> Plane::find_vault(Asked& asked, store::Reader& reader) const {
+  auto vault = TRY(vaults_.get(reader, platform_.core.tenant, asked.vault_name));
+  if (!vault || vault->deleted)
+    return fault(ErrorKind::not_found, "VaultNotFound",
+                 "There is no vault '" + asked.vault_name + "' here" +
+                     (vault ? ": it is deleted, and can be recovered." : "."));
+  asked.found_vault = std::move(vault);
   return {};
 }
 
@@ -331,8 +336,9 @@ Result<Answer> Plane::run_write(Asked& asked) const {
 ledger::Entry Plane::entry_for(const Asked& asked, ledger::Decision decision) const {
   ledger::Entry entry;
   entry.time = asked.now;
-  entry.actor = asked.identified ? asked.principal.actor()
-                                 : ledger::Actor{"Anonymous", {}, {}, asked.request.peer.text()};
+  entry.actor = asked.by_server    ? ledger::Actor{"System", {}, "merlon", {}}
+                : asked.identified ? asked.principal.actor()
+                                   : ledger::Actor{"Anonymous", {}, {}, asked.request.peer.text()};
   entry.action = asked.operation == nullptr ? "Microsoft.KeyVault/vaults/request/action"
                                             : std::string(kActionPrefix) + asked.operation->action;
   entry.resource = asked.vault().resource_id.empty() ? "/vaults/" + asked.vault_name.substr(0, 24)
@@ -361,7 +367,7 @@ Result<void> Plane::enter_refusal(const Asked& asked, const Error& error) const 
                                                                      : ledger::Decision::denied);
   const bool named = error.details.empty() || resource::is_step_up(error);
   entry.reason = named ? error.code : error.details.front().code;
-  if (!allowed) {
+  if (!allowed && !asked.by_server) {
     platform_.core.ledger.note_denial(entry);
     return {};
   }

@@ -12,6 +12,7 @@
 #include "base/under_way.h"
 #include "machine/platform.h"
 #include "net/server.h"
+#include "services/vault/api.h"
 #include "services/vault/records.h"
 #include "services/vault/throttle.h"
 #include "store/known_records.h"
@@ -33,7 +34,8 @@ struct Asked {
   std::shared_ptr<const Vault> found_vault{};
   identity::Principal principal;
   bool identified = false;
-  std::string reason;  // what allowed it: an assignment's id, or "access policy"
+  bool by_server = false;  // for somebody, with nobody there: the server's own use of what they have lent
+  std::string reason;      // what allowed it: an assignment's id, or "access policy"
   JsonObject body;
   std::any gathered;           // from `load` or `gather` to what follows
   JsonObject details;          // for the ledger
@@ -86,6 +88,11 @@ class Plane {
   // As Vaults (api.h) has them.
   void handle(net::Request request, net::Responder respond);
   bool begin_at_once(const std::shared_ptr<const net::Request>& request, const net::LateAnswer& answer);
+  // From inside the server (plane_inside.cpp).
+  Result<void> check_lender(store::Reader& reader, const SecretName& secret,
+                            const identity::Principal& lender) const;
+  Result<void> check_use(store::Reader& reader, const SecretUse& use) const;
+  Result<UsedSecret> use_secret(const SecretUse& use) const;
 
  private:
   struct Begun;
@@ -99,6 +106,9 @@ class Plane {
   Result<Answer> run_write(Asked& asked) const;
   Result<void> route(Asked& asked) const;
   Result<void> admit(Asked& asked, store::Reader& reader) const;
+  Result<void> find_vault(Asked& asked, store::Reader& reader) const;
+  Result<Version> version_to_use(Asked& asked, store::Reader& reader) const;
+  Result<Version> lent_version(Asked& asked, store::Reader& reader) const;
   Result<void> parse(Asked& asked) const;
   Result<void> spend(Asked& asked) const;
   ledger::Entry entry_for(const Asked& asked, ledger::Decision decision) const;
@@ -132,6 +142,8 @@ net::Response fault_response(const Error& error);
 // Whether the vault's network rules let `peer` in (authority.cpp).
 Result<void> check_network(Platform& platform, store::Reader& reader, const Vault& vault,
                            const IpAddress& peer);
+// The same for the server itself, one of Azure's trusted services.
+Result<void> check_trusted_service(const Vault& vault);
 // The vault's own way of deciding: roles, or access policies, never both. Returns what allowed it.
 Result<std::string> check_right(const resource::Core& core, store::Reader& reader, const Asked& asked);
 

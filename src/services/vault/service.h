@@ -33,6 +33,14 @@ class Service final : public Vaults {
                      const net::LateAnswer& answer) override {
     return plane_.begin_at_once(request, answer);
   }
+  Result<void> check_lender(store::Reader& reader, const SecretName& secret,
+                            const identity::Principal& lender) override {
+    return plane_.check_lender(reader, secret, lender);
+  }
+  Result<void> check_use(store::Reader& reader, const SecretUse& use) override {
+    return plane_.check_use(reader, use);
+  }
+  Result<UsedSecret> use_secret(const SecretUse& use) override { return plane_.use_secret(use); }
   Result<void> tick(const Guard& guard) override;
   const HsmKeys& hsm() const { return hsm_; }
 
