@@ -18,6 +18,7 @@ inline constexpr std::string_view kBastionVersion = "2025-05-01";
 
 std::vector<Command> bastion_commands();
 std::vector<Command> bastion_link_commands();
+std::vector<Command> bastion_credential_commands();
 
 struct TunnelWish {
   std::string machine;  // name or resource id

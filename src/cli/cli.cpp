@@ -41,16 +41,19 @@ void tell(Context& context, const Command& command, const Error& error) {
 
 std::vector<Command> all_commands() {
   std::vector<Command> all;
-  for (auto* group : {login_commands,      status_commands,       machine_commands, identity_commands,
-                      jit_commands,        jit_approval_commands, bastion_commands, bastion_link_commands,
-                      jit_policy_commands, jit_options_commands,  nsg_commands,     network_commands,
-                      flow_log_commands,   vault_commands,        secret_commands,  key_commands,
-                      cert_commands,       ca_commands,           run_commands,     role_commands,
-                      user_commands,       group_commands,        app_commands,     federation_commands,
-                      session_commands,    recording_commands,    ssh_commands,     ssh_identity_commands,
-                      mfa_commands,        step_up_commands,      admin_commands,   ledger_commands,
-                      state_commands,      root_commands,         server_commands,  agent_commands,
-                      simulate_commands})
+  for (auto* group : {login_commands,      status_commands,       machine_commands,
+                      identity_commands,   jit_commands,          jit_approval_commands,
+                      bastion_commands,    bastion_link_commands, bastion_credential_commands,
+                      jit_policy_commands, jit_options_commands,  nsg_commands,
+                      network_commands,    flow_log_commands,     vault_commands,
+                      secret_commands,     key_commands,          cert_commands,
+                      ca_commands,         run_commands,          role_commands,
+                      user_commands,       group_commands,        app_commands,
+                      federation_commands, session_commands,      recording_commands,
+                      ssh_commands,        ssh_identity_commands, mfa_commands,
+                      step_up_commands,    admin_commands,        ledger_commands,
+                      state_commands,      root_commands,         server_commands,
+                      agent_commands,      simulate_commands})
     for (Command& command : group()) all.push_back(std::move(command));
   return all;
 }

@@ -27,13 +27,23 @@ Result<std::string> vault_suffix(Api& api) {
   return *suffix;
 }
 
-}  // namespace
-
-Result<VaultApi> VaultApi::open(Api& api, const std::string& vault) {
+Result<void> check_vault_name(const std::string& vault) {
   const bool plain = !vault.empty() && std::ranges::all_of(vault, [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-';
   });
-  if (!plain) return wrong_usage("'" + vault + "' is not the name of a vault.");
+  if (plain) return {};
+  return wrong_usage("'" + vault + "' is not the name of a vault.");
+}
+
+}  // namespace
+
+Result<std::string> vault_host(Api& api, const std::string& vault) {
+  TRY(check_vault_name(vault));
+  return ascii_lower(vault) + "." + TRY(vault_suffix(api));
+}
+
+Result<VaultApi> VaultApi::open(Api& api, const std::string& vault) {
+  TRY(check_vault_name(vault));
   const std::string suffix = TRY(vault_suffix(api));
   const net::Url url = TRY(net::parse_https_url("https://" + ascii_lower(vault) + "." + suffix));
   const net::Url server = TRY(net::parse_https_url(api.session().login().endpoint));

@@ -28,6 +28,8 @@ class VaultApi {
   std::string host_;  // with its port
 };
 
+// "kv-web.vault.merlon.localhost:8443", of a vault's name.
+Result<std::string> vault_host(Api& api, const std::string& vault);
 // "/subscriptions/…/vaults/NAME", in the group that is given or wherever it is.
 Result<std::string> vault_path(Api& api, const std::string& vault, const std::string& resource_group);
 

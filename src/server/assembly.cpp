@@ -83,6 +83,7 @@ Result<std::unique_ptr<Assembly>> Assembly::assemble(std::unique_ptr<store::Serv
                                   .alone = !a->store_->is_shared(),
                                   .reaches = parameters.bastion_reaches});
   a->ssh_ = TRY(ssh_identity::install(*a->platform_));
+  a->credentials_ = credential::install(*a->platform_, *a->compute_, *a->vaults_, *a->ssh_);
   a->terminal_ =
       terminal::install({.platform = *a->platform_,
                          .bastion = *a->bastion_,

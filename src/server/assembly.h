@@ -19,6 +19,7 @@
 #include "server/settings.h"
 #include "services/bastion/api.h"
 #include "services/compute/api.h"
+#include "services/credential/api.h"
 #include "services/jit/api.h"
 #include "services/managed_identity/api.h"
 #include "services/network/api.h"
@@ -82,6 +83,7 @@ class Assembly {
   terminal::Terminal& terminal() { return *terminal_; }
   seal::Seal& seal() { return *seal_; }
   ssh_identity::SshIdentities& ssh() { return *ssh_; }
+  credential::MachineCredentials& credentials() { return *credentials_; }
 
   // From now on, what other servers on the same database commit is heard of: agents that wait here are looked
   // at again, after `wake`, at the next tick. An empty one ends that.
@@ -116,6 +118,7 @@ class Assembly {
   recordings::Handle recording_routes_;
   std::unique_ptr<bastion::Bastion> bastion_;
   std::unique_ptr<ssh_identity::SshIdentities> ssh_;
+  std::unique_ptr<credential::MachineCredentials> credentials_;
   std::unique_ptr<terminal::Terminal> terminal_;
   std::unique_ptr<store::Lease> timers_;  // on what one server does for all
   bool lease_failed_ = false;

@@ -15,6 +15,7 @@ Result<std::unique_ptr<SshEdge>> SshEdge::open(const Options& options, Assembly&
       {.core = assembly.core(),
        .bastion = assembly.bastion(),
        .identities = assembly.ssh(),
+       .credentials = assembly.credentials(),
        .machines = assembly.machines(),
        .sign_in = [&assembly](const net::Request& request,
                               const std::string& origin) { return assembly.sign_in(request, origin); },

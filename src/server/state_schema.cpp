@@ -14,6 +14,7 @@
 #include "server/settings.h"
 #include "services/bastion/api.h"
 #include "services/compute/api.h"
+#include "services/credential/api.h"
 #include "services/jit/api.h"
 #include "services/managed_identity/api.h"
 #include "services/network/api.h"
@@ -67,7 +68,7 @@ store::Schema state_schema() {
        {&tables(), &seal::tables(), &ledger::tables(), &identity::tables(), &access::tables(),
         &resource::tables(), &grant::tables(), &machine::tables(), &compute::tables(),
         &managed_identity::tables(), &network::tables(), &vault::tables(), &jit::tables(), &bastion::tables(),
-        &recording::tables(), &ssh_identity::tables(), &terminal::tables()})
+        &recording::tables(), &ssh_identity::tables(), &credential::tables(), &terminal::tables()})
     schema.tables.insert(schema.tables.end(), specs->begin(), specs->end());
   schema.migrations = {
       {.number = 1, .name = "active grants by subject and group", .apply = index_grants},

@@ -4,7 +4,8 @@
 ssh_port=2022
 bastion=${address4[server]}
 
-# machine_behind_bastion: network, server, sshd on 22, web-1 enrolled; `sshd_more` is what its sshd has beside that.
+# machine_behind_bastion: network, server, sshd on 22, web-1 enrolled; `sshd_more` is what its sshd has
+# beside that, `sshd_ports` where it listens.
 machine_behind_bastion() {
   make_network
   start_server --bastion-ssh "$bastion:$ssh_port"
@@ -17,7 +18,8 @@ machine_behind_bastion() {
   chmod 644 "$MERLON_TMP/sshd/authority" "$MERLON_TMP/sshd/principals"
   printf '%s\n' "TrustedUserCAKeys $MERLON_TMP/sshd/authority" "AuthorizedPrincipalsFile $MERLON_TMP/sshd/principals" \
     'StrictModes no' 'Subsystem sftp internal-sftp' "${sshd_more:-MaxStartups 100}" >"$MERLON_TMP/sshd/sshd_config.more"
-  start_sshd 22
+  # shellcheck disable=SC2086
+  start_sshd ${sshd_ports:-22}
   enrol
   read_machine
   echo "admin@$(jq -er .properties.machineId <<<"$machine")" >"$MERLON_TMP/sshd/principals"

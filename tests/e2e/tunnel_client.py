@@ -219,4 +219,5 @@ def main():
             raise SystemExit(f'DELETE answered {status}')
 
 
-main()
+if __name__ == '__main__':
+    main()

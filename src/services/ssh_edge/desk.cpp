@@ -167,6 +167,7 @@ class DeskImpl final : public ssh::Desk {
     return make_session({.core = parts_.core,
                          .bastion = parts_.bastion,
                          .identities = parts_.identities,
+                         .credentials = parts_.credentials,
                          .machines = parts_.machines,
                          .reach_limit = reach_limit_},
                         caller, admission, std::move(tape));

@@ -8,6 +8,7 @@
 
 #include "net/http.h"
 #include "services/bastion/api.h"
+#include "services/credential/api.h"
 #include "services/ssh/api.h"
 #include "services/ssh_edge/api.h"
 #include "ssh/desk.h"
@@ -28,6 +29,7 @@ struct DeskParts {
   const resource::Core& core;
   bastion::Bastion& bastion;
   ssh_identity::SshIdentities& identities;
+  credential::MachineCredentials& credentials;
   machine::Machines& machines;
   // The protocol faces of identity, for device codes: a request as a client would send it.
   std::function<std::optional<net::Response>(const net::Request&, const std::string& origin)> sign_in;

@@ -53,10 +53,22 @@ class Session final : public ssh::Passage {
               "' is not known, and the bastion trusts none at first sight. Its agent "
               "reports it ('merlon machine show'), or, for an sshd of its own: merlon ssh host-keys " +
               name + " --file ssh_host_ed25519_key.pub");
+    // Which of the two it is is settled here: who is refused by the one does not come in by the other.
+    const auto found = TRY(find_credential(connected.host_keys));
     {
       const ReachLimit::Place waits =
           TRY(parts_.reach_limit.take(caller_.object_id.text(), admission_.target_id));
       connected.socket = TRY(connect_to_machine(name));
+    }
+    if (found) {
+      connected.host_keys = found->host_keys;
+      connected.secret = [this, found = *found] {
+        return parts_.credentials.secret(found, {.person = caller_,
+                                                 .session = admission_.session.text(),
+                                                 .machine = admission_.target_id,
+                                                 .login = admission_.login});
+      };
+      return connected;
     }
     auto credential = TRY(parts_.identities.machine_credential(caller_, admission_.login, machine_id(),
                                                                admission_.session.text()));
@@ -99,6 +111,11 @@ class Session final : public ssh::Passage {
   }
 
  private:
+  Result<std::optional<credential::Found>> find_credential(const std::vector<std::string>& host_keys) {
+    return store::read_value<std::optional<credential::Found>>(parts_.core.store, [&](store::Reader& reader) {
+      return parts_.credentials.find(reader, admission_.target_id, admission_.login, host_keys);
+    });
+  }
   // By itself, or led by the machine's agent, as the gate has entered it.
   Result<ssh::Descriptor> connect_to_machine(const std::string& name) {
     std::optional<machine::Machine> led_by;

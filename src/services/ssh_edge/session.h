@@ -12,6 +12,7 @@ struct SessionParts {
   const resource::Core& core;
   bastion::Bastion& bastion;
   ssh_identity::SshIdentities& identities;
+  credential::MachineCredentials& credentials;
   machine::Machines& machines;
   ReachLimit& reach_limit;
 };
