@@ -24,6 +24,7 @@ JsonObject PendingRequest::to_json() const {
                   {"status", status},        {"issuer", issuer},   {"facts", facts.to_json()}};
   if (cancellation_requested) json["cancellationRequested"] = true;
   if (!issuer_type.empty()) json["issuerType"] = issuer_type;
+  if (!exportable) json["exportable"] = false;
   json["sealed"] = sealed.to_json();
   return json;
 }
@@ -38,6 +39,7 @@ Result<PendingRequest> PendingRequest::from_json(const JsonObject& json) {
   request.facts = TRY(Facts::from_json(object_in(json, "facts")));
   request.cancellation_requested = bool_at(json, "cancellationRequested").value_or(false);
   request.issuer_type = string_at(json, "issuerType").value_or("");
+  request.exportable = bool_at(json, "exportable").value_or(true);
   request.sealed = TRY(Sealed::from_json(object_in(json, "sealed")));
   return request;
 }

@@ -14,8 +14,9 @@ struct PendingRequest {
   std::string status;   // "inProgress", "completed" or "cancelled"
   bool cancellation_requested = false;
   std::string issuer, issuer_type;
-  Facts facts;    // of the version, when it is made
-  Sealed sealed;  // while in progress
+  Facts facts;             // of the version, when it is made
+  Sealed sealed;           // while in progress
+  bool exportable = true;  // the sealed key: as the policy was when it was made
   JsonObject to_json() const;
   static Result<PendingRequest> from_json(const JsonObject& json);
   std::string seal_context(const ObjectName& name) const { return name.key() + "/pending/" + version; }

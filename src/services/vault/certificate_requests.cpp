@@ -155,9 +155,9 @@ Result<Answer> Certificates::merge(Asked& asked, store::Transaction& tx) const {
   Facts facts = TRY(read_facts(said, request.facts, asked.now));
   request.status = "completed";
   request.sealed = {};
-  const Version version =
-      TRY(complete(tx, asked.vault(), certificate,
-                   {request.version, std::move(facts), std::move(material), std::move(chain)}));
+  const Version version = TRY(complete(
+      tx, asked.vault(), certificate,
+      {request.version, std::move(facts), {std::move(material), request.exportable}, std::move(chain)}));
   TRY(store::put(tx, objects_.core().tenant, certificate));
   asked.details["version"] = version.id;
   return Answer{201, TRY(shown_whole(objects_.core(), asked, tx, version))};

@@ -2,6 +2,7 @@
 #include "base/text.h"
 #include "crypto/customer_certificate.h"
 #include "crypto/key_bundle.h"
+#include "crypto/x509.h"
 #include "services/vault/vault_fixture.h"
 
 namespace merlon::vault {
@@ -190,6 +191,90 @@ TEST_F(CertificateTest, AKeyThatDoesNotLeaveIsInNoSecret) {
         EXPECT_NE(read.error().message.find("no private key"), std::string::npos) << read.error().message;
     }
   }
+}
+
+// The private key of one that was made to stay is in no secret, whatever the policy says later.
+class StayingKey : public CertificateTest {
+ protected:
+  static std::string staying(const std::string& issuer, const std::string& more = "") {
+    const std::string renews =
+        R"("lifetime_actions":[{"trigger":{"days_before_expiry":30},"action":{"action_type":"AutoRenew"}}],)";
+    return "{" + (issuer == "Self" ? renews : std::string()) + R"("issuer":{"name":")" + issuer +
+           R"("},"key_props":{"kty":"EC","exportable":false)" + more +
+           R"(},"secret_props":{"contentType":"application/x-pem-file"},"x509_props":{"subject":"CN=a"}})";
+  }
+  // Another authority signs the request (DER in base64), and the certificate is merged.
+  Seen merge_signed(const std::string& name, const std::string& csr) {
+    const auto key = must(crypto::PrivateKey::generate(crypto::KeyKind::ec_p256));
+    const std::string authority = must(crypto::make_authority({.common_name = "elsewhere",
+                                                               .not_before = clock_.now(),
+                                                               .not_after = clock_.now() + hours(48),
+                                                               .permitted_dns = {}},
+                                                              key, random_));
+    std::string pem = "-----BEGIN CERTIFICATE REQUEST-----\n";
+    for (size_t at = 0; at < csr.size(); at += 64) pem += csr.substr(at, 64) + "\n";
+    const auto subject = must(crypto::verify_request(pem + "-----END CERTIFICATE REQUEST-----\n"));
+    const std::string leaf = must(crypto::issue_leaf({.common_name = "a",
+                                                      .dns_names = {},
+                                                      .addresses = {},
+                                                      .use = crypto::LeafUse::tls_server,
+                                                      .not_before = clock_.now(),
+                                                      .not_after = clock_.now() + hours(24)},
+                                                     subject, authority, key, random_));
+    return ask("POST", "/certificates/" + name + "/pending/merge",
+               R"({"x5c":[")" + to_base64(must(crypto::certificate_der(leaf))) + R"("]})");
+  }
+  bool lets_out(const std::string& name) {
+    return ask("GET", "/secrets/" + name).at("value").find("PRIVATE") != std::string::npos;
+  }
+  static inline const std::string kOut = R"({"key_props":{"kty":"EC","exportable":true,"reuse_key":true}})";
+};
+
+TEST_F(StayingKey, IsNotUsedAgainByAPolicyThatLetsItOut) {
+  ASSERT_EQ(create("web", staying("Self")).status, 202);
+  const std::string key = ask("GET", "/keys/web").at("key.x");
+  const Seen refused = create(
+      "web", R"({"issuer":{"name":"Self"},"key_props":{"kty":"EC","exportable":true,"reuse_key":true},)"
+             R"("secret_props":{"contentType":"application/x-pem-file"},"x509_props":{"subject":"CN=a"}})");
+  EXPECT_EQ(refused.status, 400) << refused.text;
+  EXPECT_FALSE(lets_out("web"));
+  EXPECT_EQ(ask("GET", "/keys/web").at("key.x"), key);
+  // Used again and staying, or new and let out, are as they were.
+  ASSERT_EQ(create("web", staying("Self", R"(,"reuse_key":true)")).status, 202);
+  EXPECT_EQ(ask("GET", "/keys/web").at("key.x"), key);
+  EXPECT_FALSE(lets_out("web"));
+  ASSERT_EQ(create("web", R"({"issuer":{"name":"Self"},"key_props":{"kty":"EC","exportable":true},)"
+                          R"("secret_props":{"contentType":"application/x-pem-file"},)"
+                          R"("x509_props":{"subject":"CN=a"}})")
+                .status,
+            202);
+  EXPECT_NE(ask("GET", "/keys/web").at("key.x"), key);
+  EXPECT_TRUE(lets_out("web"));
+}
+
+TEST_F(StayingKey, StaysWhenThePolicyChangesWhileItIsSignedElsewhere) {
+  const Seen asked = create("web", staying("Unknown"));
+  ASSERT_EQ(asked.status, 202) << asked.text;
+  ASSERT_EQ(
+      ask("PATCH", "/certificates/web/policy", R"({"key_props":{"kty":"EC","exportable":true}})").status,
+      200);
+  EXPECT_EQ(merge_signed("web", asked.at("csr")).status, 201);
+  EXPECT_FALSE(lets_out("web"));
+  EXPECT_EQ(bool_at(ask("GET", "/keys/web").body, "attributes.exportable"), false);
+}
+
+TEST_F(StayingKey, IsNotLetOutByARenewal) {
+  ASSERT_EQ(create("web", staying("Self")).status, 202);
+  const std::string before = ask("GET", "/certificates/web").at("id");
+  ASSERT_EQ(ask("PATCH", "/certificates/web/policy", kOut).status, 200);
+  clock_.advance(hours(24 * 340));
+  must(vaults_->tick({}));
+  owner_token_.clear();
+  EXPECT_FALSE(lets_out("web"));
+  EXPECT_EQ(ask("GET", "/certificates/web").at("id"), before) << "it is not renewed, and that is entered";
+  ASSERT_EQ(entries("Microsoft.KeyVault/vaults/certificates/renew").size(), 1U);
+  must(vaults_->tick({}));
+  EXPECT_EQ(entries("Microsoft.KeyVault/vaults/certificates/renew").size(), 1U) << "tried again in an hour";
 }
 
 TEST_F(CertificateTest, ItRenewsByItsPolicy) {

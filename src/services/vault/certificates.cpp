@@ -23,10 +23,10 @@ std::unexpected<Error> taken(const ObjectName& name) {
                    "secret of its own name: choose another name.");
 }
 
-// The secret of a certificate: without its private key when the policy does not let that out.
-Result<Secret> secret_value(const JsonObject& policy, const NewCertificate& made) {
-  const crypto::KeyBundle bundle{made.material, made.chain};
-  const crypto::KeyInBundle key = is_exportable(policy) ? crypto::KeyInBundle::yes : crypto::KeyInBundle::no;
+// The secret of a certificate: without its private key when that does not leave the vault.
+Result<Secret> secret_value(const JsonObject& policy, const NewCertificate& made, bool exportable) {
+  const crypto::KeyBundle bundle{made.key.material, made.chain};
+  const crypto::KeyInBundle key = exportable ? crypto::KeyInBundle::yes : crypto::KeyInBundle::no;
   if (string_at(policy, "secret_props.contentType") == kPem) return crypto::write_pem_bundle(bundle, key);
   const Secret pfx = TRY(crypto::write_pfx(bundle, key));
   return Secret(to_base64(pfx.expose()));
@@ -74,14 +74,23 @@ Result<void> Certificates::require_names_free(store::Reader& reader, const Objec
   return {};
 }
 
-Result<KeyMaterial> Certificates::key_for(store::Reader& reader, const Vault& vault, const ObjectName& name,
-                                          const JsonObject& policy) const {
+Result<CertificateKey> Certificates::key_for(store::Reader& reader, const Vault& vault,
+                                             const ObjectName& name, const JsonObject& policy) const {
   const ObjectName key_name{name.vault, Kind::keys, name.name};
   if (bool_at(policy, "key_props.reuse_key").value_or(false) && TRY(objects_.find(reader, key_name))) {
     const Version newest = TRY(objects_.require_version(reader, key_name, {}));
-    return KeyMaterial::load(TRY(objects_.keyring(vault).open(newest.seal_context(), newest.sealed)));
+    const bool exportable = newest.facts.exportable.value_or(false);
+    if (is_exportable(policy) && !exportable)
+      return bad_parameter(
+          "The key of the certificate '" + name.name +
+          "' was made not to leave the vault: with 'reuse_key' the policy cannot have it 'exportable'. Leave "
+          "one of the two out; without 'reuse_key' a new key is made.");
+    return CertificateKey{
+        TRY(KeyMaterial::load(TRY(objects_.keyring(vault).open(newest.seal_context(), newest.sealed)))),
+        exportable};
   }
-  return generate_key(*object_at(policy, "key_props"), objects_.core().random);
+  return CertificateKey{TRY(generate_key(*object_at(policy, "key_props"), objects_.core().random)),
+                        is_exportable(policy)};
 }
 
 Result<std::vector<Bytes>> Certificates::sign(store::Reader& reader, const Vault& vault,
@@ -113,8 +122,8 @@ Result<void> Certificates::make(Asked& asked) const {
     if (given == nullptr && !before)
       return bad_parameter("The body needs 'policy': this certificate is new.");
     JsonObject policy = given == nullptr ? before->policy : TRY(read_certificate_policy(*given, {}));
-    KeyMaterial material = TRY(key_for(reader, asked.vault(), name, policy));
-    asked.gathered = MadeCertificate{std::move(material), {}, std::move(policy)};
+    CertificateKey key = TRY(key_for(reader, asked.vault(), name, policy));
+    asked.gathered = MadeCertificate{std::move(key), {}, std::move(policy)};
     return {};
   });
 }
@@ -150,19 +159,18 @@ Result<Answer> Certificates::create(Asked& asked, store::Transaction& tx) const 
   request.issuer_type = string_at(certificate.policy, "issuer.cty").value_or("");
   request.facts = TRY(read_certificate_facts(asked.body, {}, asked.now));
   request.csr =
-      to_base64(TRY(crypto::make_certificate_request(profile_of(certificate.policy), made->material)));
+      to_base64(TRY(crypto::make_certificate_request(profile_of(certificate.policy), made->key.material)));
   asked.details["version"] = request.version;
   asked.details["issuer"] = request.issuer;
   const bool elsewhere = request.issuer == kUnknown;
   request.status = elsewhere ? "inProgress" : "completed";
   certificate.pending = std::move(request);
   if (elsewhere) {
-    TRY(wait_for_merge(tx, asked.vault(), certificate, made->material));
+    TRY(wait_for_merge(tx, asked.vault(), certificate, made->key));
   } else {
-    auto chain = TRY(sign(tx, asked.vault(), certificate.policy, made->material, asked.now));
+    auto chain = TRY(sign(tx, asked.vault(), certificate.policy, made->key.material, asked.now));
     const PendingRequest& done = *certificate.pending;
-    TRY(complete(tx, asked.vault(), certificate,
-                 {done.version, done.facts, made->material, std::move(chain)}));
+    TRY(complete(tx, asked.vault(), certificate, {done.version, done.facts, made->key, std::move(chain)}));
   }
   TRY(store::put(tx, core.tenant, certificate));
   return Answer{202, shown_operation(asked, certificate)};
@@ -170,10 +178,11 @@ Result<Answer> Certificates::create(Asked& asked, store::Transaction& tx) const 
 
 // The key waits with the request. A certificate that is new is there already, without being one yet.
 Result<void> Certificates::wait_for_merge(store::Transaction& tx, const Vault& vault,
-                                          Certificate& certificate, const KeyMaterial& material) const {
+                                          Certificate& certificate, const CertificateKey& key) const {
   PendingRequest& request = *certificate.pending;
-  request.sealed = TRY(objects_.keyring(vault).seal(request.seal_context(certificate.name), material.store(),
-                                                    objects_.core().random));
+  request.exportable = key.exportable;
+  request.sealed = TRY(objects_.keyring(vault).seal(request.seal_context(certificate.name),
+                                                    key.material.store(), objects_.core().random));
   const auto object = TRY(objects_.find(tx, certificate.name));
   if (object && !object->facts.pending) return {};
   // One that waited before and was cancelled.
@@ -194,6 +203,8 @@ Result<Version> Certificates::complete(store::Transaction& tx, const Vault& vaul
   const resource::Core& core = objects_.core();
   const auto reading = TRY(crypto::read_customer_certificate(made.chain.front()));
   const ObjectName& name = certificate.name;
+  // The policy may have been changed since the key was made, and lets no key out that was made to stay.
+  const bool exportable = made.key.exportable && is_exportable(certificate.policy);
   if (const auto object = TRY(objects_.find(tx, name)); object && object->facts.pending)
     TRY(tx.erase(Version::table(), core.tenant, name.version_prefix() + object->current));
   Version version;
@@ -210,12 +221,12 @@ Result<Version> Certificates::complete(store::Transaction& tx, const Vault& vaul
 
   shared.managed = true;
   const Keyring keyring = objects_.keyring(vault);
-  Version key = new_key_version(objects_, {name.vault, Kind::keys, name.name}, made.material);
+  Version key = new_key_version(objects_, {name.vault, Kind::keys, name.name}, made.key.material);
   key.id = made.version;
   key.facts = shared;
-  key.facts.exportable = is_exportable(certificate.policy);
-  key.key_ops = TRY(read_key_ops(nullptr, made.material.kind(), true));
-  key.sealed = TRY(keyring.seal(key.seal_context(), made.material.store(), core.random));
+  key.facts.exportable = exportable;
+  key.key_ops = TRY(read_key_ops(nullptr, made.key.material.kind(), true));
+  key.sealed = TRY(keyring.seal(key.seal_context(), made.key.material.store(), core.random));
   TRY(objects_.add_version(tx, key));
 
   Version secret;
@@ -223,8 +234,8 @@ Result<Version> Certificates::complete(store::Transaction& tx, const Vault& vaul
   secret.id = made.version;
   secret.facts = shared;
   secret.facts.content_type = string_at(certificate.policy, "secret_props.contentType").value_or("");
-  secret.sealed =
-      TRY(keyring.seal(secret.seal_context(), TRY(secret_value(certificate.policy, made)), core.random));
+  secret.sealed = TRY(keyring.seal(secret.seal_context(),
+                                   TRY(secret_value(certificate.policy, made, exportable)), core.random));
   TRY(objects_.add_version(tx, secret));
   return version;
 }
@@ -253,7 +264,8 @@ Result<void> Certificates::take(Asked& asked) const {
   const auto reading = TRY(crypto::read_customer_certificate(bundle->certificates_der.front()));
   JsonObject policy = TRY(
       policy_of_imported(reading, bundle->key, given == nullptr ? JsonObject() : *given, pem ? kPem : kPfx));
-  asked.gathered = MadeCertificate{bundle->key, std::move(bundle->certificates_der), std::move(policy)};
+  asked.gathered =
+      MadeCertificate{{bundle->key, true}, std::move(bundle->certificates_der), std::move(policy)};
   asked.details["imported"] = true;
   return {};
 }
@@ -265,7 +277,7 @@ Result<Answer> Certificates::import(Asked& asked, store::Transaction& tx) const 
   const Version version =
       TRY(complete(tx, asked.vault(), certificate,
                    {objects_.new_version_id(), TRY(read_certificate_facts(asked.body, {}, asked.now)),
-                    made->material, made->chain}));
+                    made->key, made->chain}));
   TRY(store::put(tx, objects_.core().tenant, certificate));
   asked.details["version"] = version.id;
   return Answer{200, TRY(shown_whole(objects_.core(), asked, tx, version))};

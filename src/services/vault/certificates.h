@@ -9,9 +9,16 @@
 
 namespace merlon::vault {
 
+// A key, and whether it may leave the vault where a policy lets it: of one that is used again, that is as
+// when it was made, whatever the policy says by now.
+struct CertificateKey {
+  crypto::KeyMaterial material;
+  bool exportable = true;
+};
+
 // What a new version is made of, before any transaction: making an RSA key takes its time.
 struct MadeCertificate {
-  crypto::KeyMaterial material;
+  CertificateKey key;
   std::vector<Bytes> chain;  // of an imported one, its own first
   JsonObject policy;
 };
@@ -20,7 +27,7 @@ struct MadeCertificate {
 struct NewCertificate {
   std::string version;
   Facts facts;
-  crypto::KeyMaterial material;
+  CertificateKey key;
   std::vector<Bytes> chain;
 };
 
@@ -43,9 +50,10 @@ class Certificates {
   Result<Answer> forget(Asked& asked, store::Transaction& tx) const;
   Result<Answer> merge(Asked& asked, store::Transaction& tx) const;
 
-  // A key as the policy wants it; the newest version's again when the policy says so.
-  Result<crypto::KeyMaterial> key_for(store::Reader& reader, const Vault& vault, const ObjectName& name,
-                                      const JsonObject& policy) const;
+  // A key as the policy wants it; the newest version's again when the policy says so. BadParameter when the
+  // policy lets a key out that was made to stay.
+  Result<CertificateKey> key_for(store::Reader& reader, const Vault& vault, const ObjectName& name,
+                                 const JsonObject& policy) const;
   // The certificate that the policy's issuer gives, with those above it.
   Result<std::vector<Bytes>> sign(store::Reader& reader, const Vault& vault, const JsonObject& policy,
                                   const crypto::KeyMaterial& material, Timestamp now) const;
@@ -60,7 +68,7 @@ class Certificates {
   Result<void> require_names_free(store::Reader& reader, const ObjectName& name) const;
   Result<Certificate> to_change(Asked& asked, store::Transaction& tx, JsonObject policy) const;
   Result<void> wait_for_merge(store::Transaction& tx, const Vault& vault, Certificate& certificate,
-                              const crypto::KeyMaterial& material) const;
+                              const CertificateKey& key) const;
   Objects objects_;
 };
 

@@ -24,6 +24,15 @@ Result<std::vector<Bytes>> longer_than(const Facts& facts, std::vector<Bytes> ch
       "or name another issuer.");
 }
 
+// Why not, too, when there is no key that the policy may have.
+Result<std::vector<Bytes>> chain_for(const Certificates& certificates, store::Reader& reader,
+                                     const DueCertificate& due, const Result<CertificateKey>& key,
+                                     Timestamp now) {
+  if (!key) return std::unexpected(key.error());
+  auto chain = TRY(certificates.sign(reader, due.vault, due.certificate.policy, key->material, now));
+  return longer_than(due.object.facts, std::move(chain));
+}
+
 }  // namespace
 
 // The new key is made before the transaction; whether it is still wanted is asked again inside. What cannot
@@ -41,16 +50,16 @@ Result<void> Service::renew_due_certificate(const Guard& guard, const std::strin
     const auto step = next_step(certificate, object->current, object->facts);
     return DueCertificate{*object, *std::move(vault), std::move(certificate), step.value_or(LifetimeStep{})};
   };
-  std::optional<crypto::KeyMaterial> material;
+  std::optional<Result<CertificateKey>> ready;
   const auto due = TRY(store::read_value<std::optional<DueCertificate>>(
       platform_.core.store, [&](store::Reader& reader) -> Result<std::optional<DueCertificate>> {
         auto found = TRY(find_due(reader));
         if (found && found->step.renews && !found->vault.deleted)
-          material =
-              TRY(certificates.key_for(reader, found->vault, found->object.name, found->certificate.policy));
+          ready = certificates.key_for(reader, found->vault, found->object.name, found->certificate.policy);
         return found;
       }));
   if (!due) return {};
+  if (ready && !*ready && ready->error().kind != ErrorKind::invalid) return std::unexpected(ready->error());
   return platform_.core.store.write([&](store::Transaction& tx) -> Result<void> {
     if (guard) TRY(guard(tx));
     auto current = TRY(find_due(tx));
@@ -78,17 +87,16 @@ Result<void> Service::renew_due_certificate(const Guard& guard, const std::strin
             return context.record("Microsoft.KeyVault/vaults/certificates/nearExpiry/action", resource,
                                   {{"version", current->object.current}});
           }
-          if (!material) return put_off();
-          auto chain = certificates.sign(tx, current->vault, certificate.policy, *material, now);
-          if (chain) chain = longer_than(current->object.facts, *std::move(chain));
+          if (!ready) return put_off();
+          const auto chain = chain_for(certificates, tx, *current, *ready, now);
           if (!chain) {
             if (chain.error().kind != ErrorKind::invalid) return std::unexpected(chain.error());
             TRY(put_off());
             return context.record("Microsoft.KeyVault/vaults/certificates/renew/action", resource,
                                   {{"failed", chain.error().message}});
           }
-          NewCertificate made{certificates.objects().new_version_id(), current->object.facts, *material,
-                              *std::move(chain)};
+          NewCertificate made{certificates.objects().new_version_id(), current->object.facts, **ready,
+                              *chain};
           made.facts.created = made.facts.updated = to_seconds(now);
           const Version version =
               TRY(certificates.complete(tx, current->vault, certificate, std::move(made)));
