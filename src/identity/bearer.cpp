@@ -82,7 +82,7 @@ Result<TokenClaims> verify_token(std::string_view token, const std::vector<Signi
   const auto key = std::ranges::find_if(keys, [&](const SigningKey& k) { return key_id == k.id; });
   if (key == keys.end()) return malformed("the token's kid is not one of ours");
   // The algorithm is the key's, whatever the header says (RFC 8725 section 3.1).
-  if (!crypto::verify_jws(*parts, crypto::SignatureAlgorithm::rs256, key->key.public_key()))
+  if (!crypto::verify_jws(*parts, crypto::SignatureAlgorithm::rs256, key->public_half))
     return malformed("the signature does not verify");
   const JsonObject& payload = parts->payload;
   TRY(check_tenant(payload, tenant));

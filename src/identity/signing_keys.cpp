@@ -35,7 +35,8 @@ Result<SigningKey> open_key(const seal::Seal& seal, const store::Row& row) {
   const std::string sealed = TRY(require_string(body, "private"));
   const Secret der = TRY(seal.open(seal_context(row.key), sealed));
   auto key = TRY(crypto::read_own_key(der));
-  if (crypto::jwk_thumbprint(key.public_key()) != row.key)
+  auto public_half = key.public_key();
+  if (crypto::jwk_thumbprint(public_half) != row.key)
     return internal_error("signing key " + row.key + " is stored under a name that is not its thumbprint");
   std::string certificate = TRY(require_string(body, "certificate"));
   const Bytes certificate_der = TRY(crypto::certificate_der(certificate));
@@ -44,7 +45,8 @@ Result<SigningKey> open_key(const seal::Seal& seal, const store::Row& row) {
                     .x5t = to_base64url(crypto::sha1(certificate_der)),
                     .created = TRY(require_time(body, "created")),
                     .signs_from = TRY(signs_from(body)),
-                    .key = std::move(key)};
+                    .key = std::move(key),
+                    .public_half = std::move(public_half)};
 }
 
 // A later key has signed for so long that nothing which this one signed is good any more.
@@ -166,7 +168,7 @@ bool SigningKeyStore::any_retired(const SigningKeys& keys) const {
 }
 
 JsonObject to_jwks_entry(const SigningKey& key) {
-  JsonObject entry = crypto::to_jwk(key.key.public_key());
+  JsonObject entry = crypto::to_jwk(key.public_half);
   entry["use"] = "sig";
   entry["alg"] = "RS256";
   entry["kid"] = key.id;

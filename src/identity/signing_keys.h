@@ -27,6 +27,7 @@ struct SigningKey {
   Timestamp created;
   Timestamp signs_from;
   crypto::PrivateKey key;
+  crypto::PublicKey public_half;  // to take it out of the key costs more than to verify with it
 };
 
 // Newest first, by when they begin to sign.
