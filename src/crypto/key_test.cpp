@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 #include <openssl/err.h>
+#include <openssl/evp.h>
 
 #include "crypto/test_corpus.h"
 
@@ -55,6 +56,14 @@ TEST_P(KeyOfEachKind, SignsWithWhatFitsAndNothingElse) {
     EXPECT_FALSE(public_key.verify(algorithm, message, Bytes(signature->size(), 0)));
   }
   EXPECT_EQ(ERR_peek_error(), 0U);
+}
+
+TEST_P(KeyOfEachKind, ItsPublicHalfCarriesNothingElse) {
+  const auto key = PrivateKey::generate(GetParam());
+  ASSERT_TRUE(key);
+  EXPECT_LE(::i2d_PrivateKey(key->public_key().handle(), nullptr), 0);
+  EXPECT_GT(::i2d_PrivateKey(key->handle(), nullptr), 0);
+  ::ERR_clear_error();
 }
 
 TEST_P(KeyOfEachKind, ReadsWhatItWrites) {
