@@ -6,6 +6,7 @@
 
 #include "access/wire.h"
 #include "base/text.h"
+#include "resource/permitted.h"
 #include "resource/state.h"
 
 namespace merlon::resource {
@@ -79,8 +80,7 @@ Result<identity::Principal> subject_of(const State& state, const Call& call, sto
   if (!id)
     return fail(ErrorKind::invalid, "InvalidPrincipalId",
                 "'" + asked->substr(0, 100) + "' is not an object id.", "principalId");
-  const access::Question right{.action = kReadAssignments, .scope = call.id.text()};
-  if (!TRY(state.core.access.check(reader, call.principal, right)).allowed) {
+  if (!TRY(permitted(state.core, reader, call.principal, kReadAssignments, call.id.text()))) {
     return std::unexpected(authorization_failed(call.principal, kReadAssignments, call.id.text()));
   }
   const auto found = TRY(state.core.directory.find_object(reader, *id));

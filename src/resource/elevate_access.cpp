@@ -13,9 +13,13 @@ constexpr const char* kUserAccessAdministrator = "18d7d88d-d35e-4fb5-a5c3-7773c2
 Result<void> require_administrator(const State& state, WriteContext& context) {
   const auto role = Uuid::parse(identity::kGlobalAdministrator);
   MERLON_CHECK(role.has_value());
-  if (TRY(state.core.directory.has_directory_role(context.tx, *role, context.call.principal.object_id)))
-    return {};
-  return std::unexpected(authorization_failed(context.call.principal, kAction, "/"));
+  const identity::Principal& caller = context.call.principal;
+  if (!TRY(state.core.directory.has_directory_role(context.tx, *role, caller.object_id)))
+    return std::unexpected(authorization_failed(caller, kAction, "/"));
+  // The pipeline asks of step-up where a role is the way in.
+  if (const auto need = TRY(state.step_ups.missing(context.tx, caller, kAction, "/", access::Decision{})))
+    return std::unexpected(step_up_needed(*need, kAction, "/"));
+  return {};
 }
 
 Result<net::Response> elevate(State& state, WriteContext& context) {

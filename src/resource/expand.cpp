@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "resource/permitted.h"
 
 namespace merlon::resource {
 namespace {
@@ -58,9 +59,7 @@ class Expansion {
     const auto id = ResourceId::parse(reference.at("id").get_string());
     if (!id || id->provider().empty() || expanded_ == kExpandedMax) return {};
     ++expanded_;
-    const auto decision = TRY(state_.core.access.check(
-        reader_, call_.principal, {.action = id->type() + "/read", .scope = id->text()}));
-    if (!decision.allowed) return {};
+    if (!TRY(permitted(state_.core, reader_, call_.principal, id->type() + "/read", id->text()))) return {};
     if (auto found = TRY(state_.documents.get(reader_, *id))) reference = std::move(found->body);
     return {};
   }

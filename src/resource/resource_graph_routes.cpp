@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "resource/paging.h"
+#include "resource/permitted.h"
 #include "resource/resource_graph_rows.h"
 #include "resource/state.h"
 
@@ -129,14 +130,16 @@ class Collector {
     return {};
   }
 
-  // A right at the subscription is one on everything in it, as for the lists.
+  // A right at the subscription is one on everything in it, as for the lists, unless something narrows it.
   Result<bool> may_read(const ResourceId& id, const std::string& action) {
-    const auto ask = [&](const std::string& scope) -> Result<bool> {
-      const access::Question question{.action = action, .scope = scope};
-      return TRY(state_.core.access.check(reader_, call_.principal, question)).allowed;
+    const auto ask = [&](const std::string& scope) {
+      return permitted(state_.core, reader_, call_.principal, action, scope);
     };
     auto at = everywhere_.find(action);
-    if (at == everywhere_.end()) at = everywhere_.emplace(action, TRY(ask(state_.subscription_path()))).first;
+    if (at == everywhere_.end()) {
+      const bool all = !TRY(may_narrow(state_.core, reader_)) && TRY(ask(state_.subscription_path()));
+      at = everywhere_.emplace(action, all).first;
+    }
     return at->second ? Result<bool>(true) : ask(id.text());
   }
 

@@ -2,14 +2,19 @@
 #include "resource/state.h"
 
 #include "base/text.h"
+#include "resource/permitted.h"
 
 namespace merlon::resource {
 
 Result<bool> State::may(store::Reader& reader, const Call& call, std::string_view action,
                         std::string_view scope) const {
-  if (!call.only_permitted) return true;
+  if (!call.only_permitted && !TRY(may_narrow(core, reader))) return true;
   const access::Question question{.action = std::string(action), .scope = std::string(scope)};
-  return TRY(core.access.check(reader, call.principal, question)).allowed;
+  const access::Decision decision = TRY(core.access.check(reader, call.principal, question));
+  // What the list's own right shows needs no role of its own; who is denied an item is not shown it.
+  const bool is_denied = !decision.allowed && (call.only_permitted || !decision.assignment_id.empty());
+  if (is_denied) return false;
+  return !TRY(step_ups.missing(reader, call.principal, action, scope, decision)).has_value();
 }
 
 Result<void> State::forget_scope(store::Transaction& tx, const ResourceId& id) const {

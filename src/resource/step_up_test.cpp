@@ -181,5 +181,90 @@ TEST_F(StepUpTest, WhatIsGoneTakesItsPoliciesAlong) {
   EXPECT_LT(send("DELETE", kBoxes + "/b").status, 300) << "a new one of the same name begins without";
 }
 
+TEST_F(StepUpTest, ElevationTakesAFreshSecondFactorToo) {
+  const std::string elevate = "/providers/Microsoft.Authorization/elevateAccess?api-version=2016-07-01";
+  const Person eve = make_person("eve");
+  ASSERT_TRUE(store_->write([&](store::Transaction& tx) {
+    return directory_->add_directory_role(tx, *Uuid::parse(identity::kGlobalAdministrator), eve.id);
+  }));
+  ASSERT_EQ(set("/", R"({"maxAgeMinutes":5})").status, 201);
+  expect_challenged(send_as(eve.token, "POST", elevate), 5);
+  EXPECT_EQ(send_as(eve.token, "GET", kSubscription).status, 403) << "it gave nothing";
+  const Person ada = make_person("other");
+  EXPECT_EQ(send_as(with_mfa(ada), "POST", elevate).status, 403);
+  EXPECT_EQ(send_as(with_mfa(eve), "POST", elevate).status, 200);
+}
+
+// What a list, a graph or a reference that was expanded shows of a group that is guarded, or denied.
+class NarrowedLists : public StepUpTest {
+ protected:
+  static inline const std::string kOther = kSubscription + "/resourceGroups/rg2";
+  void SetUp() override {
+    StepUpTest::SetUp();
+    make_group("rg2");
+    ASSERT_EQ(make_box("open").status, 201);
+    ASSERT_EQ(send("PUT", kOther + "/providers/Toy.Things/boxes/guarded",
+                   R"({"location":"local","properties":{"color":"red"}})")
+                  .status,
+              201);
+    bob_ = make_person("bob");  // who has a role in the groups, and none above
+    assign(bob_, kReader, kGroup);
+    assign(bob_, kReader, kOther);
+  }
+  std::string seen(const std::string& token) {
+    std::string all;
+    for (const std::string& list :
+         {kSubscription + "/resources?api-version=2021-04-01", kSubscription + "/providers/Toy.Things/boxes",
+          kSubscription + "/resourcegroups?api-version=2021-04-01"}) {
+      const Answer answer = send_as(token, "GET", list);
+      EXPECT_EQ(answer.status, 200) << list << answer.text;
+      all += answer.text;
+    }
+    for (const std::string& table : {"Resources", "ResourceContainers"}) {
+      const JsonObject body{{"query", table + " | project name, id"},
+                            {"subscriptions", JsonArray{Json(core_->subscription.text())}}};
+      const Answer answer =
+          send_as(token, "POST", "/providers/Microsoft.ResourceGraph/resources?api-version=2022-10-01",
+                  to_text(body));
+      EXPECT_EQ(answer.status, 200) << answer.text;
+      all += answer.text;
+    }
+    return all;
+  }
+  Person bob_;
+};
+
+TEST_F(NarrowedLists, WhatTakesAFresherSignInIsLeftOut) {
+  EXPECT_THAT(seen(ada_.token), HasSubstr("guarded"));
+  EXPECT_THAT(seen(bob_.token), HasSubstr("guarded"));
+  ASSERT_EQ(set(kOther, R"({"maxAgeMinutes":5})").status, 201);
+  expect_challenged(send_as(ada_.token, "GET", kOther + "/providers/Toy.Things/boxes/guarded"), 5);
+  for (const Person& person : {ada_, bob_}) {
+    const std::string stale = seen(person.token);
+    EXPECT_THAT(stale, HasSubstr("open"));
+    EXPECT_THAT(stale, testing::Not(HasSubstr("guarded"))) << person.name;
+    EXPECT_THAT(stale, testing::Not(HasSubstr("rg2"))) << person.name;
+    EXPECT_THAT(seen(with_mfa(person)), HasSubstr("guarded")) << person.name;
+  }
+}
+
+TEST_F(NarrowedLists, WhatIsDeniedIsLeftOut) {
+  access::DenyAssignment denial;
+  denial.id = Uuid::generate(random_);
+  denial.name = "private";
+  denial.scope = kOther;
+  denial.permissions.emplace_back();
+  denial.permissions.back().actions = {"*/read"};
+  denial.principals = {{ada_.id, "User"}};
+  ASSERT_TRUE(store_->write([&](store::Transaction& tx) -> Result<void> {
+    TRY(access_->deny(tx, denial));
+    return {};
+  }));
+  ASSERT_EQ(send_as(ada_.token, "GET", kOther + "/providers/Toy.Things/boxes/guarded").status, 403);
+  EXPECT_THAT(seen(ada_.token), testing::Not(HasSubstr("rg2")));
+  EXPECT_THAT(seen(ada_.token), HasSubstr("open"));
+  EXPECT_THAT(seen(bob_.token), HasSubstr("guarded")) << "it concerns her alone";
+}
+
 }  // namespace
 }  // namespace merlon::resource

@@ -144,7 +144,8 @@ class Settlement {
       return !decision.allowed && !decision.assignment_id.empty();  // by a deny assignment
     };
     if (is_denied(by_name)) return context_.require(named, id.text());
-    if (by_name.allowed && !is_denied(plain)) return {};
+    // Through require(), which asks for a fresh sign-in as well where a step-up policy wants one.
+    if (by_name.allowed && !is_denied(plain)) return context_.require(named, id.text());
     return context_.require(kAssign, id.text());
   }
 
