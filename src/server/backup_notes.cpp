@@ -70,11 +70,12 @@ Result<std::string> note_backup(const StateLocation& location, const BackupRepor
   }
   const std::string path =
       location.state_dir + "/" + std::string(kPrefix) + report.header.id.text() + ".json";
-  TRY(write_private_file(path, to_text(note_of(report)) + "\n", FileReaders::owner));
   // Root makes a backup of a server that runs as somebody else.
+  std::optional<FileOwner> owner;
   struct stat directory{};
   if (::stat(location.state_dir.c_str(), &directory) == 0 && directory.st_uid != ::geteuid())
-    std::ignore = ::chown(path.c_str(), directory.st_uid, directory.st_gid);
+    owner = {.user = directory.st_uid, .group = directory.st_gid};
+  TRY(write_private_file(path, to_text(note_of(report)) + "\n", FileReaders::owner, owner));
   return path;
 }
 

@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <tuple>
 
 namespace merlon::server {
 namespace {
@@ -19,7 +20,8 @@ std::unexpected<Error> cannot_write(const std::string& path) {
 
 }  // namespace
 
-Result<void> write_private_file(const std::string& path, const std::string& text, FileReaders readers) {
+Result<void> write_private_file(const std::string& path, const std::string& text, FileReaders readers,
+                                std::optional<FileOwner> owner) {
   const std::string beside = path + ".new";
   ::unlink(beside.c_str());
   const mode_t mode = readers == FileReaders::owner ? 0600 : 0644;
@@ -32,6 +34,8 @@ Result<void> write_private_file(const std::string& path, const std::string& text
     if (count < 0) break;
     written += static_cast<size_t>(count);
   }
+  // Where it cannot be given away the writer keeps it.
+  if (owner) std::ignore = ::fchown(file, owner->user, owner->group);
   const bool whole = written == text.size() && ::fchmod(file, mode) == 0 && ::fsync(file) == 0;
   ::close(file);
   if (!whole || ::rename(beside.c_str(), path.c_str()) != 0) return cannot_write(path);
