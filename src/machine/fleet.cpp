@@ -1,6 +1,8 @@
 // Enrolling, hearing and changing machines.
 #include "machine/fleet.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 
@@ -14,6 +16,7 @@ namespace {
 
 constexpr size_t kPastBootIdsMax = 64;
 constexpr int64_t kFirstEpoch = 1;
+constexpr size_t kStateBytesMax = size_t{6} * 1024 * 1024;  // agents take answers of 8 MiB
 // Of what a machine may report: no time will be as late (2^53 ms), and what is beyond it is no epoch of ours.
 constexpr int64_t kEpochMost = 9'007'199'254'740'992;
 
@@ -21,9 +24,39 @@ std::string machine_resource_id(const EnrolmentToken& token) {
   return token.group_id + "/providers/Microsoft.Compute/virtualMachines/" + token.machine_name;
 }
 
-// What is entered in the ledger one by one; the rest is material for findings.
-bool is_recorded(std::string_view kind) {
-  return kind != "would-drop" && kind != "traffic" && kind != "flows";
+bool is_traffic(std::string_view kind) { return kind == "would-drop" || kind == "traffic"; }
+
+// A token is good for as long as whoever made it may make one: somebody who has left leaves no machines behind.
+Result<void> check_maker(const resource::Core& core, store::Reader& reader, const EnrolmentToken& token) {
+  const auto id = Uuid::parse(token.created_by);
+  const auto maker = id ? TRY(core.directory.find_object(reader, *id)) : std::nullopt;
+  if (maker && maker->enabled) {
+    identity::Principal principal;
+    principal.object_id = *id;
+    principal.kind =
+        maker->type == "User" ? identity::PrincipalKind::user : identity::PrincipalKind::service_principal;
+    principal.name = maker->display_name;
+    if (TRY(core.access.check(reader, principal,
+                              {.action = "Merlon.Machines/enrolmentTokens/write", .scope = token.group_id}))
+            .allowed)
+      return {};
+  }
+  return fail(ErrorKind::unauthenticated, "EnrolmentTokenInvalid",
+              "Whoever made this enrolment token may not make one any more. Ask somebody who may for another "
+              "('merlon machine token').");
+}
+
+// An agent refuses what is beyond its bounds (desired_state.cpp), and its record would not be read again: the
+// machine would hear of no revocation any more.
+Result<void> check_state(const Machine& machine, const JsonObject& state, size_t bytes) {
+  const auto read = DesiredState::from_json(state);
+  if (read && bytes <= kStateBytesMax) return {};
+  const std::string why = read ? fmt::format("Its rules are {} bytes, of at most {}.", bytes, kStateBytesMax)
+                               : read.error().message;
+  return fail(ErrorKind::invalid, "MachineStateTooLarge",
+              fmt::format("The machine '{}' would have to be told more than an agent takes. {} Give it fewer "
+                          "addresses, interfaces, rules or identities.",
+                          machine.name, why));
 }
 
 // Of what it remembers, and of what is in its kernel: it takes nothing older than either.
@@ -36,6 +69,8 @@ std::unexpected<Error> not_enrolled() {
               "The key of this agent belongs to no enrolled machine. Enrol it with a new token: 'merlon "
               "machine token'.");
 }
+
+bool Fleet::is_recorded(std::string_view kind) { return !is_traffic(kind) && kind != "flows"; }
 
 ledger::Entry Fleet::entry_of(const Machine& machine, std::string_view action, JsonObject details) const {
   ledger::Entry entry;
@@ -50,6 +85,7 @@ ledger::Entry Fleet::entry_of(const Machine& machine, std::string_view action, J
 Result<EnrolAnswer> Fleet::enrol(store::Transaction& tx, const EnrolRequest& request,
                                  const crypto::PublicKey& key, const IpAddress& peer) {
   EnrolmentToken token = TRY(find_token(tx, core.tenant, request.token, core.clock.now()));
+  TRY(check_maker(core, tx, token));
   Machine machine;
   machine.id = Uuid::generate(core.random);
   machine.name = token.machine_name;
@@ -106,13 +142,32 @@ Result<std::optional<Machine>> Fleet::by_resource(store::Reader& reader, std::st
 Result<std::vector<Machine>> Fleet::all(store::Reader& reader) {
   std::map<Uuid, Seen> seen;
   for (const Seen& row : TRY(store::scan_all<Seen>(reader, core.tenant))) seen[row.machine] = row;
-  auto machines = TRY(store::scan_all<Machine>(reader, core.tenant));
+  auto machines = TRY(readable(reader));
   for (Machine& machine : machines)
     if (const auto row = seen.find(machine.id); row != seen.end()) {
       machine.last_seen = row->second.at;
       machine.seen_from = row->second.from;
     }
   return machines;
+}
+
+Result<std::vector<Machine>> Fleet::readable(store::Reader& reader) {
+  std::vector<Machine> machines;
+  store::Range range;
+  for (;;) {
+    const auto rows = TRY(reader.scan(Machine::table(), core.tenant, range));
+    for (const store::Row& row : rows) {
+      auto machine = store::decode<Machine>(row);
+      if (machine) {
+        machines.push_back(*std::move(machine));
+      } else {
+        log_error("the record of a machine cannot be read; it is left out", machine.error(),
+                  {{"machine", row.key}});
+      }
+    }
+    if (rows.size() < range.limit) return machines;
+    range.after = rows.back().key;
+  }
 }
 
 Result<void> Fleet::add_seen(store::Reader& reader, Machine& machine) {
@@ -138,7 +193,10 @@ Result<void> Fleet::change(store::Transaction& tx, const Uuid& id,
                 "There is no enrolled machine with the id " + id.text() + ".");
   const std::string before = to_text(machine->desired.to_json());
   edit(*machine);
-  if (to_text(machine->desired.to_json()) == before) return store::put(tx, core.tenant, *machine);
+  const JsonObject after = machine->desired.to_json();
+  const std::string text = to_text(after);
+  if (text == before) return store::put(tx, core.tenant, *machine);
+  TRY(check_state(*machine, after, text.size()));
   ++machine->desired.version.number;
   TRY(store::put(tx, core.tenant, *machine));
   mark_changed(tx, id);
@@ -151,6 +209,7 @@ void Fleet::mark_changed(store::Transaction& tx, const Uuid& id) {
       const std::lock_guard lock(mutex_);
       changed_.insert(text);
     }
+    const std::lock_guard lock(wake_mutex_);
     if (wake_) wake_();
   });
 }
@@ -185,9 +244,11 @@ Result<std::optional<Traffic>> Fleet::traffic_of(store::Reader& reader, const Ma
   return store::get<Traffic>(reader, core.tenant, machine.id.text());
 }
 
-// A report that cannot be read is left out: what else the machine says still counts.
+// A report that cannot be read is left out: what else the machine says still counts. The record is large, so
+// that all that is said at once is written once.
 Result<void> Fleet::note_traffic(store::Transaction& tx, const Machine& machine,
-                                 const Observation& observation) {
+                                 const std::vector<Observation>& observations) {
+  if (std::ranges::none_of(observations, [](const auto& each) { return is_traffic(each.kind); })) return {};
   const Timestamp now = core.clock.now();
   auto traffic = TRY(traffic_of(tx, machine));
   if (!traffic) {
@@ -195,22 +256,19 @@ Result<void> Fleet::note_traffic(store::Transaction& tx, const Machine& machine,
     traffic->machine = machine.id;
     traffic->since = now;
   }
-  if (observation.kind == "would-drop") {
-    traffic->note_would_drop(observation.facts, now);
-  } else {
-    const auto report = TrafficReport::from_json(observation.facts);
-    if (!report) {
+  for (const Observation& observation : observations) {
+    if (observation.kind == "would-drop") traffic->note_would_drop(observation.facts, now);
+    if (observation.kind != "traffic") continue;
+    if (const auto report = TrafficReport::from_json(observation.facts)) {
+      traffic->note(*report, now);
+    } else {
       log_error("a machine's traffic report", report.error(), {{"machine", machine.name}});
-      return {};
     }
-    traffic->note(*report, now);
   }
   return store::put(tx, core.tenant, *traffic);
 }
 
 Result<void> Fleet::observe(store::Transaction& tx, const Machine& machine, const Observation& observation) {
-  if (observation.kind == "would-drop" || observation.kind == "traffic")
-    TRY(note_traffic(tx, machine, observation));
   if (is_recorded(observation.kind)) {
     JsonObject details = observation.facts;
     details["seen"] = to_rfc3339(core.clock.now() - observation.age);
@@ -268,7 +326,9 @@ Result<Machine> Fleet::hear(store::Transaction& tx, const std::string& key_hash,
   TRY(store::put(tx, core.tenant, *machine));
   TRY(store::put(tx, core.tenant, Seen{.machine = machine->id, .at = core.clock.now(), .from = from}));
   // Of two copies of one key neither is believed.
-  if (said.facts && !machine->quarantined) TRY(tell_facts(tx, *machine));
+  if (machine->quarantined) return *std::move(machine);
+  if (said.facts) TRY(tell_facts(tx, *machine));
+  TRY(note_traffic(tx, *machine, said.observations));
   for (const Observation& observation : said.observations) TRY(observe(tx, *machine, observation));
   return *std::move(machine);
 }
@@ -324,7 +384,7 @@ Result<void> Fleet::forget(store::Transaction& tx, const Machine& machine) {
 // two, go_beyond() makes it later.
 Result<size_t> Fleet::start_new_epoch(store::Transaction& tx) {
   const int64_t now = core.clock.now().time_since_epoch().count();
-  const auto machines = TRY(store::scan_all<Machine>(tx, core.tenant));
+  const auto machines = TRY(readable(tx));
   for (Machine machine : machines) {
     machine.desired.version = {std::max(machine.desired.version.epoch + 1, now), 1};
     machine.desired.openings.clear();

@@ -35,17 +35,21 @@ class Fleet {
   Result<EnrolAnswer> enrol(store::Transaction& tx, const EnrolRequest& request, const crypto::PublicKey& key,
                             const IpAddress& peer);
   Result<std::optional<Machine>> by_resource(store::Reader& reader, std::string_view resource_id);
+  // Those that can be read: one that cannot must not stand in the way of the others, nor of a start.
   Result<std::vector<Machine>> all(store::Reader& reader);
   // With when it was last seen: a machine's record alone does not say.
   Result<void> add_seen(store::Reader& reader, Machine& machine);
   Result<std::optional<Machine>> by_key(store::Reader& reader, const std::string& key_hash);
-  // Changes a machine's desired state; the number grows only when something differs.
+  // Changes a machine's desired state; the number grows only when something differs. What no agent would take
+  // is refused here, where somebody is told.
   Result<void> change(store::Transaction& tx, const Uuid& id, const std::function<void(Machine&)>& edit);
   // Records what an agent said. Answers the machine as it is then.
   Result<Machine> hear(store::Transaction& tx, const std::string& key_hash, const SyncRequest& said,
                        const IpAddress& from);
   // It has a newer version than this state knows of: hear() starts an epoch for it that is newer still.
   static bool is_ahead(const Machine& machine, const SyncRequest& said);
+  // Is such an observation entered in the ledger, one by one? The rest is material for findings.
+  static bool is_recorded(std::string_view kind);
   Result<std::string> renew(store::Transaction& tx, const std::string& key_hash,
                             const crypto::PublicKey& wanted);
   Result<void> remove(resource::WriteContext& context, Machine machine);
@@ -55,18 +59,25 @@ class Fleet {
   Result<std::optional<Traffic>> traffic_of(store::Reader& reader, const Machine& machine);
   ledger::Entry entry_of(const Machine& machine, std::string_view action, JsonObject details) const;
 
-  void on_wake(std::function<void()> wake) { wake_ = std::move(wake); }
+  // May be taken back while writes commit.
+  void on_wake(std::function<void()> wake) {
+    const std::lock_guard lock(wake_mutex_);
+    wake_ = std::move(wake);
+  }
   std::set<std::string> take_changed();  // ids of machines whose desired state has moved since the last call
 
  private:
-  Result<void> note_traffic(store::Transaction& tx, const Machine& machine, const Observation& observation);
+  Result<void> note_traffic(store::Transaction& tx, const Machine& machine,
+                            const std::vector<Observation>& observations);
   Result<void> tell_facts(store::Transaction& tx, const Machine& machine);
   Result<void> observe(store::Transaction& tx, const Machine& machine, const Observation& observation);
+  Result<std::vector<Machine>> readable(store::Reader& reader);
   Result<void> note_boot(store::Transaction& tx, Machine& machine, const std::string& boot_id);
   void mark_changed(store::Transaction& tx, const Uuid& id);
   Result<void> go_beyond(store::Transaction& tx, Machine& machine, const Version& reported);
 
   store::KnownRecords<Machine> known_;
+  std::mutex wake_mutex_;
   std::function<void()> wake_;
   std::mutex mutex_;
   std::set<std::string> changed_;

@@ -3,6 +3,8 @@
 // adds and removes.
 #include "services/compute/machine_identity.h"
 
+#include <fmt/format.h>
+
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,6 +22,7 @@ using resource::WriteContext;
 constexpr std::string_view kIdentityType = "Microsoft.ManagedIdentity/userAssignedIdentities";
 constexpr std::string_view kAssign = "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action";
 constexpr std::string_view kAssigned = "userAssignedIdentities";
+constexpr size_t kAssignedMax = 100;
 
 std::unexpected<Error> failed(const ResourceId& vm, const std::string& why) {
   return fail(ErrorKind::invalid, "FailedIdentityOperation",
@@ -93,6 +96,8 @@ class Settlement {
                                "'. Add UserAssigned to the type, or leave the identity out.");
       if (wanted) TRY(assign(id, shown));
     }
+    if (shown.size() > kAssignedMax)
+      return failed(vm_, fmt::format("a machine has at most {} user-assigned identities.", kAssignedMax));
     if (wanted && shown.empty())
       return failed(vm_, "the type UserAssigned takes at least one identity in userAssignedIdentities.");
     return shown;

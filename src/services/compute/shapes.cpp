@@ -18,13 +18,17 @@ using schema::required;
 using schema::text;
 using schema::text_of;
 
+constexpr int64_t kInterfacesMax =
+    256;  // of one machine, as its agent takes them (machine/desired_state.cpp)
+
 schema::Shape network_profile() {
   return object({optional(
       "networkInterfaces",
-      array_of(object(
-          {required("id", text().describe("resource id of a network interface")),
-           optional("properties", object({optional("primary", boolean()),
-                                          optional("deleteOption", text_of({"Delete", "Detach"}))}))})))});
+      array_of(
+          object({required("id", text().describe("resource id of a network interface")),
+                  optional("properties", object({optional("primary", boolean()),
+                                                 optional("deleteOption", text_of({"Delete", "Detach"}))}))}))
+          .with_range(0, kInterfacesMax))});
 }
 
 // adminPassword, customData and secrets are accepted and dropped: they serve the making of a machine, and are

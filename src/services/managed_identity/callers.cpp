@@ -34,6 +34,12 @@ std::optional<std::string> unit_problem(std::string_view unit) {
          "nginx.service";
 }
 
+// An agent counts bytes (machine/identity_endpoint.cpp).
+std::optional<std::string> name_problem(std::string_view name) {
+  if (name.size() <= 128) return std::nullopt;
+  return "must be at most 128 bytes long in UTF-8";
+}
+
 std::optional<std::string> identity_problem(std::string_view text) {
   const auto id = resource::ResourceId::parse(text);
   if (ascii_iequal(text, kOwnIdentity) || (id && ascii_iequal(id->type(), kIdentityType)))
@@ -68,7 +74,7 @@ schema::Shape callers_shape() {
   using namespace schema;
   const auto some = static_cast<int64_t>(machine::kCallersMax);
   const auto rule = object(
-      {required("name", text().with_range(1, 64)),
+      {required("name", text().with_range(1, 64).with_check(name_problem)),
        optional("users", array_of(text().with_check(user_problem)).with_range(0, some)),
        optional("units", array_of(text().with_check(unit_problem)).with_range(0, some)),
        required("identities",

@@ -23,6 +23,9 @@ using schema::Shape;
 using schema::text;
 using schema::text_of;
 
+constexpr int64_t kAddressesMax =
+    256;  // of one interface, as an agent takes them (machine/desired_state.cpp)
+
 std::optional<std::string> check_prefix(std::string_view value) {
   if (value.find('/') != std::string_view::npos && IpPrefix::parse(value)) return std::nullopt;
   return "is not a CIDR prefix such as 10.0.0.0/24";
@@ -198,7 +201,7 @@ Shape virtual_network_shape() {
 
 Shape network_interface_shape() {
   return document(object(
-      {optional("ipConfigurations", array_of(ip_configuration_shape()).with_range(0, 256)),
+      {optional("ipConfigurations", array_of(ip_configuration_shape()).with_range(0, kAddressesMax)),
        optional("networkSecurityGroup", reference()),
        optional("dnsSettings",
                 object({optional("dnsServers", array_of(text())), optional("internalDnsNameLabel", text())})),
