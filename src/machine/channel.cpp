@@ -17,6 +17,8 @@ constexpr std::string_view kRenewPath = "/agent/v1/renew";
 constexpr std::string_view kTokenPath = "/agent/v1/token";
 constexpr std::string_view kCallPath = "/agent/v1/call";
 constexpr std::string_view kTokenAction = "Merlon.Machines/machines/token/action";
+constexpr std::string_view kSyncAction = "Merlon.Machines/machines/sync/action";
+constexpr std::string_view kRenewAction = "Merlon.Machines/machines/renew/action";
 constexpr Duration kWriteSeenEvery = std::chrono::seconds(1);
 constexpr size_t kAgentsKept = 16'384;
 constexpr Duration kLookEvery = std::chrono::milliseconds(150);
@@ -106,6 +108,16 @@ Result<net::Response> Channel::enrol(const net::Request& request) {
   return resource::json_response(201, answer->to_json());
 }
 
+// Summed up by the ledger, one entry a minute: whoever looks after the machine finds it there.
+void Channel::note_throttled(const net::Request& request, const Machine& machine, std::string_view action) {
+  ledger::Entry entry = fleet_.entry_of(machine, action, {});
+  entry.actor.address = request.peer.text();
+  entry.decision = ledger::Decision::denied;
+  entry.reason = "MachineThrottled";
+  entry.request_id = request.request_id;
+  fleet_.core.ledger.note_denial(entry);
+}
+
 void Channel::note_failure(const net::Request& request, std::string_view action, const Error& error) {
   ledger::Entry entry;
   entry.time = fleet_.core.clock.now();
@@ -121,6 +133,13 @@ Result<net::Response> Channel::renew(const net::Request& request, const std::str
   const JsonObject body = TRY(parse_json_object(request.body));
   const std::string wanted_pem = TRY(text_field(body, "request", kPemMax));
   const crypto::PublicKey wanted = TRY(crypto::verify_request(wanted_pem));
+  const auto machine = TRY(store::read_value<std::optional<Machine>>(
+      fleet_.core.store, [&](store::Reader& reader) { return fleet_.by_key(reader, key_hash); }));
+  if (machine && !budgets_.may_renew(*machine)) {
+    note_throttled(request, *machine, kRenewAction);
+    return fail(ErrorKind::throttled, "MachineThrottled",
+                "This machine's certificate was renewed a moment ago. Renew it once in half of its life.");
+  }
   const std::string pem = TRY(store::write_value<std::string>(
       fleet_.core.store, [&](store::Transaction& tx) { return fleet_.renew(tx, key_hash, wanted); }));
   return resource::json_response(200, {{"certificate", pem}});
@@ -150,6 +169,10 @@ Result<net::Response> Channel::token(const net::Request& request, const Agent& a
     const TokenRequest asked = TRY(TokenRequest::from_json(TRY(parse_json_object(request.body))));
     const Machine machine = TRY(working_machine(agent, asked.boot_id));
     if (!fleet_.token_hook) return std::unexpected(no_such_operation());
+    if (!budgets_.may_have_token(machine))
+      return fail(ErrorKind::throttled, "MachineThrottled",
+                  "The machine '" + machine.name +
+                      "' asks for more tokens than one a second. Keep those that it has until they expire.");
     // The agents' name is for agents: tokens name the issuer as people reach it.
     const size_t colon = request.host.rfind(':');
     const std::string port = colon == std::string::npos ? std::string() : request.host.substr(colon);
@@ -192,7 +215,8 @@ std::expected<net::TunnelPlan, net::Response> Channel::upgrade(const net::Reques
   return std::unexpected(to_response(std::unexpected(plan.error()), request.request_id));
 }
 
-Result<Channel::Heard> Channel::hear(const Agent& agent, const SyncRequest& said, const IpAddress& from) {
+Result<Channel::Heard> Channel::hear(const Agent& agent, const SyncRequest& said, const IpAddress& from,
+                                     size_t bytes) {
   auto known = TRY(store::read_value<std::optional<Machine>>(
       fleet_.core.store, [&](store::Reader& reader) { return fleet_.by_key(reader, agent.key_hash); }));
   if (!known) return not_enrolled();
@@ -212,15 +236,25 @@ Result<Channel::Heard> Channel::hear(const Agent& agent, const SyncRequest& said
     return fail(ErrorKind::conflict, "MachineNotRemoved",
                 "The machine '" + heard.machine.name +
                     "' has not been removed from Merlon: its agent may not leave by itself.");
-  if (!has_news(heard.machine, said)) {
+  bool is_news = has_news(heard.machine, said);
+  std::optional<SyncRequest> bare;
+  if (is_news && !budgets_.afford(heard.machine, said, bytes)) {
+    bare = without_reports(heard.machine, said);
+    is_news = has_news(heard.machine, *bare);
+  }
+  heard.throttled = bare.has_value();
+  // A report can wait for its budget, and for room on the disk; what the machine must do can not.
+  heard.unheard = heard.throttled;
+  if (!is_news) {
     TRY(note_seen(heard.machine, from));
   } else {
+    const SyncRequest& taken = bare ? *bare : said;
     auto written = store::write_value<Machine>(fleet_.core.store, [&](store::Transaction& tx) {
-      return fleet_.hear(tx, agent.key_hash, said, from);
+      return fleet_.hear(tx, agent.key_hash, taken, from);
     });
-    // A report can wait for room on the disk; what the machine must do can not.
-    heard.unheard = !written && written.error().code == "StorageFull";
-    if (!heard.unheard) {
+    const bool is_full = !written && written.error().code == "StorageFull";
+    heard.unheard = heard.unheard || is_full;
+    if (!is_full) {
       heard.machine = TRY(std::move(written));
       seen_.written({.machine = heard.machine.id, .at = fleet_.core.clock.now(), .from = from});
     }
@@ -272,14 +306,14 @@ void Channel::sync(const net::Request& request, const Agent& agent, net::Respond
     respond(resource::error_response(said.error(), request.request_id));
     return;
   }
-  const auto heard = hear(agent, *said, request.peer);
+  const auto heard = hear(agent, *said, request.peer, request.body.size());
   if (!heard) {
-    if (heard.error().kind != ErrorKind::internal)
-      note_failure(request, "Merlon.Machines/machines/sync/action", heard.error());
+    if (heard.error().kind != ErrorKind::internal) note_failure(request, kSyncAction, heard.error());
     respond(to_response(std::unexpected(heard.error()), request.request_id));
     return;
   }
   const Machine& machine = heard->machine;
+  if (heard->throttled) note_throttled(request, machine, kSyncAction);
   switchboard_.seen_at(machine, request.peer);
   if (said->gone) {
     SyncAnswer farewell;

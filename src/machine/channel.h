@@ -11,6 +11,7 @@
 #include <string>
 
 #include "machine/fleet.h"
+#include "machine/machine_budgets.h"
 #include "machine/switchboard.h"
 #include "net/http.h"
 
@@ -18,7 +19,8 @@ namespace merlon::machine {
 
 class Channel {
  public:
-  Channel(Fleet& fleet, Switchboard& switchboard) : fleet_(fleet), switchboard_(switchboard) {}
+  Channel(Fleet& fleet, Switchboard& switchboard)
+      : fleet_(fleet), switchboard_(switchboard), budgets_(fleet.core.clock) {}
   void hurry(const std::string& machine_id);  // answers it, if it waits
   std::expected<net::TunnelPlan, net::Response> upgrade(const net::Request& request);
   bool handles(const net::Request& request) const;
@@ -39,7 +41,8 @@ class Channel {
   };
   struct Heard {
     Machine machine;
-    bool unheard = false;  // no room for what it said
+    bool unheard = false;    // no room for what it said
+    bool throttled = false;  // it has said more than its budget
   };
   struct Agent {  // by its certificate
     std::string key_hash;
@@ -50,7 +53,7 @@ class Channel {
   Result<net::Response> renew(const net::Request& request, const std::string& key_hash);
   Result<net::Response> token(const net::Request& request, const Agent& agent);
   void sync(const net::Request& request, const Agent& agent, net::Responder respond);
-  Result<Heard> hear(const Agent& agent, const SyncRequest& said, const IpAddress& from);
+  Result<Heard> hear(const Agent& agent, const SyncRequest& said, const IpAddress& from, size_t bytes);
   Result<net::Response> answer(const SyncRequest& said, const std::string& key_hash, bool unheard,
                                Duration arrived);
   net::Response answer(const Waiting& waiting);
@@ -65,9 +68,11 @@ class Channel {
   void write_seen();
   void park(const std::string& machine_id, Waiting waiting);
   void note_failure(const net::Request& request, std::string_view action, const Error& error);
+  void note_throttled(const net::Request& request, const Machine& machine, std::string_view action);
 
   Fleet& fleet_;
   Switchboard& switchboard_;
+  MachineBudgets budgets_;
   std::mutex mutex_;
   std::map<std::string, Waiting> waiting_;  // by machine id: a machine waits once
   std::map<std::string, Agent> agents_;     // by certificate: reading one costs more than all else in a poll

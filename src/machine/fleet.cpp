@@ -26,7 +26,8 @@ std::string machine_resource_id(const EnrolmentToken& token) {
 
 bool is_traffic(std::string_view kind) { return kind == "would-drop" || kind == "traffic"; }
 
-// A token is good for as long as whoever made it may make one: somebody who has left leaves no machines behind.
+// A token is good for as long as whoever made it may make one: somebody who has left leaves no machines
+// behind.
 Result<void> check_maker(const resource::Core& core, store::Reader& reader, const EnrolmentToken& token) {
   const auto id = Uuid::parse(token.created_by);
   const auto maker = id ? TRY(core.directory.find_object(reader, *id)) : std::nullopt;

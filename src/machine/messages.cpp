@@ -27,6 +27,13 @@ JsonArray texts_json(const std::vector<std::string>& texts) {
   return array;
 }
 
+// It becomes a part of an action's name in the ledger.
+bool is_kind(std::string_view kind) {
+  return !kind.empty() && std::ranges::all_of(kind, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+  });
+}
+
 JsonObject interface_json(const ReportedInterface& interface) {
   JsonArray addresses;
   for (const auto& [address, length] : interface.addresses)
@@ -173,6 +180,7 @@ Result<SyncRequest> SyncRequest::from_json(const JsonObject& json) {
   for (const JsonObject* object : TRY(objects_field(json, "observations", 1024))) {
     Observation observation;
     observation.kind = TRY(text_field(*object, "kind", 64));
+    if (!is_kind(observation.kind)) return wrong_field("kind", "small letters, digits and hyphens");
     observation.age = Duration(TRY(int_field(*object, "ageMs", 0, 366 * kDayMs)));
     observation.facts = *TRY(object_field(*object, "facts"));
     request.observations.push_back(std::move(observation));

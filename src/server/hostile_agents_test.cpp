@@ -1,104 +1,11 @@
 // What a machine, or whoever has stolen its key or its token, may try against the server and against other
 // machines: the right answer, and nothing changed.
-#include "machine/machines.h"
-#include "server/assembly_fixture.h"
+#include "server/hostile_agents_fixture.h"
 
 namespace merlon::server {
 namespace {
 
 using std::chrono::hours;
-using std::chrono::minutes;
-
-struct Enrolled {
-  std::string name, certificate, vm;
-  crypto::PrivateKey key;
-};
-
-class HostileAgentsTest : public AssemblyTest {
- protected:
-  std::string group() const { return subscription_ + std::string(kGroup); }
-  std::string machine_path(const std::string& name) const {
-    return group() + "/providers/Merlon.Machines/machines/" + name + "?api-version=2026-11-01";
-  }
-  std::string token_for(const std::string& name) {
-    const JsonObject token = call("POST", group() + "/providers/Merlon.Machines/enrolmentTokens",
-                                  {{"name", name}, {"enforce", true}}, 201);
-    return string_at(token, "token").value_or("");
-  }
-  static crypto::PrivateKey new_key() { return *crypto::PrivateKey::generate(crypto::KeyKind::ec_p256); }
-  static machine::MachineFacts facts(const std::string& boot_id, const std::string& address) {
-    machine::MachineFacts facts;
-    facts.hostname = "host";
-    facts.boot_id = boot_id;
-    machine::ReportedInterface eth0;
-    eth0.name = "eth0";
-    eth0.addresses = {{*IpAddress::parse(address), 24U}};
-    eth0.default_route = true;
-    facts.interfaces = {eth0};
-    return facts;
-  }
-  net::Response try_enrol(const std::string& token, const crypto::PrivateKey& key, const std::string& boot_id,
-                          const std::string& address) {
-    machine::EnrolRequest request;
-    request.token = token;
-    request.certificate_request_pem = *crypto::make_request(key, "agent");
-    request.facts = facts(boot_id, address);
-    return send("POST", "/agent/v1/enrol", to_text(request.to_json()));
-  }
-  Enrolled enrol_as(const std::string& name, const std::string& address) {
-    Enrolled machine{.name = name, .certificate = {}, .vm = {}, .key = new_key()};
-    const auto answer = try_enrol(token_for(name), machine.key, "boot of " + name, address);
-    EXPECT_EQ(answer.status, 201) << answer.body;
-    const auto enrolled = machine::EnrolAnswer::from_json(*parse_json_object(answer.body));
-    EXPECT_TRUE(enrolled.has_value());
-    if (enrolled) {
-      machine.certificate = enrolled->certificate_pem;
-      machine.vm = enrolled->resource_id;
-    }
-    return machine;
-  }
-  static machine::SyncRequest words(const Enrolled& from) {
-    machine::SyncRequest request;
-    request.nonce = "n";
-    request.boot_id = "boot of " + from.name;
-    return request;
-  }
-  net::Response say(const std::string& certificate, const std::string& body) {
-    return send("POST", "/agent/v1/sync", body, {}, net::Plane::agents, certificate);
-  }
-  net::Response say(const Enrolled& from, const machine::SyncRequest& request) {
-    return say(from.certificate, to_text(request.to_json()));
-  }
-  static machine::SyncAnswer read_answer(const net::Response& response) {
-    EXPECT_EQ(response.status, 200) << response.body;
-    const auto answer = machine::SyncAnswer::from_json(*parse_json_object(response.body));
-    EXPECT_TRUE(answer.has_value());
-    return answer ? *answer : machine::SyncAnswer();
-  }
-  net::Response renew(const std::string& certificate, const crypto::PrivateKey& wanted) {
-    return send("POST", "/agent/v1/renew",
-                to_text(JsonObject{{"request", *crypto::make_request(wanted, "agent")}}), {},
-                net::Plane::agents, certificate);
-  }
-  void remove(const std::string& name) { call("DELETE", machine_path(name), {}, 200); }
-  static std::string code_of(const net::Response& response) {
-    const auto body = parse_json_object(response.body);
-    return body ? string_at(*body, "error.code").value_or("") : "";
-  }
-  // Everything that the server knows of a machine.
-  std::string record(const std::string& vm) {
-    const auto machine = store::read_value<std::optional<machine::Machine>>(
-        assembly_->store(),
-        [&](store::Reader& reader) { return assembly_->machines().by_resource(reader, vm); });
-    EXPECT_TRUE(machine.has_value());
-    return machine && *machine ? to_text((*machine)->to_json()) : "";
-  }
-  uint64_t commits() { return assembly_->store().commit_count(); }
-  void expect_refused(const net::Response& response, int status, const std::string& code) {
-    EXPECT_EQ(response.status, status) << response.body;
-    EXPECT_EQ(code_of(response), code) << response.body;
-  }
-};
 
 // ---- Enrolment.
 
@@ -129,6 +36,37 @@ TEST_F(HostileAgentsTest, ATokenThatIsOldTamperedWithOrNobodysEnrolsNothing) {
   clock_.advance(hours(24 * 8));
   expect_refused(try_enrol(token, new_key(), "boot", "10.7.0.4"), 401, "EnrolmentTokenInvalid");
   EXPECT_EQ(commits(), commits_before);
+}
+
+TEST_F(HostileAgentsTest, AnEnrolmentTokenIsAsGoodAsTheRightOfWhoeverMadeIt) {
+  const std::string token = token_for("web-1");
+  const std::string id = token.substr(token.find('.') + 1, 36);
+  const TenantId tenant = assembly_->core().tenant;
+  std::string maker;
+  const auto made_by = [&](const std::string& other) {
+    EXPECT_TRUE(assembly_->store().write([&](store::Transaction& tx) -> Result<void> {
+      auto row = TRY(store::get<machine::EnrolmentToken>(tx, tenant, id));
+      if (!row) return internal_error("no such token");
+      if (maker.empty()) maker = row->created_by;
+      row->created_by = other;
+      return store::put(tx, tenant, *row);
+    }));
+  };
+  identity::User leaver;
+  leaver.user_principal_name = "leaver@merlon.localhost";
+  leaver.display_name = "Leaver";
+  const auto user = store::write_value<identity::User>(assembly_->store(), [&](store::Transaction& tx) {
+    return assembly_->core().directory.create_user(tx, leaver);
+  });
+  ASSERT_TRUE(user.has_value());
+  for (const Uuid& other : {Uuid::generate(random_), user->id}) {
+    made_by(other.text());
+    const uint64_t commits_before = commits();
+    expect_refused(try_enrol(token, new_key(), "boot", "10.7.0.4"), 401, "EnrolmentTokenInvalid");
+    EXPECT_EQ(commits(), commits_before);
+  }
+  made_by(maker);
+  EXPECT_EQ(try_enrol(token, new_key(), "boot", "10.7.0.4").status, 201);
 }
 
 TEST_F(HostileAgentsTest, ARequestWithoutProofOfItsKeyEnrolsNothingAndLeavesTheToken) {
@@ -338,13 +276,26 @@ TEST_F(HostileAgentsTest, MessagesThatAreNoneChangeNothing) {
     many.push_back(JsonObject{{"kind", "opened"}, {"ageMs", 0}, {"facts", JsonObject()}});
   const uint64_t commits_before = commits();
   for (const std::string& wrong :
-       {std::string(), std::string("{"), std::string("[]"), std::string("null"), without("nonce"),
-        without("bootId"), without("have"), without("applied"), with("have", Json(no_version)),
-        with("have", Json(JsonObject{{"epoch", "1"}, {"number", 1}})), with("have", "1.1"),
-        with("waitMs", 30'001), with("waitMs", -1), with("nonce", std::string(129, 'n').c_str()),
-        with("nonce", 7), with("observations", Json(many)),
+       {std::string(),
+        std::string("{"),
+        std::string("[]"),
+        std::string("null"),
+        without("nonce"),
+        without("bootId"),
+        without("have"),
+        without("applied"),
+        with("have", Json(no_version)),
+        with("have", Json(JsonObject{{"epoch", "1"}, {"number", 1}})),
+        with("have", "1.1"),
+        with("waitMs", 30'001),
+        with("waitMs", -1),
+        with("nonce", std::string(129, 'n').c_str()),
+        with("nonce", 7),
+        with("observations", Json(many)),
         with("observations", JsonArray{JsonObject{{"kind", "x"}, {"ageMs", -5}, {"facts", JsonObject()}}}),
-        with("gone", "yes"), with("facts", JsonArray())})
+        with("observations", JsonArray{JsonObject{{"kind", "x/y"}, {"ageMs", 5}, {"facts", JsonObject()}}}),
+        with("gone", "yes"),
+        with("facts", JsonArray())})
     EXPECT_EQ(say(web.certificate, wrong).status, 400) << wrong.substr(0, 200);
   EXPECT_EQ(record(web.vm), before);
   EXPECT_EQ(commits(), commits_before);

@@ -17,8 +17,8 @@ struct FileOwner {
   gid_t group = 0;
 };
 
-// `owner`: given the file before it has its name, so that nobody who may write the directory can put a link to
-// another file in its place.
+// `owner`: given the file before it has its name, so that nobody who may write the directory can put a link
+// to another file in its place.
 Result<void> write_private_file(const std::string& path, const std::string& text, FileReaders readers,
                                 std::optional<FileOwner> owner = std::nullopt);
 

@@ -44,13 +44,15 @@ TEST_F(MachineState, MoreAddressesThanAnAgentTakesAreRefusedAndTheMachineStaysRe
             "MachineStateTooLarge");
   machine::FilterRule rule;
   rule.name = "wide";
-  rule.sources.assign(20'000, *IpPrefix::parse("2001:db8:1111:2222:3333::/80"));
+  rule.sources.assign(20'000, *IpPrefix::parse("2001:db8:1111:2222:3333:4444:5555:6666/127"));
   policies.front().addresses.resize(1);
-  policies.front().inbound_layers = {{"group", std::vector<machine::FilterRule>(20, rule), {}}};
+  policies.front().inbound_layers = {{"group", std::vector<machine::FilterRule>(8, rule), {}}};
   EXPECT_EQ(code_of([&](store::Transaction& tx) { return machines_->set_interfaces(tx, id, policies); }),
             "MachineStateTooLarge")
       << "more than goes in an answer";
   machine::IdentityEndpoint endpoint;
+  endpoint.identities = {
+      {.client_id = "client", .principal_id = "principal", .resource_id = "/id", .own = true}};
   endpoint.has_rules = true;
   endpoint.rules = {{.name = std::string(129, 'n'), .users = {}, .units = {}, .client_ids = {}}};
   EXPECT_EQ(
