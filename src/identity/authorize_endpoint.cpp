@@ -30,6 +30,15 @@ std::string location(const AuthorizeRequest& asked, const net::Query& parameters
   return asked.redirect_uri + (has_query ? "&" : "?") + encoded(parameters);
 }
 
+// Whether only the application can be there. On a person's own machine whoever else is on it can listen on a
+// loopback port or take a private scheme: RFC 8252 section 8.6 has people asked before such a one gets a
+// code.
+bool is_its_own(const RedirectParts& redirect) {
+  RedirectParts plain = redirect;
+  plain.scheme = "http";
+  return redirect.scheme == "https" && !plain.is_loopback();
+}
+
 net::Response redirect(const std::string& to, int status) {
   net::Response response;
   response.status = status;
@@ -105,7 +114,13 @@ net::Response AuthorizeEndpoint::show(Visitor& visitor, const Errand& errand, co
                    SignInError(50058,
                                "A silent sign-in request was sent but no user is signed in. Ask without "
                                "prompt=none."));
-  if (goes_on && asked.request.prompt != Prompt::select_account)
+  const bool assured = is_its_own(asked.request.redirect);
+  if (asked.request.prompt == Prompt::none && !assured)
+    return refused(errand.request, asked,
+                   SignInError(50199,
+                               "An application on a person's own machine gets no code without a click of "
+                               "theirs. Ask without prompt=none."));
+  if (goes_on && assured && asked.request.prompt != Prompt::select_account)
     return give_code(visitor, errand, asked, 302);
   if (!goes_on) {
     Visitor stranger = visitor;  // the page must not offer to go on as they are

@@ -35,6 +35,7 @@ constexpr std::array kFacts = {
     Fact{.number = 50148, .error = "invalid_grant", .status = 400},    // code verifier does not fit
     Fact{.number = 50173, .error = "invalid_grant", .status = 400},    // grant revoked
     Fact{.number = 50196, .error = "temporarily_unavailable", .status = 429},  // a loop of requests
+    Fact{.number = 50199, .error = "interaction_required", .status = 400},     // a click is wanted
     Fact{.number = 54005, .error = "invalid_grant", .status = 400},            // code used twice
     Fact{.number = 65001, .error = "invalid_grant", .status = 400, .suberror = "consent_required"},
     Fact{.number = 65004, .error = "access_denied", .status = 400},  // the user said no

@@ -127,6 +127,16 @@ class BrowserTest : public ::testing::Test {
     return code_of(
         browser.submit(browser.get(authorize()), password_form("alice@merlon.localhost", kPassword)));
   }
+  // Somebody is signed in already: an application on their own machine gets its code by a click.
+  std::string click(const Form& changes = {}) {
+    return code_of(browser.submit(browser.get(authorize(changes)), {{"do", "continue"}}));
+  }
+  // Whether the page offers to go on as who is signed in.
+  bool knows(Browser& whose) {
+    const net::Response page = whose.get(authorize());
+    EXPECT_EQ(page.status, 200) << page.headers.value_or("Location", "");
+    return page.body.find("Continue as alice@merlon.localhost") != std::string::npos;
+  }
   net::Response redeem(const std::string& code, const Form& changes = {}) {
     return world.post_form(world.v2(), changed({{"grant_type", "authorization_code"},
                                                 {"client_id", kAzureCliAppId},

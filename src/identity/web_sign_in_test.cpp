@@ -12,7 +12,22 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-class WebSignInTest : public BrowserTest {};
+class WebSignInTest : public BrowserTest {
+ protected:
+  void register_redirect(const RedirectUri& redirect) {
+    world.write([&](store::Transaction& tx) -> Result<void> {
+      auto application =
+          TRY(world.directory->application_by_app_id(tx, *Uuid::parse(kAzureCliAppId))).value();
+      application.redirect_uris.push_back(redirect);
+      return world.directory->update_application(tx, application);
+    });
+  }
+  // An application at a name of its own: nobody else answers there.
+  Form at_home() {
+    register_redirect({"https://app.example/cb", RedirectKind::web});
+    return {{"redirect_uri", "https://app.example/cb"}};
+  }
+};
 
 TEST_F(WebSignInTest, ThePageIsLockedDown) {
   const net::Response page = browser.get(authorize());
@@ -93,7 +108,7 @@ TEST_F(WebSignInTest, ACodeIsBoundToClientRedirectAndVerifier) {
             70000);
   EXPECT_EQ(redeem(code).status, 200);
   world.clock.advance(std::chrono::minutes(1));
-  const std::string late = code_of(browser.get(authorize()));
+  const std::string late = click();
   world.clock.advance(std::chrono::minutes(5));
   EXPECT_EQ(number_of(redeem(late)), 70008);
   EXPECT_EQ(number_of(redeem("unknown")), 70000);
@@ -117,23 +132,54 @@ TEST_F(WebSignInTest, RevocationReachesACodeInFlight) {
   world.write(
       [&](store::Transaction& tx) { return revoke_sessions(tx, world.tenant, alice.id, world.random); });
   EXPECT_EQ(number_of(redeem(code)), 70000);
-  EXPECT_EQ(browser.get(authorize()).status, 200);  // the page, not a code
+  EXPECT_FALSE(knows(browser));
 }
 
 TEST_F(WebSignInTest, OneSignInServesManyApplications) {
   sign_in();
-  EXPECT_EQ(browser.get(authorize()).status, 302);
-  EXPECT_EQ(browser.get(authorize({{"prompt", "none"}})).status, 302);
-  EXPECT_EQ(browser.get(authorize({{"prompt", "login"}})).status, 200);
-  EXPECT_EQ(browser.get(authorize({{"login_hint", "bob@merlon.localhost"}})).status, 200);
+  const Form home = at_home();
+  const auto web = [&](const Form& changes) { return browser.get(authorize(changed(home, changes))); };
+  EXPECT_EQ(web({}).status, 302);
+  EXPECT_EQ(web({{"prompt", "none"}}).status, 302);
+  EXPECT_EQ(web({{"prompt", "login"}}).status, 200);
+  EXPECT_EQ(web({{"login_hint", "bob@merlon.localhost"}}).status, 200);
   world.clock.advance(std::chrono::seconds(30));
-  EXPECT_EQ(browser.get(authorize({{"max_age", "10"}})).status, 200);
+  EXPECT_EQ(web({{"max_age", "10"}}).status, 200);
   const net::Response choice = browser.get(authorize({{"prompt", "select_account"}}));
   EXPECT_EQ(choice.status, 200);
   EXPECT_THAT(choice.body, HasSubstr("Continue as alice@merlon.localhost"));
   EXPECT_EQ(browser.submit(choice, {{"do", "continue"}}).status, 303);
   world.clock.advance(std::chrono::hours(9));
-  EXPECT_EQ(browser.get(authorize()).status, 200);
+  EXPECT_EQ(web({}).status, 200);
+  EXPECT_FALSE(knows(browser));
+}
+
+// Anybody with an account on the machine of the person's browser listens on a port of it, and sends them
+// there.
+TEST_F(WebSignInTest, AnApplicationOnOnesOwnMachineTakesAClick) {
+  sign_in();
+  for (const char* uri : {kRedirect, "http://127.0.0.1:9999/"}) {
+    const Form link{{"redirect_uri", uri}};
+    const net::Response page = browser.get(authorize(link));
+    EXPECT_EQ(page.status, 200) << uri;
+    EXPECT_EQ(page.headers.value_or("Location", "none"), "none") << uri;
+    EXPECT_THAT(page.body, HasSubstr("to continue to Azure CLI"));
+    EXPECT_THAT(page.body, HasSubstr("Continue as alice@merlon.localhost"));
+    const net::Response silent = browser.get(authorize(changed(link, {{"prompt", "none"}})));
+    EXPECT_THAT(std::string(silent.headers.value_or("Location", "")),
+                HasSubstr("error=interaction_required"));
+    // The click is the person's: no other page makes it for them, and no other form.
+    EXPECT_EQ(browser.submit(page, {{"do", "continue"}}, {{"Origin", "https://evil.example"}}).status, 400);
+    EXPECT_EQ(browser.submit(page, {{"do", "continue"}}, {{"Sec-Fetch-Site", "cross-site"}}).status, 400);
+    EXPECT_EQ(browser.post(authorize(link), {{"do", "continue"}, {"form", "1999999999.eA.AAAA"}}).status,
+              400);
+    const net::Response given = browser.submit(page, {{"do", "continue"}});
+    EXPECT_EQ(given.status, 303);
+    EXPECT_THAT(std::string(given.headers.value_or("Location", "")), ::testing::StartsWith(uri));
+    EXPECT_FALSE(code_of(given).empty());
+  }
+  register_redirect({"com.example.app:/cb", RedirectKind::public_client});
+  EXPECT_EQ(browser.get(authorize({{"redirect_uri", "com.example.app:/cb"}})).status, 200);
 }
 
 TEST_F(WebSignInTest, SilentRequestsAndCancelledOnesAreToldToTheClient) {
@@ -148,10 +194,12 @@ TEST_F(WebSignInTest, SilentRequestsAndCancelledOnesAreToldToTheClient) {
 
 TEST_F(WebSignInTest, ResponseModes) {
   sign_in();
-  EXPECT_THAT(
-      std::string(browser.get(authorize({{"response_mode", "fragment"}})).headers.value_or("Location", "")),
-      ::testing::StartsWith("http://localhost:8400/#code="));
-  const net::Response posted = browser.get(authorize({{"response_mode", "form_post"}}));
+  const auto clicked = [&](const std::string& mode) {
+    return browser.submit(browser.get(authorize({{"response_mode", mode}})), {{"do", "continue"}});
+  };
+  EXPECT_THAT(std::string(clicked("fragment").headers.value_or("Location", "")),
+              ::testing::StartsWith("http://localhost:8400/#code="));
+  const net::Response posted = clicked("form_post");
   EXPECT_EQ(posted.status, 200);
   EXPECT_THAT(posted.body, HasSubstr("action=\"http://localhost:8400/\""));
   EXPECT_THAT(posted.body, HasSubstr("name=\"state\" value=\"s&amp;1\""));
@@ -204,7 +252,8 @@ TEST_F(WebSignInTest, SigningInGivesANewCookieAndEndsTheOldSession) {
   EXPECT_EQ(all_sessions().size(), 1U);
   Browser thief(world);
   thief.set_cookie(std::string(kSessionCookie), first);
-  EXPECT_EQ(thief.get(authorize()).status, 200);
+  EXPECT_FALSE(knows(thief));
+  EXPECT_TRUE(knows(browser));
 }
 
 TEST_F(WebSignInTest, AnExpiredPasswordIsChangedOnThePage) {
@@ -236,13 +285,13 @@ TEST_F(WebSignInTest, SigningOutIsAskedAndThenDone) {
   EXPECT_EQ(all_sessions().size(), 1U);
   EXPECT_THAT(browser.submit(question, {{"do", "sign-out"}}).body, HasSubstr("Signed out"));
   EXPECT_TRUE(all_sessions().empty());
-  EXPECT_EQ(browser.get(authorize()).status, 200);
+  EXPECT_FALSE(knows(browser));
 }
 
 TEST_F(WebSignInTest, ADisabledOrRemovedUserHasNoBrowserSession) {
   sign_in();
   world.write([&](store::Transaction& tx) { return world.directory->set_enabled(tx, alice.id, false); });
-  EXPECT_EQ(browser.get(authorize()).status, 200);
+  EXPECT_FALSE(knows(browser));
   EXPECT_TRUE(all_sessions().empty());
 }
 

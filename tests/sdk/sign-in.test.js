@@ -76,8 +76,11 @@ test('authorization code with PKCE, then silently, then revoked', async () => {
   const { verifier, challenge } = await new CryptoProvider().generatePkceCodes();
   const asked = { scopes: [`${server.endpoint}/.default`], redirectUri: 'http://localhost:48123' };
   const url = await app.getAuthCodeUrl({ ...asked, codeChallenge: challenge, codeChallengeMethod: 'S256', state: 's' });
-  const answer = await browser.open(url);
-  assert.equal(answer.status, 302);
+  const page = await browser.open(url);
+  assert.equal(page.status, 200, 'an application on the person\'s own machine gets no code by itself');
+  assert.match(page.text, /to continue to Azure CLI/);
+  const answer = await browser.press('continue');
+  assert.equal(answer.status, 303);
   const location = new URL(answer.headers.location);
   assert.equal(location.origin, 'http://localhost:48123');
   assert.equal(location.searchParams.get('state'), 's');
@@ -98,8 +101,8 @@ test('a code that is used twice ends what it gave', async () => {
   const { verifier, challenge } = await new CryptoProvider().generatePkceCodes();
   const asked = { scopes: [`${server.endpoint}/.default`], redirectUri: 'http://localhost:48123' };
   const app = application();
-  const answer = await browser.open(
-    await app.getAuthCodeUrl({ ...asked, codeChallenge: challenge, codeChallengeMethod: 'S256' }));
+  await browser.open(await app.getAuthCodeUrl({ ...asked, codeChallenge: challenge, codeChallengeMethod: 'S256' }));
+  const answer = await browser.press('continue');
   const code = new URL(answer.headers.location).searchParams.get('code');
   const result = await app.acquireTokenByCode({ ...asked, code, codeVerifier: verifier });
   await assert.rejects(application().acquireTokenByCode({ ...asked, code, codeVerifier: verifier }), /54005/);
