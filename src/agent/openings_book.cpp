@@ -17,6 +17,7 @@ using machine::Version;
 
 constexpr size_t kEndedMax = 16'384;        // remembered; the server's own list has as many at most
 constexpr size_t kEntriesMax = 3 * 16'384;  // open ones and ended ones, with room for an older bound
+constexpr Duration kWorthWriting{200};
 constexpr int64_t kRemainingMaxMs = INT64_C(366) * 86'400'000;
 
 JsonObject opening_json(const Opening& opening) {
@@ -72,13 +73,16 @@ bool too_wide(const Opening& opening, const LocalCap& cap) {
 }  // namespace
 
 JsonObject OpeningOrder::to_json() const {
-  return {{"opening", opening_json(opening)}, {"remainingMs", remaining.count()}};
+  return {{"opening", opening_json(opening)},
+          {"remainingMs", remaining.count()},
+          {"remainingMostMs", std::max(remaining, remaining_most).count()}};
 }
 
 Result<OpeningOrder> OpeningOrder::from_json(const JsonObject& json) {
   OpeningOrder order;
   order.opening = TRY(read_opening(*TRY(machine::object_field(json, "opening"))));
   order.remaining = Duration(TRY(machine::int_field(json, "remainingMs", 0, kRemainingMaxMs)));
+  order.remaining_most = Duration(TRY(machine::int_field(json, "remainingMostMs", 0, kRemainingMaxMs)));
   return order;
 }
 
@@ -104,15 +108,21 @@ void OpeningsBook::set_one(const Version& version, const OpeningOrder& order, co
   Entry entry{.opening = wanted, .version = version};
   // Also of one that has ended: what the cap has closed is not opened anew because something else changed.
   entry.opened = known != entries_.end() ? known->second.opened.value_or(now) : now;
-  entry.deadline = now + order.remaining;
-  // More may remain by a server's clock that was set back; the end that was known stands.
-  if (was_open && wanted.deadline <= known->second.opening.deadline)
-    entry.deadline = std::min(entry.deadline, known->second.deadline);
   const Duration capped = *entry.opened + cap.longest_grant;
-  const bool clipped = entry.deadline > capped;
-  entry.deadline = std::min(entry.deadline, capped);
+  Duration latest = std::min(capped, now + std::max(order.remaining, order.remaining_most));
+  // More may remain by a server's clock that was set back, or by another server's; the end that was known
+  // stands.
+  if (known != entries_.end() && known->second.latest && wanted.deadline <= known->second.opening.deadline)
+    latest = std::min(latest, *known->second.latest);
+  entry.latest = latest;
+  entry.deadline = std::min(now + order.remaining, latest);
+  // Whoever opens one of many does not write the others anew for a moment.
+  if (was_open && wanted.deadline <= known->second.opening.deadline &&
+      entry.deadline < known->second.deadline + kWorthWriting)
+    entry.deadline = std::min(entry.deadline, known->second.deadline);
+  const bool clipped = now + order.remaining > capped;
   entry.open = entry.deadline > now;
-  entry.ended = !entry.open;
+  entry.ended = !entry.open && latest <= now;
   const bool moved = was_open && !same_door(known->second.opening, wanted);
   const bool changed = was_open && (moved || wanted.deadline != known->second.opening.deadline);
   if (entry.open && wanted.cut_established)
@@ -241,7 +251,8 @@ std::vector<LiveOpening> OpeningsBook::take_expired(Duration now) {
     if (!entry.open || entry.deadline > now) continue;
     expired.push_back(live_of(id, entry));
     entry.open = false;
-    entry.ended = true;
+    // Ended for good only when it has ended by all that is known of the server's time.
+    entry.ended = !entry.latest || *entry.latest <= now;
   }
   return expired;
 }
@@ -269,15 +280,18 @@ std::optional<Duration> OpeningsBook::next_deadline() const {
 
 JsonObject OpeningsBook::to_json(const std::string& boot_id) const {
   JsonArray entries;
-  for (const auto& [id, entry] : entries_)
-    entries.push_back(JsonObject{{"opening", opening_json(entry.opening)},
-                                 {"epoch", entry.version.epoch},
-                                 {"number", entry.version.number},
-                                 {"openedMs", entry.opened.value_or(Duration(0)).count()},
-                                 {"deadlineMs", entry.deadline.count()},
-                                 {"open", entry.open},
-                                 {"ended", entry.ended},
-                                 {"mark", int64_t{entry.mark}}});
+  for (const auto& [id, entry] : entries_) {
+    JsonObject json = {{"opening", opening_json(entry.opening)},
+                       {"epoch", entry.version.epoch},
+                       {"number", entry.version.number},
+                       {"openedMs", entry.opened.value_or(Duration(0)).count()},
+                       {"deadlineMs", entry.deadline.count()},
+                       {"open", entry.open},
+                       {"ended", entry.ended},
+                       {"mark", int64_t{entry.mark}}};
+    if (entry.latest) json["latestMs"] = entry.latest->count();
+    entries.push_back(std::move(json));
+  }
   return {{"bootId", boot_id},
           {"epoch", version_.epoch},
           {"number", version_.number},
@@ -309,6 +323,10 @@ Result<OpeningsBook> OpeningsBook::from_json(const JsonObject& json, const std::
     entry.open = TRY(machine::bool_field(*object, "open"));
     entry.ended = TRY(machine::bool_field(*object, "ended"));
     if (same_boot) entry.mark = TRY(mark_field(*object, "mark"));
+    if (same_boot && object->contains("latestMs"))
+      entry.latest = Duration(TRY(machine::int_field(*object, "latestMs", 0, INT64_MAX)));
+    else if (same_boot && entry.open)
+      entry.latest = entry.deadline;  // of a book from before there was the word
     if (entry.open && !same_boot) {
       news.push_back(closed(entry.opening.id, "the machine started anew"));
       entry.open = false;

@@ -1,6 +1,6 @@
 // Which openings this machine has let in, until when, and which have ended. The privileged process keeps it,
 // and judges here what the other one asks for: within the local cap, and never longer without a newer
-// version.
+// version than what the first order said that remained at the most.
 #pragma once
 
 #include <map>
@@ -15,10 +15,12 @@
 
 namespace merlon::agent {
 
-// An opening as the state names it, with what remains of it, computed from the server's time, rounded down.
+// An opening as the state names it, with what remains of it, computed from the server's time, rounded down:
+// so much surely, and so much at the most, since of that time only bounds are known.
 struct OpeningOrder {
   machine::Opening opening;
   Duration remaining{};
+  Duration remaining_most{};  // less than `remaining` counts as that
   JsonObject to_json() const;
   static Result<OpeningOrder> from_json(const JsonObject& json);
 };
@@ -65,8 +67,10 @@ class OpeningsBook {
     machine::Version version;          // that set it so
     std::optional<Duration> opened{};  // first, in this boot: what the local cap counts from
     Duration deadline{};               // boot time
+    // Boot time: its end may turn out to be as late as this, and no later, while its deadline is the same.
+    std::optional<Duration> latest{};
     bool open = false;
-    bool ended = false;      // as opposed to: not open since the boot
+    bool ended = false;      // as opposed to: not open since the boot, or closed while it may be too soon
     bool suspended = false;  // open, but for a server that is silent
     uint32_t mark = 0;       // of its connections, when they end with it
   };

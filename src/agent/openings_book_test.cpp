@@ -1,13 +1,11 @@
-// The book of openings and the bound on the server's time: an opening never gets longer than what was
-// granted, whoever asks, and whatever happens to clocks.
+// The book of openings: an opening never gets longer than what was granted, whoever asks, and whatever
+// happens to clocks.
 #include "agent/openings_book.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <set>
-
-#include "agent/server_time.h"
 
 namespace merlon::agent {
 namespace {
@@ -95,6 +93,62 @@ TEST_F(BookTest, ADeadlineThatDidNotChangeGetsNoLaterWhateverTheServersClockDoes
   EXPECT_EQ(book.next_deadline(), Duration(minutes(10)));
   set({1, 4}, {order("a", hours(1), kNoon + minutes(50))}, seconds(30));
   EXPECT_EQ(book.next_deadline(), Duration(hours(1) + seconds(30))) << "a later one does";
+}
+
+// By an answer that was long on its way, nobody knows its end exactly: it opens for what is sure.
+TEST_F(BookTest, AnEndThatIsNotKnownExactlyIsMovedWithinWhatWasPossibleAtFirst) {
+  const auto loose = [](Duration surely, Duration most) {
+    OpeningOrder made = order("a", surely);
+    made.remaining_most = most;
+    return made;
+  };
+  set({1, 1}, {loose(seconds(50), seconds(60))}, seconds(0));
+  EXPECT_EQ(book.next_deadline(), Duration(seconds(50)));
+  // Known better, by the same version.
+  EXPECT_THAT(set({1, 1}, {loose(seconds(57), seconds(58))}, seconds(1)), IsEmpty());
+  EXPECT_EQ(book.next_deadline(), Duration(seconds(58)));
+  // That was possible at first, and is not any more: by no later order, of no version.
+  set({1, 1}, {loose(seconds(59), seconds(59))}, seconds(1));
+  EXPECT_EQ(book.next_deadline(), Duration(seconds(59)));
+  set({1, 2}, {loose(seconds(70), seconds(80))}, seconds(2));
+  EXPECT_EQ(book.next_deadline(), Duration(seconds(59)));
+  // Nor by the agent's next life, of which the state file tells.
+  std::vector<BookNews> news;
+  auto kept = OpeningsBook::from_json(through_text(book.to_json("boot-1")), "boot-1", news).value();
+  ASSERT_TRUE(kept.set({1, 2}, {loose(seconds(70), seconds(80))}, cap, seconds(3)));
+  EXPECT_EQ(kept.next_deadline(), Duration(seconds(59)));
+  JsonObject older = book.to_json("boot-1");
+  older["entries"].as_array()[0].as_object().erase("latestMs");
+  auto read = OpeningsBook::from_json(through_text(older), "boot-1", news).value();
+  ASSERT_TRUE(read.set({1, 2}, {loose(seconds(70), seconds(80))}, cap, seconds(3)));
+  EXPECT_EQ(read.next_deadline(), Duration(seconds(59))) << "a book from before there was the word";
+}
+
+TEST_F(BookTest, WhatHasPerhapsEndedTooSoonOpensAgainWhenItIsKnownBetter) {
+  OpeningOrder loose = order("a", seconds(2));
+  loose.remaining_most = minutes(5);
+  OpeningOrder none = order("b", Duration(0));
+  none.remaining_most = minutes(5);
+  EXPECT_THAT(set({1, 1}, {loose, none}, seconds(0)), ElementsAre("opened a"));
+  ASSERT_EQ(book.take_expired(seconds(3)).size(), 1U);
+  EXPECT_THAT(book.live(), IsEmpty());
+  EXPECT_THAT(set({1, 1}, {order("a", minutes(4)), order("b", minutes(4))}, seconds(4)),
+              ElementsAre("opened a", "opened b"));
+  ASSERT_EQ(book.take_expired(seconds(244)).size(), 2U);
+  EXPECT_THAT(set({1, 1}, {order("a", minutes(4)), order("b", minutes(4))}, seconds(245)), IsEmpty())
+      << "now it is over";
+  EXPECT_THAT(set({1, 2}, {order("a", minutes(4)), order("b", minutes(4))}, seconds(246)), IsEmpty())
+      << "whatever another server's clock says";
+}
+
+// Each opening of one of many would write all others anew.
+TEST_F(BookTest, AMomentMoreIsNotWorthWriting) {
+  OpeningOrder kept = order("a", seconds(50));
+  kept.remaining_most = seconds(60);
+  set({1, 1}, {kept}, seconds(0));
+  kept.remaining = seconds(50) + Duration(199);
+  set({1, 2}, {kept, order("b", seconds(70))}, seconds(0));
+  EXPECT_EQ(book.next_deadline(), Duration(seconds(50)));
 }
 
 TEST_F(BookTest, AnOlderVersionIsRefusedAndAnotherEpochIsNewer) {
@@ -271,45 +325,6 @@ TEST_F(BookTest, ABookThatIsNotOursIsAnError) {
         R"({"bootId":"b","epoch":1,"number":1,"lastMark":7,"entries":[]})",
         R"({"bootId":"b","epoch":1,"number":1,"lastMark":-1,"markMask":255,"entries":[]})"})
     EXPECT_FALSE(OpeningsBook::from_json(parse_json_object(text).value(), "b", news)) << text;
-}
-
-TEST(ServerTime, IsNothingBeforeTheFirstAnswer) { EXPECT_FALSE(ServerTime().at_most(seconds(1))); }
-
-TEST(ServerTime, CountsFromTheSendingOfTheRequest) {
-  ServerTime time;
-  time.heard(kNoon, {}, seconds(10), seconds(35));  // 25 s on the way: the answer may be as old, or new
-  EXPECT_EQ(time.at_most(seconds(35)), kNoon + seconds(25));
-  time.heard(kNoon + seconds(1), {}, seconds(36), seconds(36));  // a quick one is tighter
-  EXPECT_EQ(time.at_most(seconds(36)), kNoon + seconds(1));
-  time.heard(kNoon + seconds(20), {}, seconds(37), seconds(56));  // a loose one does not loosen
-  EXPECT_EQ(time.at_most(seconds(56)), kNoon + seconds(21) + Duration(20));
-}
-
-TEST(ServerTime, WhatTheServerHeldIsNotOnTheWay) {
-  ServerTime time;
-  time.heard(kNoon + seconds(20), seconds(19), seconds(10), seconds(30));
-  EXPECT_EQ(time.at_most(seconds(30)), kNoon + seconds(21));
-  // It cannot have been held for longer than it was away.
-  time.heard(kNoon + seconds(30), hours(1), seconds(40), seconds(41));
-  EXPECT_GE(time.at_most(seconds(41)), kNoon + seconds(30));
-}
-
-TEST(ServerTime, ABoundIsWorthLessTheOlderItIs) {
-  ServerTime time;
-  time.heard(kNoon, {}, seconds(10), seconds(10));
-  EXPECT_EQ(time.at_most(seconds(10) + hours(10)), kNoon + hours(10) + seconds(36));
-  // The server's clock runs faster than ours by less than that; an answer that was long on the way disproves
-  // nothing.
-  time.heard(kNoon + hours(10) + seconds(30), {}, hours(10) + seconds(5), hours(10) + seconds(40));
-  EXPECT_GE(time.at_most(hours(10) + seconds(40)), kNoon + hours(10) + seconds(60));
-}
-
-TEST(ServerTime, IsNeverEarlierThanAnAnswerProves) {
-  ServerTime time;
-  time.heard(kNoon, {}, seconds(10), seconds(10));
-  // Paused for an hour, and our clock did not notice.
-  time.heard(kNoon + hours(1), {}, seconds(11), seconds(12));
-  EXPECT_EQ(time.at_most(seconds(12)), kNoon + hours(1) + seconds(1));
 }
 
 TEST(LocalCapText, DefaultsReadBackAndUnknownWordsAreErrors) {

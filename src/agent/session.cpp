@@ -204,7 +204,12 @@ Result<Session::Step> Session::hear(const Asked& asked, const Result<SyncAnswer>
                              .error());
   failures_ = 0;
   take_as_heard(*answer);
-  server_time_.heard(answer->server_time, answer->held, asked.sent, received);
+  const ServerTime::Answer told{.server = answer->server,
+                                .time = answer->server_time,
+                                .held = answer->held,
+                                .sent = asked.sent,
+                                .received = received};
+  server_time_.told_by(told);
   if (answer->released) return leave(asked);
   // This request was made after the change was applied, so it is the contact that proves it harmless.
   if (confirm_due_) TRY(tell("confirm", version_json(request.applied.version)));
@@ -216,9 +221,10 @@ Result<Session::Step> Session::hear(const Asked& asked, const Result<SyncAnswer>
                                                            answer->state->openings.end(), needs_it)))
     TRY(tell("heard", {{"sentMs", asked.sent.count()}}));
   if (answer->state) {
-    TRY(take_state(*answer->state));
-  } else if (openings_ && ordered_by_ && *server_time_.at_most(Duration(0)) > *ordered_by_ + kBoundMoved) {
-    TRY(order_openings());  // it is later than we thought
+    TRY(take_state(*answer->state, told));
+  } else {
+    openings_time_.vouched_by(told);
+    TRY(order_anew());
   }
   // After the openings: somebody waits for those, and keeping a head takes the disk's time. Whatever it
   // proves, the state is the server's.
@@ -257,7 +263,7 @@ Result<Session::Step> Session::leave(const Asked& asked) {
   return Step{.removed = true};
 }
 
-Result<void> Session::take_state(const machine::DesiredState& state) {
+Result<void> Session::take_state(const machine::DesiredState& state, const ServerTime::Answer& told) {
   contact_due_ = true;
   if (state.version < have_) {
     log(LogLevel::error, "the server sent an older state than before; it is not used");
@@ -273,6 +279,7 @@ Result<void> Session::take_state(const machine::DesiredState& state) {
   have_ = state.version;
   if (!applied) apply_again_ = clock_.boottime() + kApplyAgain;
   openings_ = state;
+  openings_time_.told_by(told);
   // First: somebody waits for them.
   TRY(order_openings());
   if (!state.ssh.empty() && state.ssh != ssh_trust_ && TRY(tell("ssh", state.ssh.to_json())))
@@ -297,17 +304,41 @@ Result<void> Session::serve(const machine::IdentityEndpoint& endpoint) {
   return {};
 }
 
+// When it is later than was thought; or when they were ordered by an answer that was long on its way, so that
+// they end too soon, and it is known better now.
+Result<void> Session::order_anew() {
+  if (!openings_ || !ordered_by_) return {};
+  const Duration at_boot{};
+  const Timestamp latest = openings_time_.at_most(at_boot).value();
+  const Timestamp earliest = openings_time_.at_least(at_boot).value();
+  const bool later = latest > ordered_by_->latest + kBoundMoved;
+  const bool was_loose = ordered_by_->latest > ordered_by_->earliest + kBoundMoved;
+  const bool tighter =
+      latest + kBoundMoved < ordered_by_->latest || earliest > ordered_by_->earliest + kBoundMoved;
+  if (!later && !(was_loose && tighter)) return {};
+  return order_openings();
+}
+
 Result<void> Session::order_openings() {
-  const Timestamp now = *server_time_.at_most(clock_.boottime());
-  ordered_by_ = server_time_.at_most(Duration(0));
+  const Duration now = clock_.boottime();
+  const Duration at_boot{};
+  ordered_by_ = {.latest = openings_time_.at_most(at_boot).value(),
+                 .earliest = openings_time_.at_least(at_boot).value()};
+  const Timestamp latest = openings_time_.at_most(now).value();
+  const Timestamp earliest = std::min(latest, openings_time_.at_least(now).value());
+  const auto left = [](const machine::Opening& opening, Timestamp time) {
+    return std::max<int64_t>(0, (opening.deadline - time).count());
+  };
   JsonArray orders;
   for (const machine::Opening& opening : openings_->openings) {
     machine::DesiredState shell;
     shell.openings = {opening};
     orders.push_back(JsonObject{{"opening", shell.to_json().at("openings").as_array().front()},
-                                {"remainingMs", std::max<int64_t>(0, (opening.deadline - now).count())}});
+                                {"remainingMs", left(opening, latest)},
+                                {"remainingMostMs", left(opening, earliest)}});
   }
   JsonObject body = version_json(openings_->version);
+  body["countedMs"] = now.count();
   body["orders"] = std::move(orders);
   if (!TRY(tell("openings", std::move(body))) && !apply_again_)
     apply_again_ = clock_.boottime() + kApplyAgain;

@@ -73,8 +73,9 @@ class Session {
  private:
   Result<machine::SyncRequest> next_request();
   Result<void> add_observations(machine::SyncRequest& request, const JsonObject& status);
-  Result<void> take_state(const machine::DesiredState& state);
+  Result<void> take_state(const machine::DesiredState& state, const ServerTime::Answer& told);
   Result<void> order_openings();
+  Result<void> order_anew();
   Result<void> serve(const machine::IdentityEndpoint& endpoint);
   // `had`: the version before this answer's.
   Result<void> check_head(const machine::SyncAnswer& answer, const machine::Version& had);
@@ -93,11 +94,15 @@ class Session {
   Exchange& exchange_;
   WardenPort& warden_;
   const std::function<machine::MachineFacts()> facts_;
-  std::string head_;  // newest ledger head that proved consistent, JSON text
-  ServerTime server_time_;
-  machine::Version have_;  // nothing at the start: the openings of this boot are asked for anew
+  std::string head_;        // newest ledger head that proved consistent, JSON text
+  ServerTime server_time_;  // by the last answer
+  machine::Version have_;   // nothing at the start: the openings of this boot are asked for anew
   std::optional<machine::DesiredState> openings_;  // the last state, for its openings
-  std::optional<Timestamp> ordered_by_;            // the bound at boot that they were ordered by
+  ServerTime openings_time_;                       // by which they are counted
+  struct Bounds {
+    Timestamp latest, earliest;  // at our boot
+  };
+  std::optional<Bounds> ordered_by_;
   bool confirm_due_ = false;
   bool contact_due_ = true;  // at once, without waiting for news
   bool unheard_ =

@@ -56,14 +56,17 @@ TEST_F(SessionTest, WhatRemainsIsCountedFromTheSendingByTheServersClock) {
   EXPECT_THAT(warden.remaining, ElementsAre(Duration(minutes(10)).count() - 20));
 }
 
-TEST_F(SessionTest, ALongPollDoesNotShortenAnOpening) {
+// By a server from before it told what it held.
+TEST_F(SessionTest, ALongPollShortensAnOpeningUntilTheNextAnswerAndNoLonger) {
   step();
   server.takes = seconds(20);
   server.state = state(1, {minutes(10)});
   step();
-  // 20 s have passed, and the bound of the quick first exchange is 10 ms wide; and 20 ms, by which clocks may
-  // have run apart.
-  EXPECT_THAT(warden.remaining, ElementsAre(Duration(minutes(10) - seconds(20)).count() - 10 - 20));
+  EXPECT_THAT(warden.remaining, ElementsAre(Duration(minutes(10) - seconds(40)).count()));
+  server.takes = Duration(10);
+  step();
+  EXPECT_EQ(server.last().wait_ms, 0);
+  EXPECT_THAT(warden.remaining, ElementsAre(Duration(minutes(10) - seconds(20)).count() - 20));
 }
 
 TEST_F(SessionTest, ALongPollThatTheServerHeldBoundsItsTimeAsAQuickOne) {
@@ -104,6 +107,56 @@ TEST_F(SessionTest, AServersClockSteppedADayForwardEndsWhatIsOverByIt) {
   server.state = state(3, {minutes(10)});
   step();
   EXPECT_LE(warden.remaining.at(0), Duration(minutes(10)).count());
+}
+
+// Between servers whose clocks are apart: what is told of the one is not counted by the time of the other.
+TEST_F(SessionTest, WhatRemainsIsCountedByTheTimeOfTheServerThatToldOfIt) {
+  server.name = "behind";
+  step();
+  server.name = "ahead";
+  server.ahead = seconds(2);
+  server.takes = seconds(8);
+  server.state = state(1, {minutes(10)});
+  step();
+  // Eight seconds on the way, all of them perhaps after it had answered.
+  EXPECT_THAT(warden.remaining, ElementsAre(Duration(minutes(10) - seconds(16)).count()));
+  EXPECT_THAT(warden.remaining_most, ElementsAre(Duration(minutes(10) - seconds(8)).count()));
+  // The next answer, for which nobody waits, says it more exactly.
+  server.takes = Duration(10);
+  told();
+  step();
+  EXPECT_EQ(server.last().wait_ms, 0);
+  EXPECT_THAT(told(), ElementsAre("confirm", "openings"));
+  EXPECT_THAT(warden.remaining, ElementsAre(Duration(minutes(10) - seconds(8)).count() - 20));
+  EXPECT_THAT(warden.remaining_most, ElementsAre(Duration(minutes(10) - seconds(8)).count() - 10));
+  step();
+  EXPECT_THAT(told(), IsEmpty()) << "once";
+  // Nor does the other one lengthen it by answering that it is as it was.
+  server.name = "behind";
+  server.ahead = {};
+  step();
+  EXPECT_THAT(told(), IsEmpty());
+}
+
+TEST_F(SessionTest, AServerWhereItIsLaterEndsWhatItCallsItsOwnSooner) {
+  server.name = "a";
+  server.state = state(1, {minutes(10)});
+  step();
+  step();
+  told();
+  server.name = "b";
+  server.ahead = minutes(3);
+  step();
+  EXPECT_THAT(told(), ElementsAre("openings"));
+  EXPECT_NEAR(static_cast<double>(warden.remaining.at(0)), static_cast<double>(Duration(minutes(7)).count()),
+              100);
+  // Until a state comes from one that knows it better: a wrong clock that was set right ends nothing for
+  // good.
+  server.name = "a";
+  server.ahead = {};
+  server.state = state(2, {minutes(10)});
+  step();
+  EXPECT_EQ(warden.remaining.at(0), Duration(minutes(10)).count() - 20);
 }
 
 TEST_F(SessionTest, AWaitThatIsGivenUpIsNoFailureAndTheNextContactIsAtOnce) {

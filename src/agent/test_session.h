@@ -52,8 +52,11 @@ class FakeWarden final : public WardenPort {
     }
     if (name == "openings") {
       remaining.clear();
-      for (const Json& order : body["orders"].as_array())
+      remaining_most.clear();
+      for (const Json& order : body["orders"].as_array()) {
         remaining.push_back(order.as_object().at("remainingMs").as_int64());
+        remaining_most.push_back(order.as_object().at("remainingMostMs").as_int64());
+      }
       return JsonObject{};
     }
     if (name == "confirm") confirmed = true;
@@ -66,7 +69,7 @@ class FakeWarden final : public WardenPort {
   }
 
   std::vector<std::string> asked;
-  std::vector<int64_t> remaining;
+  std::vector<int64_t> remaining, remaining_most;
   machine::Version version;
   std::string head, refuse;
   std::optional<int64_t> next_deadline_ms;
@@ -112,6 +115,7 @@ class FakeServer final : public Exchange {
     if (error) return std::unexpected(*error);
     SyncAnswer answer;
     answer.nonce = wrong_nonce ? "somebody else's" : request.nonce;
+    answer.server = name;
     answer.server_time = clock_.now() + ahead;
     answer.held = held;
     answer.head = head;
@@ -131,6 +135,7 @@ class FakeServer final : public Exchange {
   std::vector<SyncRequest> requests;
   std::optional<DesiredState> state;
   std::optional<Error> error;
+  std::string name;  // none: from before there was one
   Duration takes{10};
   Duration held{};   // as the server says; the rest of what it takes is the network's
   Duration ahead{};  // of our own wall clock, which must not matter

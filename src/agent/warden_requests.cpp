@@ -150,8 +150,16 @@ Result<JsonObject> Warden::set_openings(const JsonObject& request) {
   std::vector<OpeningOrder> orders;
   for (const JsonObject* order : TRY(machine::objects_field(request, "orders", kOrdersMax)))
     orders.push_back(TRY(OpeningOrder::from_json(*order)));
+  // What remained then is less by what the request has waited here.
+  const Duration now = clock_.boottime();
+  const Duration counted(TRY(machine::int_field(request, "countedMs", 0, INT64_MAX)));
+  if (counted > now) return machine::wrong_field("countedMs", "a moment that has been");
+  for (OpeningOrder& order : orders) {
+    order.remaining = std::max(order.remaining - (now - counted), Duration(0));
+    order.remaining_most = std::max(order.remaining_most - (now - counted), Duration(0));
+  }
   OpeningsBook changed = book_;
-  auto news = TRY(changed.set(version, orders, settings_.cap, clock_.boottime()));
+  auto news = TRY(changed.set(version, orders, settings_.cap, now));
   const OpeningsBook before = std::exchange(book_, std::move(changed));
   // Written first: whoever dies between the two, what was open can be told later.
   if (const auto kept = keep_book(); !kept) {

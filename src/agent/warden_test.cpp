@@ -33,9 +33,13 @@ TEST(Warden, AChangeWithoutContactIsTakenBackAndOpeningsStay) {
     DesiredState shell;
     shell.openings = {opening(hours(1))};
     const JsonObject order = {{"opening", shell.to_json().at("openings").as_array()[0]},
-                              {"remainingMs", 600'000}};
-    EXPECT_TRUE(
-        ask("openings", {{"epoch", 1}, {"number", 3}, {"orders", JsonArray{order}}}).contains("answer"));
+                              {"remainingMs", 600'000},
+                              {"remainingMostMs", 600'000}};
+    EXPECT_TRUE(ask("openings", {{"epoch", 1},
+                                 {"number", 3},
+                                 {"countedMs", clock.boottime().count()},
+                                 {"orders", JsonArray{order}}})
+                    .contains("answer"));
     EXPECT_TRUE(room.ssh_passes());
     EXPECT_FALSE(room.ssh_passes("192.0.2.8"));
     EXPECT_EQ(bool_at(status(), "confirmed"), false);
@@ -77,7 +81,8 @@ TEST(Warden, AChangeWithoutContactIsTakenBackAndOpeningsStay) {
     EXPECT_TRUE(ask("apply", {{"state", "all"}}).contains("error"));
     EXPECT_TRUE(ask("apply", {{"state", sealed_machine(1).to_json()}}).contains("error"))
         << "an older version";
-    EXPECT_TRUE(ask("openings", {{"epoch", 1}, {"number", 5}, {"orders", JsonArray{7}}}).contains("error"));
+    EXPECT_TRUE(ask("openings", {{"epoch", 1}, {"number", 5}, {"countedMs", 0}, {"orders", JsonArray{7}}})
+                    .contains("error"));
     EXPECT_TRUE(ask("keep-certificate", {{"certificate", "none"}}).contains("error"));
   });
 }
@@ -101,11 +106,17 @@ TEST(Warden, WhatThereIsNoRoomForIsCountedAndToldAndWhatMattersMostStays) {
       shell.openings = {opening(hours(1))};
       shell.openings.front().id = id;
       shell.openings.front().source = IpPrefix::parse(source).value();
-      return JsonObject{{"opening", shell.to_json().at("openings").as_array()[0]}, {"remainingMs", 600'000}};
+      return JsonObject{{"opening", shell.to_json().at("openings").as_array()[0]},
+                        {"remainingMs", 600'000},
+                        {"remainingMostMs", 600'000}};
     };
     JsonArray orders = {order("too wide", "10.0.0.0/8")};
     for (int i = 0; i < 600; ++i) orders.push_back(order(std::to_string(i), "192.0.2.7"));
-    ask({{"ask", "openings"}, {"epoch", 1}, {"number", 3}, {"orders", std::move(orders)}});
+    ask({{"ask", "openings"},
+         {"epoch", 1},
+         {"number", 3},
+         {"countedMs", clock.boottime().count()},
+         {"orders", std::move(orders)}});
     const auto events = [&](int64_t seen) {
       return *array_at(ask({{"ask", "status"}, {"seen", seen}}), "events");
     };
@@ -230,12 +241,16 @@ TEST(Warden, AnOpeningThatNeedsALiveServerGoesWithItAndComesBack) {
     shell.openings = {opening(hours(1))};
     shell.openings.front().live_server = true;
     const JsonObject order = {{"opening", shell.to_json().at("openings").as_array()[0]},
-                              {"remainingMs", 600'000}};
+                              {"remainingMs", 600'000},
+                              {"remainingMostMs", 600'000}};
     EXPECT_TRUE(ask("heard", {{"sentMs", (clock.boottime() + hours(1)).count()}}).contains("error"))
         << "a moment that has not been yet";
     // Nobody has been heard: it is known, and not open.
-    EXPECT_TRUE(
-        ask("openings", {{"epoch", 1}, {"number", 2}, {"orders", JsonArray{order}}}).contains("answer"));
+    EXPECT_TRUE(ask("openings", {{"epoch", 1},
+                                 {"number", 2},
+                                 {"countedMs", clock.boottime().count()},
+                                 {"orders", JsonArray{order}}})
+                    .contains("answer"));
     EXPECT_FALSE(room.ssh_passes());
     // An answer to a request of 12 s ago leaves 3.
     const Duration sent = clock.boottime() - seconds(12);
@@ -308,12 +323,16 @@ TEST(Warden, ATableThatWentWhileItWasAwayIsMadeAnewAndTold) {
     DesiredState shell;
     shell.openings = {opening(hours(1))};
     const JsonObject order = {{"opening", shell.to_json().at("openings").as_array()[0]},
-                              {"remainingMs", 3'000}};
+                              {"remainingMs", 3'000},
+                              {"remainingMostMs", 3'000}};
     Duration end{};
     {
       const auto warden = Warden::start(files(), clock, settings).value();
-      const JsonObject request = {
-          {"ask", "openings"}, {"epoch", 1}, {"number", 3}, {"orders", JsonArray{order}}};
+      const JsonObject request = {{"ask", "openings"},
+                                  {"epoch", 1},
+                                  {"number", 3},
+                                  {"countedMs", clock.boottime().count()},
+                                  {"orders", JsonArray{order}}};
       EXPECT_TRUE(warden->answer(parse_json_object(to_text(request)).value()).contains("answer"));
       end = clock.boottime() + seconds(3);
     }

@@ -261,8 +261,8 @@ const char* kind_in(const PKCS8_PRIV_KEY_INFO* info) {
   }
 }
 
-// Which kind it is is said beforehand: OpenSSL 3.0 otherwise sets up a decoder of every kind for each key, which
-// takes three times as long.
+// Which kind it is is said beforehand: OpenSSL 3.0 otherwise sets up a decoder of every kind for each key,
+// which takes three times as long.
 Result<KeyHandle> read_pkcs8(const Secret& der) {
   const ByteView bytes = der.expose();
   const uint8_t* cursor = bytes.data();
@@ -274,8 +274,8 @@ Result<KeyHandle> read_pkcs8(const Secret& der) {
   const char* const kind = kind_in(info.get());
   if (kind == nullptr) return bad_key("The private key", "it is of another kind");
   EVP_PKEY* key = nullptr;
-  const DecoderHandle decoder(OSSL_DECODER_CTX_new_for_pkey(&key, "DER", "PrivateKeyInfo", kind,
-                                                            EVP_PKEY_KEYPAIR, nullptr, nullptr));
+  const DecoderHandle decoder(
+      OSSL_DECODER_CTX_new_for_pkey(&key, "DER", "PrivateKeyInfo", kind, EVP_PKEY_KEYPAIR, nullptr, nullptr));
   const uint8_t* input = bytes.data();
   size_t left = bytes.size();
   const bool read = decoder && OSSL_DECODER_from_data(decoder.get(), &input, &left) == 1;
@@ -333,8 +333,8 @@ Secret PrivateKey::pem() const {
 }
 
 PublicKey PrivateKey::public_key() const {
-  // A copy without the private half: a PublicKey must not carry what it does not show. By its numbers: by way of
-  // DER, OpenSSL 3.0's decoders take from ten to seventy times as long, for each token that is verified.
+  // A copy without the private half: a PublicKey must not carry what it does not show. By its numbers: by way
+  // of DER, OpenSSL 3.0's decoders take from ten to seventy times as long, for each token that is verified.
   const ErrorQueue errors;
   OSSL_PARAM* numbers = nullptr;
   MERLON_CHECK(EVP_PKEY_todata(handle_.get(), EVP_PKEY_PUBLIC_KEY, &numbers) == 1);

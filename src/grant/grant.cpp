@@ -58,6 +58,12 @@ Timestamp Grants::now() const {
   return advance();
 }
 
+Timestamp Grants::now_after(Timestamp mark) const {
+  const std::lock_guard lock(mutex_);
+  high_water_ = std::max(advance(), mark);
+  return high_water_;
+}
+
 Timestamp Grants::advance() const {
   // In this order: a pause between the two readings must not put the running clock ahead of the wall's for
   // good.

@@ -61,6 +61,8 @@ class Grants {
   // and while none is, it stands still until the clock has caught up. The mark is stored at least once a
   // minute and with every grant.
   Timestamp now() const;
+  // Another server has said that it is so late; from now on it is here as well.
+  Timestamp now_after(Timestamp mark) const;
 
   Result<Grant> open(store::Transaction& tx,
                      Grant grant);  // id, start and state are set here; deadline must be ahead

@@ -212,6 +212,19 @@ TEST_F(GrantTest, AGrantOfAnotherServerKeepsTimeRunningHereToo) {
   EXPECT_EQ(must(other.expire_due()), 1U);
 }
 
+// A server that has told a machine the time of another one's mark never tells it an earlier one.
+TEST_F(GrantTest, ATimeThatAnotherServerHasSeenStays) {
+  Grants other(world_.core(), world_.manager());
+  open("a", minutes(10));
+  must(other.follow_mark());
+  const Timestamp mark = other.now() + minutes(3);
+  EXPECT_EQ(other.now_after(mark), mark);
+  EXPECT_EQ(other.now(), mark);
+  clock_.advance(minutes(1));
+  EXPECT_EQ(other.now(), mark + minutes(1));
+  EXPECT_EQ(other.now_after(mark), mark + minutes(1)) << "an earlier one changes nothing";
+}
+
 TEST_F(GrantTest, UnderASteppedBackClockNothingIsOpenedThatIsOver) {
   clock_.advance(hours(10));
   open("a", minutes(1));

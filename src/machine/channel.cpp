@@ -394,12 +394,14 @@ Result<net::Response> Channel::answer(const SyncRequest& said, const std::string
     machine = TRY(fleet_.by_key(reader, key_hash));
     if (!machine) return not_enrolled();
     // Another server whose clock is ahead may have granted what this state has: a machine that were told an
-    // earlier time with it would let in for longer. This server hears of the other's time a moment later.
+    // earlier time with it would let in for longer. Whether something is open this server hears a moment
+    // later.
     if (machine->desired.version != said.have) marked = TRY(grant::stored_mark(reader, fleet_.core.tenant));
     std::tie(answer.head, answer.consistency) = TRY(newest_head(reader, said.head));
     return {};
   }));
-  answer.server_time = std::max(fleet_.grants.now(), marked);
+  answer.server = server_;
+  answer.server_time = fleet_.grants.now_after(marked);
   answer.held = fleet_.core.clock.boottime() - arrived;
   answer.released = machine->removed;
   if (!machine->removed && machine->desired.version != said.have) answer.state = machine->desired;

@@ -10,6 +10,7 @@
 #include <set>
 #include <string>
 
+#include "base/bytes.h"
 #include "machine/fleet.h"
 #include "machine/machine_budgets.h"
 #include "machine/switchboard.h"
@@ -20,7 +21,10 @@ namespace merlon::machine {
 class Channel {
  public:
   Channel(Fleet& fleet, Switchboard& switchboard)
-      : fleet_(fleet), switchboard_(switchboard), budgets_(fleet.core.clock) {}
+      : fleet_(fleet),
+        switchboard_(switchboard),
+        budgets_(fleet.core.clock),
+        server_(to_base64url(fleet.core.random.bytes(kServerIdBytes))) {}
   void hurry(const std::string& machine_id);  // answers it, if it waits
   std::expected<net::TunnelPlan, net::Response> upgrade(const net::Request& request);
   bool handles(const net::Request& request) const;
@@ -31,6 +35,7 @@ class Channel {
   void others_wrote();
 
  private:
+  static constexpr size_t kServerIdBytes = 12;
   struct Waiting {
     net::Responder respond;
     SyncRequest request;
@@ -73,6 +78,9 @@ class Channel {
   Fleet& fleet_;
   Switchboard& switchboard_;
   MachineBudgets budgets_;
+  // Tells the bounds of this process' time from those of other servers (agent/server_time.h), and nothing
+  // else.
+  const std::string server_;
   std::mutex mutex_;
   std::map<std::string, Waiting> waiting_;  // by machine id: a machine waits once
   std::map<std::string, Agent> agents_;     // by certificate: reading one costs more than all else in a poll

@@ -10,6 +10,7 @@ namespace merlon::machine {
 namespace {
 
 constexpr int64_t kDayMs = 86'400'000;
+constexpr size_t kServerIdMax = 64;
 
 JsonObject version_json(const Version& version) {
   return {{"epoch", version.epoch}, {"number", version.number}};
@@ -195,6 +196,7 @@ Result<SyncRequest> SyncRequest::from_json(const JsonObject& json) {
 JsonObject SyncAnswer::to_json() const {
   JsonObject json = {{"nonce", nonce}, {"serverTime", to_rfc3339(server_time)},  {"heldMs", held.count()},
                      {"head", head},   {"consistency", texts_json(consistency)}, {"released", released}};
+  if (!server.empty()) json["server"] = server;
   if (state) json["state"] = state->to_json();
   if (unheard) json["unheard"] = true;
   return json;
@@ -203,6 +205,7 @@ JsonObject SyncAnswer::to_json() const {
 Result<SyncAnswer> SyncAnswer::from_json(const JsonObject& json) {
   SyncAnswer answer;
   answer.nonce = TRY(text_field(json, "nonce", 128));
+  if (json.contains("server")) answer.server = TRY(text_field(json, "server", kServerIdMax));
   answer.server_time = TRY(time_field(json, "serverTime"));
   // A server from before there was this field holds nothing, for all that is known.
   if (json.contains("heldMs")) answer.held = Duration(TRY(int_field(json, "heldMs", 0, kDayMs)));

@@ -87,6 +87,7 @@ struct SyncRequest {
 
 struct SyncAnswer {
   std::string nonce;
+  std::string server;  // the process that answers, by a word that it chose when it started; empty from before
   Timestamp server_time;
   Duration held{};                       // that the request had waited at the server by then
   std::optional<DesiredState> state;     // only when it differs from `have`

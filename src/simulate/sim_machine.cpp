@@ -217,8 +217,11 @@ Result<JsonObject> SimMachine::ask(std::string_view name, JsonObject body) {
   before_asking(name, body);
   if (name == "openings" && lengthens_ > Duration(0))
     for (Json& order : body["orders"].as_array()) {
-      Json& remaining = order.as_object()["remainingMs"];
-      if (remaining.as_int64() > 0) remaining = remaining.as_int64() + lengthens_.count();
+      if (order.as_object()["remainingMs"].as_int64() == 0) continue;
+      for (const std::string_view key : {"remainingMs", "remainingMostMs"}) {
+        Json& remaining = order.as_object()[key];
+        remaining = remaining.as_int64() + lengthens_.count();
+      }
     }
   body["ask"] = name;
   const JsonObject reply = warden_->answer(body);

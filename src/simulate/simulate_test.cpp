@@ -206,6 +206,7 @@ TEST_F(SimulateTest, AServerThatIsBehindTellsOfOpeningsByTheTimeOfTheOneThatGran
   ASSERT_TRUE(m.start_agent(no_server));
   const auto asked = m.ask();
   ASSERT_TRUE(asked) << asked.error().message;
+  EXPECT_LT(behind.time(), ahead.time() - std::chrono::minutes(5)) << "it has not heard yet";
   const net::Response answered = behind.call({.method = "POST",
                                               .target = "/agent/v1/sync",
                                               .body = to_text(asked->request.to_json()),
@@ -218,7 +219,54 @@ TEST_F(SimulateTest, AServerThatIsBehindTellsOfOpeningsByTheTimeOfTheOneThatGran
   ASSERT_TRUE(told && told->state) << answered.body;
   ASSERT_EQ(told->state->openings.size(), 1U);
   EXPECT_LE(told->state->openings[0].deadline - told->server_time, std::chrono::minutes(5));
-  EXPECT_LT(behind.time(), ahead.time() - std::chrono::minutes(5)) << "it has not heard yet";
+  EXPECT_GE(behind.time(), told->server_time) << "what it has told, it holds to";
+}
+
+// By its own answers alone a machine knows a server's time, and each server is told from the others, and from
+// what it was before it started anew.
+TEST_F(SimulateTest, AnAnswerNamesTheServersProcess) {
+  const Timestamp truth = kBeginning;
+  SeededRandom random(1);
+  RuleCache rules;
+  NoServer no_server;
+  std::filesystem::copy(setting->directory + "/server", scratch->path() + "/named",
+                        std::filesystem::copy_options::recursive);
+  std::filesystem::copy(setting->directory + "/web-1", scratch->path() + "/hears",
+                        std::filesystem::copy_options::recursive);
+  SimServer server(scratch->path() + "/named", setting->disk->after_kill(), truth, random);
+  SimMachine::Place place = setting->machines[0];
+  place.directory = scratch->path() + "/hears";
+  std::filesystem::permissions(place.directory, std::filesystem::perms::owner_all);
+  SimMachine m(place, truth, random, rules);
+  ASSERT_TRUE(m.start_agent(no_server));
+  const auto name = [&] {
+    auto asked = m.ask().value();
+    asked.request.wait_ms = 0;
+    const net::Response answered = server.call({.method = "POST",
+                                                .target = "/agent/v1/sync",
+                                                .body = to_text(asked.request.to_json()),
+                                                .token = {},
+                                                .if_match = {},
+                                                .peer = place.addresses.front(),
+                                                .plane = net::Plane::agents,
+                                                .certificate = setting->certificates[0]});
+    const auto told = agent::read_sync_answer(answered.body);
+    return told ? told->server : answered.body;
+  };
+  ASSERT_TRUE(server.start());
+  const std::string first = name();
+  EXPECT_EQ(first.size(), 16U);
+  EXPECT_EQ(name(), first);
+  server.die(Death::killed);
+  ASSERT_TRUE(server.start());
+  EXPECT_EQ(name().size(), 16U);
+  EXPECT_NE(name(), first);
+}
+
+// A machine slept while the answer of one server was on its way, and counted by the time of the other.
+TEST_F(SimulateTest, AnOpeningEndsOnTimeBetweenServersWhoseClocksAreApart) {
+  const Outcome outcome = player.play({.seed = 591010910700788, .servers = 2}, 50);
+  EXPECT_FALSE(outcome.violation) << text_of(outcome, 50, 2);
 }
 
 TEST_F(SimulateTest, AKernelThatKeepsWhatIsTakenOutIsNoticed) {
