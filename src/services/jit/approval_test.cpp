@@ -288,6 +288,18 @@ TEST_F(ApprovalTest, OptionsOutliveWhatAzuresClientsWriteAndHoldUpADeletion) {
   EXPECT_EQ(send(admin, "DELETE", kDefaultPolicy).code(), "LinkedAuthorizationFailed")
       << "deleting the policy must not shake the approval off";
   EXPECT_EQ(initiate(ada_).at("approval.state"), "Pending");
+  EXPECT_EQ(send(admin, "PUT", kDefaultPolicy, policy_of(web_.vm, {port_policy(3389)})).code(),
+            "LinkedAuthorizationFailed")
+      << "nor must taking the port out, for another policy to have it";
+  EXPECT_EQ(send(admin, "PUT", kDefaultPolicy,
+                 JsonObject{{"kind", "Basic"}, {"properties", JsonObject{{"virtualMachines", JsonArray()}}}})
+                .code(),
+            "LinkedAuthorizationFailed");
+  EXPECT_EQ(
+      send(admin, "PUT", kDefaultPolicy, policy_of(web_.vm, {port_policy(22), port_policy(3389)})).status,
+      200)
+      << "more may be protected";
+  EXPECT_EQ(send(owner_, "PUT", kDefaultPolicy, policy_of(web_.vm, {port_policy(22)})).status, 200);
   EXPECT_EQ(send(owner_, "DELETE", kDefaultPolicy).status, 200);
   set_policy();
   EXPECT_EQ(initiate(ada_).at("approval.state"), "") << "options went with their policy";

@@ -88,6 +88,15 @@ Result<JsonObject> Service::put_policy(WriteContext& context, const ResourceId& 
       const MachinePolicy* machine = vm ? policy.machine(*vm) : nullptr;
       return machine == nullptr || machine->port(number) == nullptr;
     };
+    // Another policy would take the port up without what this one's options ask: as for deleting it.
+    if (TRY(store::get<StoredOptions>(context.tx, platform_.core.tenant, id.key()))) {
+      const Policy before = TRY(read_policy(existing->id, existing->body));
+      const bool is_less = std::ranges::any_of(before.machines, [&](const MachinePolicy& machine) {
+        return std::ranges::any_of(
+            machine.ports, [&](const auto& port) { return is_left_out(machine.vm.text(), port.number); });
+      });
+      if (is_less) TRY(context.require(kOptionsDeletePermission, id.text()));
+    }
     TRY(end_openings(context, id, "PolicyChanged",
                      [&](const PortGrant& port) { return is_left_out(port.vm_id, port.number); }));
     TRY(end_requests(context, id, "PolicyChanged",
