@@ -39,6 +39,14 @@ std::vector<IpAddress> policy_addresses(const DesiredState& state) {
   return addresses;
 }
 
+// Where no interface is named no rule would be asked: a machine that enforces is closed then. One that is to
+// be open is in audit mode.
+DesiredState guarded(DesiredState state) {
+  if (state.mode == machine::Mode::enforce && state.interfaces.empty())
+    state.interfaces = closed_state().interfaces;
+  return state;
+}
+
 JsonArray texts_of(const std::vector<std::string>& texts) { return JsonArray(texts.begin(), texts.end()); }
 
 }  // namespace
@@ -103,7 +111,7 @@ Result<void> Warden::load() {
     log_error("the kept rules cannot be read, starting closed", json.error());
     confirmed_ = closed_state();
   }
-  rules_ = confirmed_;
+  rules_ = guarded(confirmed_);
   if (settings_.server_address) server_addresses_ = {*settings_.server_address};
   bool ran_in_this_boot = false;
   if (files_.has(file::kOpenings)) {
@@ -151,9 +159,10 @@ Result<void> Warden::apply_rules(const DesiredState& state) {
   const Platform now = platform();
   // What was logged so far is told by the rules that it was logged by.
   if (const auto done = firewall_.follow_flows(flows_); !done) log_error("flow logs", done.error());
-  TRY(firewall_.apply(state, now));
+  DesiredState applied = guarded(state);
+  TRY(firewall_.apply(applied, now));
   platform_ = now;
-  rules_ = state;
+  rules_ = std::move(applied);
   rules_.openings.clear();
   return {};
 }

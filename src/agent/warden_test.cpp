@@ -311,6 +311,36 @@ TEST(Warden, EnforcementBeginsWithoutCuttingWhatWasThereBefore) {
   });
 }
 
+TEST(Warden, EnforcingWithoutAnInterfaceIsClosedNotOpen) {
+  in_fresh_namespace([] {
+    Room room;
+    ASSERT_TRUE(StateFiles::create(room.state_dir()));
+    const auto files = [&] { return StateFiles::open(room.state_dir()).value(); };
+    ASSERT_TRUE(files().write_json(file::kRules, KeptRules{sealed_machine(3), {}, {}}.to_json()));
+    ManualClock clock;
+    WardenSettings settings;
+    settings.boot_id = "boot";
+    DesiredState bare = sealed_machine(4);
+    bare.interfaces.clear();
+    {
+      const auto warden = Warden::start(files(), clock, settings).value();
+      const JsonObject apply = {{"ask", "apply"}, {"state", bare.to_json()}};
+      EXPECT_TRUE(warden->answer(parse_json_object(to_text(apply)).value()).contains("answer"));
+      EXPECT_FALSE(room.ssh_passes()) << "no interface is named: nothing would guard the port";
+    }
+    ASSERT_TRUE(files().write_json(file::kRules, KeptRules{bare, {}, {}}.to_json()));
+    ASSERT_EQ(run_command("nft flush ruleset"), 0);
+    {
+      const auto warden = Warden::start(files(), clock, settings).value();
+      EXPECT_FALSE(room.ssh_passes()) << "nor after a start";
+    }
+    bare.mode = Mode::audit;
+    ASSERT_TRUE(files().write_json(file::kRules, KeptRules{bare, {}, {}}.to_json()));
+    const auto warden = Warden::start(files(), clock, settings).value();
+    EXPECT_TRUE(room.ssh_passes()) << "audit lets everything pass";
+  });
+}
+
 TEST(Warden, ATableThatWentWhileItWasAwayIsMadeAnewAndTold) {
   in_fresh_namespace([] {
     Room room;
