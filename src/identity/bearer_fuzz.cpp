@@ -8,13 +8,15 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   // A key of this run: nothing in a corpus can have been signed by it.
   static const std::vector<identity::SigningKey> keys = [] {
     auto key = crypto::PrivateKey::generate(crypto::KeyKind::rsa);
+    crypto::PublicKey half = key->public_key();
     std::vector<identity::SigningKey> made;
     made.push_back({.id = "the-key",
                     .certificate_pem = {},
                     .x5t = {},
                     .created = {},
                     .signs_from = {},
-                    .key = *std::move(key)});
+                    .key = *std::move(key),
+                    .public_half = std::move(half)});
     return made;
   }();
   const auto token = identity::bearer_token({reinterpret_cast<const char*>(data), size});

@@ -50,9 +50,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair.data()) != 0) return 0;
   const ssh::Descriptor process(pair[1]);
   NobodysDesk desk;
+  const SystemClock clock;
   const ssh::EdgeLimits limits;
+  const std::vector<std::string> command;  // nothing is started here
   ssh::EdgeContext context{.desk = desk,
+                           .clock = clock,
                            .limits = limits,
+                           .command = command,
                            .work =
                                [](const std::function<void()>& work) {
                                  work();

@@ -20,8 +20,8 @@ as() { # as NAME NAMESPACE ARGUMENT...: the command line, as that person, from t
 pending() { as bob server jit pending --resource-group rg --output json | jq -r '.value[].name'; }
 one_pending() { [[ $(pending | wc -l) == 1 ]]; }
 nothing_open() { [[ $(merlon jit list --output json | jq '.value | length') == 0 ]]; }
-make_person ada Contributor
-make_person bob Contributor
+make_person ada Owner
+make_person bob Owner
 make_person eve Reader
 
 merlon jit policy options --machine web-1 --approvals 1 --approval-waits 10m --justification required \

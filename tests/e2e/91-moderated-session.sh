@@ -17,7 +17,7 @@ to="admin+web-1@$bastion"
 for name in ada bob carl eve; do
   new_person "$name"
   if [[ $name != eve ]]; then
-    may "$person_id" Contributor "$group"
+    may "$person_id" Owner "$group"
     may "$person_id" 'Virtual Machine Administrator Login' "$(vm)"
     as "$name" ssh cert --for 1h --scope "$(vm)" >"$MERLON_TMP/$name.cert" || fail "no certificate for $name"
   fi

@@ -51,7 +51,7 @@ wait_for 15 "the rule has reached the machine" in_step
 # -- somebody who may, and somebody who may not
 merlon user create --username ada --output json >"$MERLON_TMP/ada.json"
 ada=$(jq -er .userPrincipalName "$MERLON_TMP/ada.json")
-for role in Contributor "Virtual Machine Administrator Login"; do
+for role in Owner "Virtual Machine Administrator Login"; do
   merlon role assign --role "$role" --assignee "$ada" --scope "$group" >/dev/null
 done
 merlon user create --username bob --output json >"$MERLON_TMP/bob.json"

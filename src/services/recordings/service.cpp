@@ -8,7 +8,7 @@
 #include "recording/search.h"
 #include "recording/verify.h"
 #include "resource/paging.h"
-#include "resource/step_up.h"
+#include "resource/permitted.h"
 
 namespace merlon::recordings {
 namespace {
@@ -106,14 +106,10 @@ Result<bool> Service::may_see(const Call& call, store::Reader& reader, std::stri
 // The right to search is none to what is found: lines are contents.
 Result<bool> Service::may_open(const Call& call, store::Reader& reader, const Record& record) const {
   const std::string& scope = call.parameter("+scope");
-  const resource::StepUps step_ups(platform_.core);
-  for (const std::string& place : {record.scope, record.machine}) {
-    if (!is_within(place, scope)) continue;
-    const access::Question question{.action = std::string(kContentAction), .scope = place};
-    const auto decision = TRY(platform_.core.access.check(reader, call.principal, question));
-    if (decision.allowed && !TRY(step_ups.missing(reader, call.principal, kContentAction, place, decision)))
+  for (const std::string& place : {record.scope, record.machine})
+    if (is_within(place, scope) &&
+        TRY(resource::permitted(platform_.core, reader, call.principal, kContentAction, place)))
       return true;
-  }
   return false;
 }
 
