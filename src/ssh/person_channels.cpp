@@ -231,13 +231,13 @@ std::string PersonEnd::refusal_of(int type, const std::string& what) const {
                : "Merlon: this bastion's policy lets no files through.";
   }
   const DataCommand data = data_command(what);
+  if (!data.is_protocol && !passes(allowed_, "commands"))
+    return "Merlon: this bastion's policy lets no commands through.";
   if (data.sends && !passes(allowed_, "upload"))
     return "Merlon: this bastion's policy lets no files be sent to the machine.";
   if (data.fetches && !passes(allowed_, "download"))
     return "Merlon: this bastion's policy lets no files be fetched from the machine.";
-  return passes(allowed_, "commands") || data.is_protocol
-             ? ""
-             : "Merlon: this bastion's policy lets no commands through.";
+  return "";
 }
 
 // All of it is on the record, in as many facts as that takes.
