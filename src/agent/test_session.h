@@ -153,8 +153,7 @@ class SessionTest : public ::testing::Test {
  protected:
   SessionTest() { start(""); }
   void start(std::string head) {
-    session.emplace(
-        clock, random, server, warden, [this] { return facts; }, std::move(head));
+    session.emplace(clock, random, server, warden, [this] { return facts; }, std::move(head));
     facts.boot_id = "boot";
   }
   Session::Step step() { return session->step().value(); }

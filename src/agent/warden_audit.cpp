@@ -73,9 +73,8 @@ void Warden::shorten_older_reports(const machine::TrafficReport& report) {
     }
     auto older = machine::TrafficReport::from_json(event->facts);
     if (older)
-      std::erase_if(older->sessions, [&](const auto& session) {
-        return here.contains({session.port, session.peer});
-      });
+      std::erase_if(older->sessions,
+                    [&](const auto& session) { return here.contains({session.port, session.peer}); });
     if (!older || older->sessions.empty()) {
       event = let_go(event);
       continue;

@@ -21,7 +21,6 @@ TEST(Warden, AChangeWithoutContactIsTakenBackAndOpeningsStay) {
     WardenSettings settings;
     settings.boot_id = "boot";
     settings.server_port = 8443;
-    settings.cap.servers = {*ServerRange::parse("198.51.100.0/28:8444")};
     const auto warden = Warden::start(files(), clock, settings).value();
     const auto ask = [&](std::string_view name, JsonObject body) {
       body["ask"] = name;
@@ -61,6 +60,31 @@ TEST(Warden, AChangeWithoutContactIsTakenBackAndOpeningsStay) {
     // What the table does not list, and what is malformed, is refused.
     for (const std::string_view name : {"exec", "", "read-file", "../status"})
       EXPECT_TRUE(ask(name, {}).contains("error")) << name;
+    EXPECT_TRUE(ask("apply", {{"state", "all"}}).contains("error"));
+    EXPECT_TRUE(ask("apply", {{"state", sealed_machine(1).to_json()}}).contains("error"))
+        << "an older version";
+    EXPECT_TRUE(ask("openings", {{"epoch", 1}, {"number", 5}, {"countedMs", 0}, {"orders", JsonArray{7}}})
+                    .contains("error"));
+    EXPECT_TRUE(ask("keep-certificate", {{"certificate", "none"}}).contains("error"));
+  });
+}
+
+TEST(Warden, LeadsOnlyWhereItsOwnerSays) {
+  in_fresh_namespace([] {
+    Room room;
+    ASSERT_TRUE(StateFiles::create(room.state_dir()));
+    auto files = StateFiles::open(room.state_dir()).value();
+    ASSERT_TRUE(files.write_json(file::kRules, KeptRules{}.to_json()));
+    ManualClock clock;
+    WardenSettings settings;
+    settings.boot_id = "boot";
+    settings.server_port = 8443;
+    settings.cap.servers = {*ServerRange::parse("198.51.100.0/28:8444")};
+    const auto warden = Warden::start(std::move(files), clock, settings).value();
+    const auto ask = [&](std::string_view name, JsonObject body) {
+      body["ask"] = name;
+      return warden->answer(parse_json_object(to_text(body)).value());
+    };
     // Where somebody may be led: to the ports that the owner names, at an address of this machine's own.
     const auto led = [&](std::string_view address, int port, std::string_view server = {}) {
       const machine::AgentCall call{"id", *IpAddress::parse(address), static_cast<uint16_t>(port),
@@ -78,12 +102,6 @@ TEST(Warden, AChangeWithoutContactIsTakenBackAndOpeningsStay) {
     EXPECT_FALSE(led("10.1.0.4", 22, "203.0.113.6:8443"));
     EXPECT_TRUE(led("10.1.0.4", 22, "198.51.100.15:8444"));
     EXPECT_FALSE(led("10.1.0.4", 22, "198.51.100.16:8444"));
-    EXPECT_TRUE(ask("apply", {{"state", "all"}}).contains("error"));
-    EXPECT_TRUE(ask("apply", {{"state", sealed_machine(1).to_json()}}).contains("error"))
-        << "an older version";
-    EXPECT_TRUE(ask("openings", {{"epoch", 1}, {"number", 5}, {"countedMs", 0}, {"orders", JsonArray{7}}})
-                    .contains("error"));
-    EXPECT_TRUE(ask("keep-certificate", {{"certificate", "none"}}).contains("error"));
   });
 }
 

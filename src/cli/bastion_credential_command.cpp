@@ -57,15 +57,15 @@ std::string facts_of(const JsonObject& credential) {
 
 Result<int> set(Context& context, const CredentialOptions& options) {
   if (options.password.empty() == options.key.empty())
-    return wrong_usage("Give --password or --key: the secret that the login is signed in with.");
+    return wrong_usage("Give --password-from or --key-from: the secret that the login is signed in with.");
   if (!options.passphrase.empty() && options.key.empty())
-    return wrong_usage("A --passphrase belongs to a --key.");
+    return wrong_usage("A --passphrase-from belongs to a --key-from.");
   Api api = TRY(Api::open(context));
   JsonObject properties{{"login", options.login}, {"kind", options.key.empty() ? "Password" : "PrivateKey"}};
-  properties["secretId"] = options.key.empty() ? TRY(secret_id(api, options.password, "--password"))
-                                               : TRY(secret_id(api, options.key, "--key"));
+  properties["secretId"] = options.key.empty() ? TRY(secret_id(api, options.password, "--password-from"))
+                                               : TRY(secret_id(api, options.key, "--key-from"));
   if (!options.passphrase.empty())
-    properties["passphraseSecretId"] = TRY(secret_id(api, options.passphrase, "--passphrase"));
+    properties["passphraseSecretId"] = TRY(secret_id(api, options.passphrase, "--passphrase-from"));
   const Answer made =
       TRY(api.put(TRY(path_of(api, options)), kMerlonVersion, {{"properties", std::move(properties)}}));
   show(context, made.body, facts_of(made.body));
@@ -118,28 +118,29 @@ void named(Command& command, CredentialOptions& options) {
 }  // namespace
 
 std::vector<Command> bastion_credential_commands() {
-  return {make_command(
-              "bastion credential set", "Sign a login in at machines with a secret of a vault",
-              "merlon bastion credential set deploy --machine web-1 --login deploy --password "
-              "kv-web/web-1-deploy\n"
-              "merlon bastion credential set ops -g web --login ops --key kv-web/ops-key --passphrase "
-              "kv-web/ops-pass",
-              set,
-              [](Command& command, CredentialOptions& options) {
-                named(command, options);
-                command.text("--login,-l", options.login, "Who is signed in by it")
-                    .required()
-                    .text("--password", options.password,
-                          "VAULT/SECRET with the password, for one machine; you must be able to read it")
-                    .text("--key", options.key, "VAULT/SECRET with a private key, in OpenSSH's form or PEM")
-                    .text("--passphrase", options.passphrase, "VAULT/SECRET with the key's passphrase");
-              }),
-          make_command("bastion credential list", "What logins are signed in with at machines",
-                       "merlon bastion credential list --machine web-1", list, at),
-          make_command("bastion credential show", "One credential, and whether it can be used now",
-                       "merlon bastion credential show deploy --machine web-1", show_one, named),
-          make_command("bastion credential delete", "Sign a login in by Merlon's certificate again",
-                       "merlon bastion credential delete deploy --machine web-1", remove, named)};
+  return {
+      make_command(
+          "bastion credential set", "Sign a login in at machines with a secret of a vault",
+          "merlon bastion credential set deploy --machine web-1 --login deploy --password-from "
+          "kv-web/web-1-deploy\n"
+          "merlon bastion credential set ops -g web --login ops --key-from kv-web/ops-key --passphrase-from "
+          "kv-web/ops-pass",
+          set,
+          [](Command& command, CredentialOptions& options) {
+            named(command, options);
+            command.text("--login,-l", options.login, "Who is signed in by it")
+                .required()
+                .text("--password-from", options.password,
+                      "VAULT/SECRET with the password, for one machine; you must be able to read it")
+                .text("--key-from", options.key, "VAULT/SECRET with a private key, in OpenSSH's form or PEM")
+                .text("--passphrase-from", options.passphrase, "VAULT/SECRET with the key's passphrase");
+          }),
+      make_command("bastion credential list", "What logins are signed in with at machines",
+                   "merlon bastion credential list --machine web-1", list, at),
+      make_command("bastion credential show", "One credential, and whether it can be used now",
+                   "merlon bastion credential show deploy --machine web-1", show_one, named),
+      make_command("bastion credential delete", "Sign a login in by Merlon's certificate again",
+                   "merlon bastion credential delete deploy --machine web-1", remove, named)};
 }
 
 }  // namespace merlon::cli

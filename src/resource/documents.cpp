@@ -18,7 +18,8 @@ namespace {
 constexpr size_t kEtagBytes = 16;
 constexpr JsonLimits kStoredLimits{.bytes_max = 64 * 1024 * 1024, .depth_max = 64};
 // With all children that stand in it: each list that shows it has it in memory, for everybody who asks.
-// Somewhat more than a request may make of it (document_write.cpp): an opening that ends changes what is shown.
+// Somewhat more than a request may make of it (document_write.cpp): an opening that ends changes what is
+// shown.
 constexpr size_t kDocumentBytesMax = 6 * 1024 * 1024;
 constexpr std::string_view kEtagMark = R"("etag":"W/\")";
 
@@ -231,8 +232,9 @@ Result<void> Documents::decorate_elements(const EmbeddedType& type, const Resour
 Error document_too_large(const ResourceId& id, size_t bytes, size_t bytes_max) {
   return {ErrorKind::too_large,
           "RequestContentTooLarge",
-          "'" + id.text() + "' would have " + std::to_string(bytes) + " bytes with all that is in it; at most " +
-              std::to_string(bytes_max) + " are kept. Leave something out, or put it into a resource of its own.",
+          "'" + id.text() + "' would have " + std::to_string(bytes) +
+              " bytes with all that is in it; at most " + std::to_string(bytes_max) +
+              " are kept. Leave something out, or put it into a resource of its own.",
           {},
           {},
           {}};

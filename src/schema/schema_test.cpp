@@ -217,7 +217,8 @@ TEST(Conform, ListsAndMapsAreBoundedWhereNothingElseIsSaid) {
   }
   EXPECT_FALSE(conform(object({optional("a", array_of(text()))}), JsonObject{{"a", many}}));
   EXPECT_FALSE(conform(object({optional("a", map_of(text()))}), JsonObject{{"a", named}}));
-  EXPECT_TRUE(conform(object({optional("a", array_of(text()).with_range(0, 2000))}), JsonObject{{"a", many}}));
+  EXPECT_TRUE(
+      conform(object({optional("a", array_of(text()).with_range(0, 2000))}), JsonObject{{"a", many}}));
   many.pop_back();
   EXPECT_TRUE(conform(object({optional("a", array_of(text()))}), JsonObject{{"a", many}}));
 }

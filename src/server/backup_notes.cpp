@@ -72,7 +72,7 @@ Result<std::string> note_backup(const StateLocation& location, const BackupRepor
       location.state_dir + "/" + std::string(kPrefix) + report.header.id.text() + ".json";
   // Root makes a backup of a server that runs as somebody else.
   std::optional<FileOwner> owner;
-  struct stat directory {};
+  struct stat directory{};
   if (::stat(location.state_dir.c_str(), &directory) == 0 && directory.st_uid != ::geteuid())
     owner = {.user = directory.st_uid, .group = directory.st_gid};
   TRY(write_private_file(path, to_text(note_of(report)) + "\n", FileReaders::owner, owner));

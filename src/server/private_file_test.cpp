@@ -22,13 +22,13 @@ TEST(PrivateFile, IsGivenToItsOwnerAndALinkInItsPlaceLeadsNowhere) {
   // Only root gives files away; anybody may give one to themselves.
   const FileOwner owner = ::geteuid() == 0 ? FileOwner{65'534, 65'533} : FileOwner{::geteuid(), ::getegid()};
   ASSERT_TRUE(write_private_file(path, "text", FileReaders::owner, owner));
-  struct stat made {};
+  struct stat made{};
   ASSERT_EQ(::lstat(path.c_str(), &made), 0);
   EXPECT_TRUE(S_ISREG(made.st_mode));
   EXPECT_EQ(made.st_mode & 0777U, 0600U);
   EXPECT_EQ(made.st_uid, owner.user);
   EXPECT_EQ(made.st_gid, owner.group);
-  struct stat left {};
+  struct stat left{};
   ASSERT_EQ(::lstat(other.c_str(), &left), 0);
   EXPECT_EQ(left.st_uid, ::geteuid());
   std::ifstream file(other);

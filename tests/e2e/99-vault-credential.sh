@@ -61,12 +61,12 @@ keep() { printf '%s\n' "$2" | merlon secret set --vault kv-web -n "$1" --file - 
 keep web-1-admin "$right"
 refused "by certificate this machine lets nobody in" "in by Merlon's certificate" ssh_as ada "$to" hostname
 refused "who may not read a secret sets nothing" "not authorized to perform action" \
-  as ada bastion credential set admin --machine web-1 -g rg --login admin --password kv-web/web-1-admin
+  as ada bastion credential set admin --machine web-1 -g rg --login admin --password-from kv-web/web-1-admin
 refused "a password is for one machine" "set for one machine" \
-  merlon bastion credential set admin -g rg --login admin --password kv-web/web-1-admin
+  merlon bastion credential set admin -g rg --login admin --password-from kv-web/web-1-admin
 
 # -- a password
-merlon bastion credential set admin --machine web-1 --login admin --password kv-web/web-1-admin >"$MERLON_TMP/set.out"
+merlon bastion credential set admin --machine web-1 --login admin --password-from kv-web/web-1-admin >"$MERLON_TMP/set.out"
 grep -q 'SHA256:' "$MERLON_TMP/set.out" || fail "it does not say which machine it is sent to: $(<"$MERLON_TMP/set.out")"
 equal "ssh, signed in by a password" web-1 "$(ssh_as ada "$to" hostname)"
 status=0
@@ -126,7 +126,7 @@ equal "as it was, it is used" web-1 "$(ssh_as ada "$to" hostname)"
 # -- the right of whoever has set it
 may "$bob_id" Contributor "$group"
 may "$bob_id" 'Key Vault Secrets User' "$kv/secrets/web-1-admin"
-as bob bastion credential set admin --machine web-1 -g rg --login admin --password kv-web/web-1-admin >/dev/null
+as bob bastion credential set admin --machine web-1 -g rg --login admin --password-from kv-web/web-1-admin >/dev/null
 equal "set by somebody else" web-1 "$(ssh_as ada "$to" hostname)"
 merlon app disable bob >/dev/null
 refused "who is locked out lends nothing any more" "whoever has set it is disabled" ssh_as ada "$to" hostname
@@ -137,7 +137,7 @@ cp "$MERLON_TMP/id" "$MERLON_TMP/planted/key"
 ssh-keygen -q -p -P '' -N "$phrase" -f "$MERLON_TMP/planted/key"
 merlon secret set --vault kv-web -n ops-key --file "$MERLON_TMP/planted/key" >/dev/null
 keep ops-phrase "$phrase"
-merlon bastion credential set ops -g rg --login admin --key kv-web/ops-key --passphrase kv-web/ops-phrase >/dev/null
+merlon bastion credential set ops -g rg --login admin --key-from kv-web/ops-key --passphrase-from kv-web/ops-phrase >/dev/null
 equal "ssh, signed in by a key" web-1 "$(ssh_as ada "$to_key_port" hostname)"
 refused "the machine's other port takes no keys" "it takes no keys" ssh_as ada "$to" hostname
 merlon bastion credential list --machine web-1 >"$MERLON_TMP/list.out"

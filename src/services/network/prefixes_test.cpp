@@ -17,20 +17,20 @@ bool obviously_overlap(const std::vector<IpPrefix>& left, const std::vector<IpPr
 }
 
 TEST(Prefixes, OverlapAndContainAsWhenEachIsComparedWithEach) {
-  std::mt19937 random(7);
+  std::mt19937 numbers(7);
   const auto some = [&](size_t count) {
     std::vector<IpPrefix> all;
     for (size_t i = 0; i < count; ++i) {
-      const bool v6 = random() % 8 == 0;
-      const auto address = v6 ? *IpAddress::parse("fd00::" + std::to_string(random() % 10))
-                              : IpAddress::from_v4(0x0a000000U + (random() % 256U));
-      all.push_back(*IpPrefix::make(address, v6 ? 120 + random() % 9 : 24 + random() % 9));
+      const bool v6 = numbers() % 8 == 0;
+      const auto address = v6 ? *IpAddress::parse("fd00::" + std::to_string(numbers() % 10))
+                              : IpAddress::from_v4(0x0a000000U + (numbers() % 256U));
+      all.push_back(*IpPrefix::make(address, v6 ? 120 + numbers() % 9 : 24 + numbers() % 9));
     }
     return all;
   };
   size_t overlapping = 0;
   for (int round = 0; round < 5000; ++round) {
-    const auto left = some(1 + random() % 6), right = some(1 + random() % 6);
+    const auto left = some(1 + numbers() % 6), right = some(1 + numbers() % 6);
     ASSERT_EQ(overlap(left, right), obviously_overlap(left, right)) << round;
     overlapping += overlap(left, right) ? 1 : 0;
     const auto space = widest(left);

@@ -120,16 +120,15 @@ Result<MachineCredential> Service::machine_credential(const identity::Principal&
   const auto key = TRY(crypto::PrivateKey::generate(crypto::KeyKind::ed25519));
   const Timestamp now = core.clock.now();
   // Without permit-user-rc: who may send files alone could send ~/.ssh/rc, and would run commands by it.
-  const ssh::CertificateRequest request{
-      .key = ssh::PublicKey::of(key.public_key()),
-      .serial = serial(),
-      .type = ssh::CertificateType::user,
-      .key_id = person.name + " session " + std::string(session),
-      .principals = {machine_principal(login, machine_id)},
-      .valid_after = now - kClockSkew,
-      .valid_before = now + kMachineCredentialLifetime,
-      .critical_options = {},
-      .extensions = {{"permit-port-forwarding", ""}, {"permit-pty", ""}}};
+  const ssh::CertificateRequest request{.key = ssh::PublicKey::of(key.public_key()),
+                                        .serial = serial(),
+                                        .type = ssh::CertificateType::user,
+                                        .key_id = person.name + " session " + std::string(session),
+                                        .principals = {machine_principal(login, machine_id)},
+                                        .valid_after = now - kClockSkew,
+                                        .valid_before = now + kMachineCredentialLifetime,
+                                        .critical_options = {},
+                                        .extensions = {{"permit-port-forwarding", ""}, {"permit-pty", ""}}};
   const Bytes blob = TRY(ssh::issue_certificate(request, authorities_.machines(), core.random));
   return MachineCredential{TRY(ssh::openssh_private_key(key, "merlon")),
                            TRY(ssh::certificate_line(blob, "merlon"))};
