@@ -2,6 +2,7 @@
 #include "recording/group_index.h"
 
 #include "crypto/aead.h"
+#include "recording/index_numbers.h"
 
 namespace merlon::recording {
 namespace {
@@ -15,16 +16,6 @@ constexpr size_t kFilterBytes = (size_t{1} << TrigramFilter::kLogBitsMax) / 8;
 
 Bytes context(const Uuid& recording, uint64_t number) {
   return to_bytes("merlon.recording.groups.v1\n" + recording.text() + "\n" + std::to_string(number));
-}
-
-void put_number(Bytes& out, uint64_t value, size_t bytes) {
-  for (size_t i = 0; i < bytes; ++i) out.push_back(static_cast<uint8_t>(value >> (8 * i)));
-}
-
-uint64_t number_at(ByteView bytes, size_t at, size_t count) {
-  uint64_t value = 0;
-  for (size_t i = 0; i < count; ++i) value |= static_cast<uint64_t>(bytes[at + i]) << (8 * i);
-  return value;
 }
 
 }  // namespace

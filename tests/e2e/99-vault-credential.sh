@@ -158,8 +158,9 @@ done
 grep -rq 'at-web-1' "$MERLON_TMP/casts" || fail "the recordings have nothing in them"
 key_line=$(sed -n 3p "$MERLON_TMP/planted/key")
 for secret in "$right" "$wrong" "$phrase" "$key_line"; do
-  found=$(grep -rlaF --exclude-dir=planted -- "$secret" "$MERLON_TMP" || true)
-  equal "no secret is in a recording, the ledger, a log, an answer, or at rest" "" "$found"
+  printf '%s\n' "$secret" >"$MERLON_TMP/control" # so that a search that finds nothing at all is noticed
+  found=$(grep -rlasF --exclude-dir=planted -- "$secret" "$MERLON_TMP")
+  equal "no secret is in a recording, the ledger, a log, an answer, or at rest" "$MERLON_TMP/control" "$found"
 done
 none_left() { ! pgrep -P "$server_pid" -f bastion-session >/dev/null; }
 wait_for 15 "no process of a connection is left" none_left
