@@ -28,7 +28,8 @@ bool is_traffic(std::string_view kind) { return kind == "would-drop" || kind == 
 
 // A token is good for as long as whoever made it may make one: somebody who has left leaves no machines
 // behind.
-Result<void> check_maker(const resource::Core& core, store::Reader& reader, const EnrolmentToken& token) {
+Result<identity::Principal> maker_of(const resource::Core& core, store::Reader& reader,
+                                     const EnrolmentToken& token) {
   const auto id = Uuid::parse(token.created_by);
   const auto maker = id ? TRY(core.directory.find_object(reader, *id)) : std::nullopt;
   if (maker && maker->enabled) {
@@ -40,7 +41,7 @@ Result<void> check_maker(const resource::Core& core, store::Reader& reader, cons
     if (TRY(core.access.check(reader, principal,
                               {.action = "Merlon.Machines/enrolmentTokens/write", .scope = token.group_id}))
             .allowed)
-      return {};
+      return principal;
   }
   return fail(ErrorKind::unauthenticated, "EnrolmentTokenInvalid",
               "Whoever made this enrolment token may not make one any more. Ask somebody who may for another "
@@ -83,10 +84,16 @@ ledger::Entry Fleet::entry_of(const Machine& machine, std::string_view action, J
   return entry;
 }
 
+Result<void> Fleet::check_invitation(store::Reader& reader, const identity::Principal& maker,
+                                     const EnrolmentToken& token) {
+  for (const InviteHook& hook : invite_hooks) TRY(hook(reader, maker, machine_resource_id(token)));
+  return {};
+}
+
 Result<EnrolAnswer> Fleet::enrol(store::Transaction& tx, const EnrolRequest& request,
                                  const crypto::PublicKey& key, const IpAddress& peer) {
   EnrolmentToken token = TRY(find_token(tx, core.tenant, request.token, core.clock.now()));
-  TRY(check_maker(core, tx, token));
+  TRY(check_invitation(tx, TRY(maker_of(core, tx, token)), token));
   Machine machine;
   machine.id = Uuid::generate(core.random);
   machine.name = token.machine_name;

@@ -26,12 +26,16 @@ class Fleet {
   resource::Manager& manager;
   const grant::Grants& grants;  // whose clock judges deadlines: the one that machines are told
   const AgentsAuthority authority;
+  std::vector<InviteHook> invite_hooks;
   std::vector<EnrolHook> enrol_hooks;
   std::vector<RemoveHook> remove_hooks;
   std::vector<FactsHook> facts_hooks;
   std::vector<ObservationHook> observation_hooks;
   TokenHook token_hook;
 
+  // What stands against a token by this maker, if anything does.
+  Result<void> check_invitation(store::Reader& reader, const identity::Principal& maker,
+                                const EnrolmentToken& token);
   Result<EnrolAnswer> enrol(store::Transaction& tx, const EnrolRequest& request, const crypto::PublicKey& key,
                             const IpAddress& peer);
   Result<std::optional<Machine>> by_resource(store::Reader& reader, std::string_view resource_id);

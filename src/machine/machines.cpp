@@ -21,6 +21,7 @@ class MachinesImpl final : public Machines, public Reach {
   }
 
   void on_wake(std::function<void()> wake) override { fleet_.on_wake(std::move(wake)); }
+  void on_invite(InviteHook hook) override { fleet_.invite_hooks.push_back(std::move(hook)); }
   void on_enrol(EnrolHook hook) override { fleet_.enrol_hooks.push_back(std::move(hook)); }
   void on_remove(RemoveHook hook) override { fleet_.remove_hooks.push_back(std::move(hook)); }
   void on_facts(FactsHook hook) override { fleet_.facts_hooks.push_back(std::move(hook)); }

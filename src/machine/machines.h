@@ -43,6 +43,10 @@ struct Machine {
 // enrolling transaction (the virtual machine first, then network interface, network and security group).
 using EnrolHook =
     std::function<Result<void>(resource::WriteContext&, Machine&, const std::string& resource_group_id)>;
+// Whether the holder of an enrolment token may become this machine, of which something may be known before:
+// asked when the token is made, and again when it is used. `maker` is whoever made it.
+using InviteHook = std::function<Result<void>(store::Reader&, const identity::Principal& maker,
+                                              const std::string& machine_resource_id)>;
 using RemoveHook = std::function<Result<void>(resource::WriteContext&, const Machine&)>;
 // What a machine is, as its agent has told: at its enrolment, which a token alone vouches for, and later
 // under its certificate. In the transaction that keeps it.
@@ -72,6 +76,7 @@ class Machines {
   // Called when an agent's wait may be over, from the writer's thread after COMMIT: answer_waits() soon.
   virtual void on_wake(std::function<void()> wake) = 0;
 
+  virtual void on_invite(InviteHook hook) = 0;
   virtual void on_enrol(EnrolHook hook) = 0;
   virtual void on_remove(RemoveHook hook) = 0;
   virtual void on_facts(FactsHook hook) = 0;

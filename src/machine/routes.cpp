@@ -115,6 +115,7 @@ Result<net::Response> create_token(Fleet& fleet, WriteContext& context) {
     TRY(context.require("Microsoft.Resources/subscriptions/resourceGroups/write", token.group_id));
     TRY(fleet.manager.ensure_group(context, group, context.core.default_location));
   }
+  TRY(fleet.check_invitation(context.tx, context.call.principal, token));
   token.expires = context.call.now + lifetime;
   token.created_by = context.call.principal.object_id.text();
   const Secret text = make_token_text(token, context.core.random);

@@ -184,6 +184,59 @@ TEST_F(MachineIdentityTest, AssigningTakesARightOnTheIdentityEachTimeItIsAnother
   patch_vm(assigned(identity("app")), 403);
 }
 
+// Whoever enrols as a machine acts as it: a right to invite machines must not become the identities that a
+// person gave one beforehand.
+TEST_F(MachineIdentityTest, WhoInvitesADescribedMachineMustBeOneWhoMayGiveItItsIdentities) {
+  const std::string inviter = "aaaaaaaa-0000-4000-8000-000000000001";
+  call("PUT",
+       group() + "/providers/Microsoft.Authorization/roleDefinitions/" + inviter + "?api-version=2022-04-01",
+       {{"properties",
+         JsonObject{{"roleName", "Inviter"},
+                    {"type", "CustomRole"},
+                    {"assignableScopes", JsonArray{group()}},
+                    {"permissions", JsonArray{JsonObject{{"actions", JsonArray{"Merlon.Machines/*"}}}}}}}},
+       201);
+  make_identity("app");
+  const std::string owner = token_;
+  const auto invite = [&](int expected) {
+    return call("POST", group() + "/providers/Merlon.Machines/enrolmentTokens", {{"name", "web-1"}},
+                expected);
+  };
+  const auto enrol_by = [&](const JsonObject& invitation) {
+    machine::EnrolRequest request;
+    request.token = at(invitation, "token");
+    request.certificate_request_pem =
+        *crypto::make_request(*crypto::PrivateKey::generate(crypto::KeyKind::ec_p256), "web-1");
+    request.facts.hostname = "web-1";
+    request.facts.boot_id = "boot-1";
+    machine::ReportedInterface eth0;
+    eth0.name = "eth0";
+    eth0.addresses = {{*IpAddress::parse("10.7.0.4"), 24U}};
+    request.facts.interfaces = {eth0};
+    return send("POST", "/agent/v1/enrol", to_text(request.to_json()));
+  };
+  token_ = sign_in_with("inviter", {{inviter, group()}});
+  const JsonObject early = invite(201);  // before there was anything to gain
+
+  token_ = owner;
+  put_vm({{"type", "SystemAssigned"}}, 201);
+  token_ = sign_in_with("own", {{inviter, group()}});
+  EXPECT_EQ(at(invite(403), "error.code"), "LinkedAuthorizationFailed");
+  const auto refused = enrol_by(early);
+  EXPECT_EQ(refused.status, 403) << refused.body;
+  EXPECT_THAT(refused.body, testing::HasSubstr("LinkedAuthorizationFailed"));
+  token_ = sign_in_with("writer", {{inviter, group()}, {kContributor, group()}});
+  invite(201);  // who may write the machine might have had its identity made
+
+  token_ = owner;
+  patch_vm(assigned(identity("app")), 200);
+  token_ = sign_in_with("writer of this", {{inviter, group()}, {kContributor, group()}});
+  EXPECT_EQ(at(invite(403), "error.code"), "LinkedAuthorizationFailed");
+  EXPECT_EQ(enrol_by(early).status, 403);
+  token_ = sign_in_with("operator", {{inviter, group()}, {kOperator, identity("app")}});
+  EXPECT_EQ(enrol_by(invite(201)).status, 201);
+}
+
 class MachineTokenTest : public MachineIdentityTest {
  protected:
   void SetUp() override {

@@ -45,6 +45,24 @@ bool has_word(std::string_view type, std::string_view word) {
   return type.find(word) != std::string_view::npos;
 }
 
+// Azure's operation is called userAssignedIdentities/assign/action; its role Managed Identity Operator grants
+// userAssignedIdentities/*/assign/action. Who has either right has it, unless either is denied. Which of the
+// two decides:
+Result<std::string> assign_right(const resource::Core& core, store::Reader& reader,
+                                 const identity::Principal& principal, const ResourceId& id) {
+  const auto check = [&](std::string action) {
+    return core.access.check(reader, principal, {.action = std::move(action), .scope = id.text()});
+  };
+  const std::string named = std::string(kIdentityType) + "/" + id.name() + "/assign/action";
+  const access::Decision by_name = TRY(check(named));
+  const access::Decision plain = TRY(check(std::string(kAssign)));
+  const auto is_denied = [](const access::Decision& decision) {
+    return !decision.allowed && !decision.assignment_id.empty();  // by a deny assignment
+  };
+  if (is_denied(by_name) || (by_name.allowed && !is_denied(plain))) return named;
+  return std::string(kAssign);
+}
+
 class Settlement {
  public:
   Settlement(Platform& platform, WriteContext& context, const ResourceId& vm, const Resource* existing)
@@ -134,24 +152,11 @@ class Settlement {
     return {};
   }
 
-  // Azure's operation is called userAssignedIdentities/assign/action; its role Managed Identity Operator
-  // grants userAssignedIdentities/*/assign/action. Who has either right has it, unless either is denied.
+  // Through require(), which asks for a fresh sign-in as well where a step-up policy wants one.
   Result<void> require_assign(const ResourceId& id) {
     if (context_.is_system) return {};
-    const auto check = [&](std::string action) {
-      return context_.core.access.check(context_.tx, context_.call.principal,
-                                        {.action = std::move(action), .scope = id.text()});
-    };
-    const std::string named = std::string(kIdentityType) + "/" + id.name() + "/assign/action";
-    const access::Decision by_name = TRY(check(named));
-    const access::Decision plain = TRY(check(std::string(kAssign)));
-    const auto is_denied = [](const access::Decision& decision) {
-      return !decision.allowed && !decision.assignment_id.empty();  // by a deny assignment
-    };
-    if (is_denied(by_name)) return context_.require(named, id.text());
-    // Through require(), which asks for a fresh sign-in as well where a step-up policy wants one.
-    if (by_name.allowed && !is_denied(plain)) return context_.require(named, id.text());
-    return context_.require(kAssign, id.text());
+    return context_.require(TRY(assign_right(context_.core, context_.tx, context_.call.principal, id)),
+                            id.text());
   }
 
   Platform& platform_;
@@ -186,6 +191,29 @@ Result<void> settle_identity(Platform& platform, WriteContext& context, const Re
   JsonObject shown = TRY(Settlement(platform, context, vm, existing).settle(*identity));
   wanted.erase("identity");
   if (string_at(shown, "type") != "None") wanted["identity"] = std::move(shown);
+  return {};
+}
+
+Result<void> check_may_become(Platform& platform, store::Reader& reader, const identity::Principal& maker,
+                              const ResourceId& vm) {
+  const auto described = TRY(platform.resources.get(reader, vm));
+  const JsonObject* identity = described ? object_at(described->body, "identity") : nullptr;
+  if (identity == nullptr) return {};
+  const auto require = [&](const std::string& action, const std::string& scope) -> Result<void> {
+    if (TRY(platform.core.access.check(reader, maker, {.action = action, .scope = scope})).allowed) return {};
+    return fail(
+        ErrorKind::forbidden, "LinkedAuthorizationFailed",
+        fmt::format("The machine '{}' has been given identities before its enrolment, and whoever "
+                    "enrols as it acts as them. {} may not do '{}' at '{}', so no token of theirs "
+                    "enrols it. Ask for a token ('merlon machine token') from somebody who may.",
+                    vm.name(), maker.name.empty() ? maker.object_id.text() : maker.name, action, scope));
+  };
+  if (string_at(*identity, "principalId")) TRY(require("Microsoft.Compute/virtualMachines/write", vm.text()));
+  if (const JsonObject* assigned = object_at(*identity, kAssigned))
+    for (const auto& member : *assigned) {
+      const ResourceId id = TRY(ResourceId::parse(member.key()));
+      TRY(require(TRY(assign_right(platform.core, reader, maker, id)), id.text()));
+    }
   return {};
 }
 

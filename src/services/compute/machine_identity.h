@@ -16,6 +16,12 @@ Result<void> settle_identity(Platform& platform, resource::WriteContext& context
                              const resource::ResourceId& vm, const resource::Resource* existing,
                              JsonObject& wanted);
 
+// Whoever enrols as a machine gets its identities' tokens, so whoever made the enrolment token must be one
+// who might have given it them: who may assign each, and write the machine where it has one of its own.
+// Errors: 403 LinkedAuthorizationFailed.
+Result<void> check_may_become(Platform& platform, store::Reader& reader, const identity::Principal& maker,
+                              const resource::ResourceId& vm);
+
 // The machine goes, and its own principal with it.
 Result<void> end_identity(resource::WriteContext& context, const JsonObject& document);
 

@@ -1,5 +1,6 @@
 // What the compute service declares.
 #include "base/text.h"
+#include "services/compute/machine_identity.h"
 #include "services/compute/service.h"
 #include "services/compute/shapes.h"
 
@@ -83,6 +84,10 @@ std::unique_ptr<Compute> install(Platform& platform) {
   platform.resources.add(virtual_machines(*service));
   platform.resources.add(instance_view(*service));
   platform.resources.add(list_by_location(platform));
+  platform.machines.on_invite([&platform](store::Reader& reader, const identity::Principal& maker,
+                                          const std::string& machine) -> Result<void> {
+    return check_may_become(platform, reader, maker, TRY(resource::ResourceId::parse(machine)));
+  });
   platform.machines.on_enrol([s = service.get()](WriteContext& context, machine::Machine& machine,
                                                  const std::string&) { return s->enrol(context, machine); });
   platform.machines.on_remove([s = service.get()](WriteContext& context, const machine::Machine& machine) {
