@@ -19,7 +19,10 @@ constexpr Duration kLifetimeMax = std::chrono::hours(1);  // also when the issue
 constexpr Duration kAskAgainAfter = std::chrono::seconds(30);
 constexpr Duration kAskAgainAfterFailure = std::chrono::seconds(10);
 constexpr auto kPatience = std::chrono::seconds(10);
-constexpr int kWaitingMax = 4;
+constexpr int kWaitingMax = 4;  // for one issuer
+// Of those that have answered before, and as many of the others:
+constexpr int kFetchingMax = 4;
+constexpr int kAllWaitingMax = 8;
 constexpr size_t kKeysMax = 64;
 constexpr size_t kEntriesMax = 1024;
 constexpr JsonLimits kDocumentLimits = {.bytes_max = 256 * 1024, .depth_max = 16};
@@ -129,6 +132,30 @@ void ForeignIssuers::forget_old(Duration now) {
   });
 }
 
+void ForeignIssuers::ask(std::unique_lock<std::mutex>& lock, Entry& entry, const std::string& issuer,
+                         const std::string& authorities_pem) {
+  Room& room = room_of(entry);
+  ++room.fetching;
+  entry.fetching = true;
+  lock.unlock();
+  Duration lifetime{};
+  auto fresh = fetch(issuer, authorities_pem, lifetime);
+  lock.lock();
+  --room.fetching;
+  entry.fetching = false;
+  entry.attempted = clock_.boottime();
+  entry.failure = fresh ? std::string() : fresh.error().message;
+  if (fresh) {
+    entry.keys = *std::move(fresh);
+    entry.expires = entry.attempted + lifetime;
+    entry.renew_at = entry.attempted + lifetime / 2;
+  } else {
+    log(LogLevel::warning, "a foreign token issuer could not be asked for its keys",
+        {{"issuer", issuer}, {"reason", entry.failure}});
+  }
+  fetched_.notify_all();
+}
+
 Result<ForeignIssuers::Keys> ForeignIssuers::keys(const std::string& issuer,
                                                   const std::string& authorities_pem,
                                                   std::string_view key_id) {
@@ -139,30 +166,23 @@ Result<ForeignIssuers::Keys> ForeignIssuers::keys(const std::string& issuer,
     const bool good = entry.keys && clock_.boottime() < entry.expires;
     return good ? entry.keys : nullptr;
   };
-  if (entry.fetching && !(believed() && has_key(*entry.keys, key_id))) {
-    if (entry.waiting == kWaitingMax) return not_usable(issuer, "too many wait for them. Try again.");
+  const auto wants_to_ask = [&] { return wants_fetch(entry, key_id, clock_.boottime()); };
+  const bool is_answered = believed() && has_key(*entry.keys, key_id);
+  // Until it has been asked: by another, or once there is room to ask it. What is known already waits for
+  // nothing.
+  const auto has_room = [&] { return room_of(entry).fetching < kFetchingMax; };
+  const auto is_over = [&] { return !entry.fetching && (!wants_to_ask() || has_room()); };
+  if (!is_answered && !is_over()) {
+    Room& room = room_of(entry);
+    if (entry.waiting == kWaitingMax || room.waiting == kAllWaitingMax)
+      return not_usable(issuer, "too many wait for the keys of foreign issuers. Try again in a few seconds.");
     ++entry.waiting;
-    fetched_.wait_for(lock, kPatience, [&] { return !entry.fetching; });
+    ++room.waiting;
+    fetched_.wait_for(lock, kPatience, is_over);
+    --room.waiting;
     --entry.waiting;
-  } else if (!entry.fetching && wants_fetch(entry, key_id, clock_.boottime())) {
-    entry.fetching = true;
-    lock.unlock();
-    Duration lifetime{};
-    auto fresh = fetch(issuer, authorities_pem, lifetime);
-    lock.lock();
-    entry.fetching = false;
-    entry.attempted = clock_.boottime();
-    entry.failure = fresh ? std::string() : fresh.error().message;
-    if (fresh) {
-      entry.keys = *std::move(fresh);
-      entry.expires = entry.attempted + lifetime;
-      entry.renew_at = entry.attempted + lifetime / 2;
-    } else {
-      log(LogLevel::warning, "a foreign token issuer could not be asked for its keys",
-          {{"issuer", issuer}, {"reason", entry.failure}});
-    }
-    fetched_.notify_all();
   }
+  if (!entry.fetching && wants_to_ask() && has_room()) ask(lock, entry, issuer, authorities_pem);
   if (const Keys keys = believed()) return keys;
   return not_usable(issuer, entry.failure.empty() ? "it has not answered yet. Try again." : entry.failure);
 }

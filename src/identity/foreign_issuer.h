@@ -3,7 +3,9 @@
 // issuer that has withdrawn a key, or that cannot be asked, is not believed for longer.
 //
 // Strangers decide when this is asked, so a fetch happens only for an issuer that some credential names (the
-// caller's duty), once at a time for each, not again within seconds of the last, and few may wait for one.
+// caller's duty), once at a time for each, not again within seconds of the last. Whoever fetches or waits has
+// one of the server's workers, and people who may write credentials choose who is asked, and how long that
+// takes: few at once are asked or waited for, over all issuers, and fewer of those that have never answered.
 #pragma once
 
 #include <condition_variable>
@@ -45,7 +47,8 @@ class ForeignIssuers {
 
   using Keys = std::shared_ptr<const std::vector<ForeignKey>>;
   // May block for as long as fetching takes: never within a transaction. `unavailable` when the issuer cannot
-  // be asked or when too many wait for it. The keys may lack `key_id`, when the issuer has no such key.
+  // be asked or when too many wait for it, or for others. The keys may lack `key_id`, when the issuer has no
+  // such key.
   Result<Keys> keys(const std::string& issuer, const std::string& authorities_pem, std::string_view key_id);
 
  private:
@@ -63,11 +66,18 @@ class ForeignIssuers {
   Result<Keys> fetch(const std::string& issuer, const std::string& authorities_pem, Duration& lifetime) const;
   bool wants_fetch(const Entry& entry, std::string_view key_id, Duration now) const;
   void forget_old(Duration now);
+  struct Room {
+    int fetching = 0, waiting = 0;
+  };
+  Room& room_of(const Entry& entry) { return entry.keys ? for_known_ : for_others_; }
+  void ask(std::unique_lock<std::mutex>& lock, Entry& entry, const std::string& issuer,
+           const std::string& authorities_pem);
 
   const IssuerAccess access_;
   const Clock& clock_;
   std::mutex mutex_;
   std::condition_variable fetched_;
+  Room for_known_, for_others_;                        // issuers that have answered before, and others
   std::map<std::string, Entry, std::less<>> entries_;  // by issuer and whom its certificate must come from
 };
 
