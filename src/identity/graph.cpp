@@ -218,8 +218,9 @@ Result<void> Graph::authorize(store::Reader& reader, const GraphRoute& route, Gr
   return denied();
 }
 
-// An application that holds a directory role is its administrators' alone: its owners could give it a secret
-// and be administrators themselves.
+// An application that holds a directory role, or that acts for whoever signs in to it, is its administrators'
+// alone: its owners could give it a secret and be administrators themselves, or a redirect URI at which the
+// code of an administrator who follows a link arrives.
 Result<bool> Graph::owns_first_argument(store::Reader& reader, const GraphCall& call) {
   const auto object = call.arguments.empty() ? std::nullopt : Uuid::parse(call.arguments.front());
   if (!object) return false;
@@ -229,6 +230,7 @@ Result<bool> Graph::owns_first_argument(store::Reader& reader, const GraphCall& 
   if (!application) return true;
   const auto principal = TRY(directory_.service_principal_by_app_id(reader, application->app_id));
   if (!principal) return true;
+  if (principal->acts_for_users) return false;
   for (const char* role : {kGlobalAdministrator, kDirectoryReaders})
     if (TRY(directory_.has_directory_role(reader, *Uuid::parse(role), principal->id))) return false;
   return true;

@@ -182,6 +182,33 @@ TEST_F(GraphDirectoryTest, AnOwnerOfAnApplicationGivesItASecretUnlessItIsAnAdmin
   EXPECT_THAT(ids(call(admin, "GET", "applications/" + admin.application.id.text() + "/owners")), IsEmpty());
 }
 
+TEST_F(GraphDirectoryTest, AnOwnerDoesNotWriteWhatActsForWhoeverSignsIn) {
+  const std::string bearer = bearer_of(ada);
+  const std::string path = "applications/" + nobody.application.id.text();
+  ASSERT_EQ(call(admin, "POST", path + "/owners/$ref", reference(ada.id.text())).status, 204);
+  const JsonObject redirect{{"web", JsonObject{{"redirectUris", JsonArray{"https://ada.example/callback"}}}}};
+  const JsonObject federated{{"name", "hers"},
+                             {"issuer", "https://ada.example"},
+                             {"subject", "s"},
+                             {"audiences", JsonArray{"api://AzureADTokenExchange"}}};
+  const auto consent = [&](bool granted) {
+    EXPECT_EQ(call(admin, "POST", "servicePrincipals/" + nobody.principal.id.text() + "/merlon.consent",
+                   {{"granted", granted}})
+                  .status,
+              204);
+  };
+  EXPECT_EQ(call_with(bearer, "PATCH", path, redirect).status, 204);
+  consent(true);
+  EXPECT_EQ(call_with(bearer, "PATCH", path, redirect).status, 403)
+      << "or an administrator's code would arrive there";
+  EXPECT_EQ(call_with(bearer, "POST", path + "/addPassword").status, 403);
+  EXPECT_EQ(call_with(bearer, "POST", path + "/federatedIdentityCredentials", federated).status, 403);
+  EXPECT_EQ(call_with(bearer, "POST", path + "/owners/$ref", reference(bob.id.text())).status, 403);
+  EXPECT_EQ(call(admin, "PATCH", path, redirect).status, 204);
+  consent(false);
+  EXPECT_EQ(call_with(bearer, "PATCH", path, redirect).status, 204);
+}
+
 TEST_F(GraphDirectoryTest, AServicePrincipalHasItsApplicationsCredentials) {
   const std::string path = "servicePrincipals/" + nobody.principal.id.text();
   EXPECT_EQ(body_of(call(admin, "GET", path)).at("passwordCredentials").as_array().size(), 1U);
