@@ -87,6 +87,12 @@ Result<void> WriteContext::require_unlocked(std::string_view scope, Change chang
   return Locks(core).check(tx, scope, change);
 }
 
+Result<void> WriteContext::require_removable(std::string_view scope) {
+  if (is_system) return {};
+  const StepUps step_ups(core);
+  return step_ups.require_met(call.principal, TRY(step_ups.at_and_below(tx, scope)));
+}
+
 Result<void> WriteContext::record(std::string_view action, std::string_view resource,
                                   JsonObject entry_details) {
   ledger::Entry entry;

@@ -65,6 +65,10 @@ class WriteContext {
   // For a change beyond what the path names. 409 ScopeLocked when a lock at or above `scope` forbids it, or
   // one below it a removal. Merlon's own work passes, as do routes that say so (Route::passes_locks_because).
   Result<void> require_unlocked(std::string_view scope, Change change = Change::write);
+  // Before what stands at `scope` and below it goes: 401 StepUpRequired unless the caller meets each step-up
+  // policy there. It would go too, and what is deleted may come back (a vault is recovered, a name is used
+  // again).
+  Result<void> require_removable(std::string_view scope);
   bool passes_locks = false;
   // For the ledger entry of this request.
   std::string justification;

@@ -103,6 +103,7 @@ Result<net::Response> delete_element(State& state, const EmbeddedType& type, Wri
   if (!place.element) return empty_response(204);
   JsonObject wanted = without_identity(place.parent.body);
   JsonArray& elements = array_for(wanted, type.array_path);
+  TRY(context.require_removable(call.id.text()));
   const JsonObject* gone = find_element(elements, call.id.name());
   for (auto at = elements.begin(); at != elements.end(); ++at) {
     if (at->if_object() != gone) continue;

@@ -70,6 +70,7 @@ Result<net::Response> put_group(State& state, WriteContext& context, bool patch)
 Result<net::Response> delete_group(State& state, WriteContext& context) {
   const auto existing = TRY(state.groups.get(context.tx, context.call.id.text()));
   if (!existing) return group_not_found(context.call.id);
+  TRY(context.require_removable(existing->id.text()));
   TRY(remove_group_resources(state, context, existing->id));
   TRY(state.groups.erase(context.tx, existing->id));
   TRY(state.forget_scope(context.tx, existing->id));

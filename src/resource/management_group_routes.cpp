@@ -36,6 +36,9 @@ Result<void> require_move(const State& state, WriteContext& context, const std::
                           const std::string& from, const std::string& to) {
   TRY(context.require(kWrite, moved));
   TRY(context.require("Microsoft.Authorization/roleAssignments/write", moved));
+  // What stands above it may count no more: the policies of the old place are met, whichever the new one has.
+  TRY(state.step_ups.require_met(context.call.principal,
+                                 TRY(state.step_ups.at_and_above(context.tx, moved))));
   for (const std::string& parent : {from, to})
     if (!tree_of(state).is_root(parent)) TRY(context.require(kWrite, std::string(kGroups) + "/" + parent));
   return {};
@@ -89,6 +92,7 @@ Result<net::Response> patch_group(State& state, WriteContext& context) {
 Result<net::Response> delete_group(State& state, WriteContext& context) {
   const auto group = TRY(tree_of(state).find(context.tx, context.call.parameter("groupId")));
   if (!group) return empty_response(204);
+  TRY(context.require_removable(group->scope()));
   TRY(tree_of(state).remove(context.tx, group->id));
   TRY(state.core.access.forget_scope(context.tx, group->scope()));
   context.tx.urgent();  // it takes access away

@@ -201,6 +201,17 @@ Result<void> check_locks(const State& state, WriteContext& context, const MovePl
   return {};
 }
 
+// What stands above the source alone counts no more for what is moved. (What stands at it goes with it.)
+Result<void> check_step_ups(const State& state, const WriteContext& context, const MovePlan& plan) {
+  if (context.is_system) return {};
+  auto left = TRY(state.step_ups.at_and_above(context.tx, plan.source.text()));
+  const auto kept = TRY(state.step_ups.at_and_above(context.tx, plan.target.text()));
+  std::erase_if(left, [&](const StepUpPolicy& policy) {
+    return std::ranges::any_of(kept, [&](const StepUpPolicy& other) { return other.text == policy.text; });
+  });
+  return state.step_ups.require_met(context.call.principal, left);
+}
+
 Error move_failed(const MovePlan& plan, std::vector<ErrorDetail> details) {
   Error error;
   error.kind = ErrorKind::conflict;
@@ -271,6 +282,7 @@ Result<MovePlan> plan_move(const State& state, const Call& call, store::Reader& 
 
 Result<void> carry_out_move(State& state, WriteContext& context, const MovePlan& plan) {
   TRY(check_locks(state, context, plan));
+  TRY(check_step_ups(state, context, plan));
   std::set<std::string> moving;
   for (const Resource& resource : plan.resources) moving.insert(resource.id.key());
   std::vector<Resource> resources = plan.resources;

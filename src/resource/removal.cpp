@@ -121,6 +121,7 @@ std::vector<size_t> dependents_first(const State& state, const std::vector<Resou
 }
 
 Result<void> remove_resource(State& state, WriteContext& context, const Resource& resource) {
+  TRY(context.require_removable(resource.id.text()));
   auto nested = TRY(state.documents.below(context.tx, resource.id.key() + "/"));
   std::ranges::reverse(nested);  // ids are sorted, so backwards is innermost first
   for (const Resource& child : nested) {

@@ -75,6 +75,24 @@ Result<std::vector<StepUpPolicy>> StepUps::at_and_above(store::Reader& reader, s
   return found;
 }
 
+Result<std::vector<StepUpPolicy>> StepUps::at_and_below(store::Reader& reader, std::string_view scope) const {
+  std::vector<StepUpPolicy> found;
+  if (TRY(core_.known_rows->is_empty(reader, table(), core_.tenant))) return found;
+  for (const std::string& prefix : {ascii_lower(scope) + "\n", ascii_lower(scope) + "/"})
+    for (StepUpPolicy& policy : TRY(with_prefix(reader, core_.tenant, prefix)))
+      found.push_back(std::move(policy));
+  return found;
+}
+
+Result<void> StepUps::require_met(const identity::Principal& principal,
+                                  const std::vector<StepUpPolicy>& policies) const {
+  for (const StepUpPolicy& policy : policies)
+    if (const auto need = missing(principal, policy))
+      return std::unexpected(
+          step_up_needed(*need, "Microsoft.Authorization/stepUpPolicies/write", policy.scope));
+  return {};
+}
+
 std::optional<StepUpNeed> StepUps::missing(const identity::Principal& principal,
                                            const StepUpPolicy& policy) const {
   if (principal.kind != identity::PrincipalKind::user) return std::nullopt;
@@ -115,9 +133,7 @@ Result<void> StepUps::erase(store::Transaction& tx, std::string_view scope, std:
 }
 
 Result<void> StepUps::forget_scope(store::Transaction& tx, std::string_view scope) const {
-  for (const std::string& prefix : {ascii_lower(scope) + "\n", ascii_lower(scope) + "/"})
-    for (const StepUpPolicy& policy : TRY(with_prefix(tx, core_.tenant, prefix)))
-      TRY(erase(tx, policy.scope, policy.name));
+  for (const StepUpPolicy& policy : TRY(at_and_below(tx, scope))) TRY(erase(tx, policy.scope, policy.name));
   return {};
 }
 

@@ -51,6 +51,11 @@ class StepUps {
                                           std::string_view name) const;
   Result<std::vector<StepUpPolicy>> at(store::Reader& reader, std::string_view scope) const;
   Result<std::vector<StepUpPolicy>> at_and_above(store::Reader& reader, std::string_view scope) const;
+  Result<std::vector<StepUpPolicy>> at_and_below(store::Reader& reader, std::string_view scope) const;
+  // Before policies stop counting, whether they are named or go with what they stand at: who does not meet
+  // each of them is told to. A stolen token does not lift what stands in its way.
+  Result<void> require_met(const identity::Principal& principal,
+                           const std::vector<StepUpPolicy>& policies) const;
   Result<void> put(store::Transaction& tx, std::string_view scope, std::string_view name,
                    const JsonObject& shown) const;
   Result<void> erase(store::Transaction& tx, std::string_view scope, std::string_view name) const;

@@ -74,12 +74,6 @@ std::vector<std::string> tags_of(const std::optional<StepUpPolicy>& policy) {
   return policy ? std::vector<std::string>{hash_of(policy->text)} : std::vector<std::string>{};
 }
 
-Result<void> require_met(const State& state, const WriteContext& context, const StepUpPolicy& policy) {
-  const auto need = state.step_ups.missing(context.call.principal, policy);
-  if (!need) return {};
-  return std::unexpected(step_up_needed(*need, "Microsoft.Authorization/stepUpPolicies/write", policy.scope));
-}
-
 Result<net::Response> put_policy(const State& state, WriteContext& context) {
   const Call& call = context.call;
   std::string scope = call.parameter("+scope");
@@ -92,7 +86,7 @@ Result<net::Response> put_policy(const State& state, WriteContext& context) {
   const auto existing = TRY(state.step_ups.get(context.tx, scope, name));
   TRY(check_preconditions(call.request, tags_of(existing), call.id.text()));
   if (existing) {
-    TRY(require_met(state, context, *existing));
+    TRY(state.step_ups.require_met(context.call.principal, {*existing}));
     scope = existing->scope;
     name = existing->name;
   }
@@ -118,7 +112,7 @@ Result<net::Response> delete_policy(const State& state, WriteContext& context) {
   const auto existing = TRY(state.step_ups.get(context.tx, scope, call.parameter("name")));
   TRY(check_preconditions(call.request, tags_of(existing), call.id.text()));
   if (!existing) return empty_response(204);
-  TRY(require_met(state, context, *existing));
+  TRY(state.step_ups.require_met(context.call.principal, {*existing}));
   context.details = {{"policyBefore", *object_at(existing->body, "properties")}};
   TRY(state.step_ups.erase(context.tx, existing->scope, existing->name));
   return empty_response(200);

@@ -181,6 +181,37 @@ TEST_F(StepUpTest, WhatIsGoneTakesItsPoliciesAlong) {
   EXPECT_LT(send("DELETE", kBoxes + "/b").status, 300) << "a new one of the same name begins without";
 }
 
+// A policy names what it guards, not that its thing may go; yet with the thing it would go, and a thing comes
+// back: a vault is recovered with its content, a group is made again around it.
+TEST_F(StepUpTest, DeletingWhatAPolicyStandsAtTakesWhatThePolicyAsksFor) {
+  ASSERT_EQ(make_box("b").status, 201);
+  const std::string reads = R"({"maxAgeMinutes":5,"actions":["Toy.Things/boxes/read"]})";
+  ASSERT_EQ(set(kBoxes + "/b", reads).status, 201);
+  expect_challenged(send_as(ada_.token, "DELETE", kBoxes + "/b"), 5);
+  expect_challenged(send_as(ada_.token, "DELETE", kGroup), 5);
+  EXPECT_EQ(send_as(with_mfa(ada_), "GET", kBoxes + "/b").status, 200) << "it is still there";
+  ASSERT_EQ(send_as(with_mfa(owner_), "DELETE", policy_of(kBoxes + "/b")).status, 200);
+  ASSERT_EQ(set(kGroup, reads).status, 201);
+  EXPECT_LT(send_as(ada_.token, "DELETE", kBoxes + "/b").status, 300) << "the group's policy stays";
+  expect_challenged(send_as(ada_.token, "DELETE", kGroup), 5);
+  EXPECT_LT(send_as(with_mfa(ada_), "DELETE", kGroup).status, 300);
+}
+
+TEST_F(StepUpTest, MovingAThingFromUnderAPolicyTakesWhatThePolicyAsksFor) {
+  ASSERT_EQ(make_box("b").status, 201);
+  const std::string target = kSubscription + "/resourceGroups/elsewhere";
+  ASSERT_LT(send("PUT", target, R"({"location":"local"})").status, 300);
+  ASSERT_EQ(set(kGroup, R"({"maxAgeMinutes":5,"actions":["Toy.Things/boxes/read"]})").status, 201);
+  const std::string body =
+      R"({"resources":[")" + kBoxes + R"(/b"],"targetResourceGroup":")" + target + R"("})";
+  expect_challenged(send_as(ada_.token, "POST", kGroup + "/moveResources", body), 5);
+  EXPECT_EQ(send_as(ada_.token, "GET", target + "/providers/Toy.Things/boxes/b").status, 404);
+  // Where the target keeps it as well, nothing is lifted; nor does what stands at both from above.
+  ASSERT_EQ(set(kSubscription, R"({"maxAgeMinutes":7,"actions":["Toy.Things/boxes/read"]})").status, 201);
+  ASSERT_EQ(send_as(with_mfa(owner_), "DELETE", policy_of(kGroup)).status, 200);
+  EXPECT_EQ(send_as(ada_.token, "POST", kGroup + "/moveResources", body).status, 202);
+}
+
 TEST_F(StepUpTest, ElevationTakesAFreshSecondFactorToo) {
   const std::string elevate = "/providers/Microsoft.Authorization/elevateAccess?api-version=2016-07-01";
   const Person eve = make_person("eve");

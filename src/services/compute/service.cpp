@@ -157,6 +157,7 @@ Result<void> Service::enrol(WriteContext& context, machine::Machine& machine) {
 Result<void> Service::forget(WriteContext& context, const machine::Machine& machine) {
   const ResourceId id = TRY(ResourceId::parse(machine.resource_id));
   TRY(context.require_unlocked(id.text(), resource::Change::remove));
+  TRY(context.require_removable(id.text()));
   for (const Hook& hook : removed_) TRY(hook(context, id));
   if (const auto known = TRY(platform_.resources.get(context.tx, id)))
     TRY(end_identity(context, known->body));

@@ -59,10 +59,13 @@ Result<JsonObject> read_release_policy(const JsonObject& policy) {
       {"immutable", bool_at(policy, "immutable").value_or(false)}};
 }
 
-// The object's next rotation goes by its newest version.
+// The object's next rotation goes by its newest version. One without its private half is its owner's to
+// rotate.
 Result<void> schedule(const Objects& objects, store::Transaction& tx, const ObjectName& name) {
   Object object = TRY(objects.require(tx, name));
-  object.rotate_due = rotation_due(object.rotation_policy, object.facts);
+  const bool is_ours = !TRY(objects.require_version(tx, name, {})).public_only;
+  object.rotate_due =
+      is_ours ? rotation_due(object.rotation_policy, object.facts) : std::optional<Timestamp>();
   return store::put(tx, objects.core().tenant, object);
 }
 

@@ -1,7 +1,10 @@
 // The rules of vaults, on both planes.
 #pragma once
 
+#include <map>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "services/vault/api.h"
 #include "services/vault/hsm_keys.h"
@@ -19,6 +22,17 @@ struct DueRotation {
   Object object;
   Vault vault;
   Version newest;
+};
+
+// What was due and could not be done waits a while, so that it costs nothing else its turn, nor the log a
+// line every few seconds. Not kept over a start: then it is tried once more.
+class PutOff {
+ public:
+  bool waits(const std::string& key, Timestamp now) const;
+  void note(const std::string& key, const Result<void>& done, Timestamp now);
+
+ private:
+  std::map<std::string, Timestamp> until_;
 };
 
 class Service final : public Vaults {
@@ -75,13 +89,16 @@ class Service final : public Vaults {
                                                   Timestamp now);
   // renewal.cpp
   Result<void> renew_due_certificate(const Guard& guard, const std::string& key, Timestamp now);
+  Result<std::vector<store::Row>> due_rows(const store::TableSpec& table, Timestamp now);
   Result<void> act_on_due_objects(const Guard& guard, Timestamp now);
+  Result<void> act_on_due_object(const Guard& guard, const store::Row& row, Timestamp now);
   Result<void> sweep_leftovers(const Guard& guard);
 
   Platform& platform_;
   const HsmKeys hsm_;
   Plane plane_;
-  Timestamp looked_{};  // tick's alone
+  Timestamp looked_{};  // tick's alone, as is:
+  PutOff put_off_;
 };
 
 }  // namespace merlon::vault

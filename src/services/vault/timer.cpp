@@ -10,22 +10,50 @@ namespace {
 constexpr auto kLookEvery = std::chrono::seconds(5);
 constexpr size_t kAtOnce = 100;
 constexpr auto kWaitForVault = std::chrono::hours(1);
+constexpr size_t kPagesMax = 1000;
+constexpr size_t kKeptMax = 100'000;
+constexpr Duration kWaitAfterFailure = std::chrono::minutes(15);
+constexpr Duration kWaitWhileUnavailable = std::chrono::minutes(1);
 
-// Rows whose index value "due" has come, oldest first.
-Result<std::vector<store::Row>> due_rows(const resource::Core& core, const store::TableSpec& table,
-                                         Timestamp now) {
+}  // namespace
+
+bool PutOff::waits(const std::string& key, Timestamp now) const {
+  const auto at = until_.find(key);
+  // A clock that was set back makes nothing wait longer than the rule says.
+  return at != until_.end() && now < at->second && at->second - now <= kWaitAfterFailure;
+}
+
+void PutOff::note(const std::string& key, const Result<void>& done, Timestamp now) {
+  if (done) {
+    until_.erase(key);
+    return;
+  }
+  if (until_.size() >= kKeptMax) until_.clear();
+  const bool may_pass = done.error().kind == ErrorKind::unavailable;
+  until_[key] = now + (may_pass ? kWaitWhileUnavailable : kWaitAfterFailure);
+}
+
+// Rows whose index value "due" has come, oldest first, but for those that have failed lately: a hundred
+// things that cannot be done must not be all that is ever looked at.
+Result<std::vector<store::Row>> Service::due_rows(const store::TableSpec& table, Timestamp now) {
+  const resource::Core& core = platform_.core;
   return store::read_value<std::vector<store::Row>>(
       core.store, [&](store::Reader& reader) -> Result<std::vector<store::Row>> {
-        const auto rows = TRY(reader.scan_index(
-            table, core.tenant, "due", {.prefix = {}, .after = {}, .after_key = {}, .limit = kAtOnce}));
         std::vector<store::Row> due;
-        for (const auto& [value, row] : rows)
-          if (value <= due_text(now)) due.push_back(row);
+        store::Range range{.prefix = {}, .after = {}, .after_key = {}, .limit = kAtOnce};
+        for (size_t pages = 0; pages < kPagesMax; ++pages) {
+          const auto rows = TRY(reader.scan_index(table, core.tenant, "due", range));
+          for (const auto& [value, row] : rows) {
+            if (value > due_text(now) || due.size() == kAtOnce) return due;
+            if (!put_off_.waits(row.key, now)) due.push_back(row);
+          }
+          if (rows.size() < range.limit) break;
+          range.after = rows.back().value;
+          range.after_key = rows.back().row.key;
+        }
         return due;
       });
 }
-
-}  // namespace
 
 Result<void> Service::tick(const Guard& guard) {
   const Timestamp now = platform_.grants.now();
@@ -38,7 +66,7 @@ Result<void> Service::tick(const Guard& guard) {
 }
 
 Result<void> Service::purge_due_vaults(const Guard& guard, Timestamp now) {
-  for (const store::Row& row : TRY(due_rows(platform_.core, Vault::table(), now))) {
+  for (const store::Row& row : TRY(due_rows(Vault::table(), now))) {
     const auto purged = platform_.core.store.write([&](store::Transaction& tx) -> Result<void> {
       if (guard) TRY(guard(tx));
       const auto vault = TRY(find(tx, row.key));
@@ -50,20 +78,26 @@ Result<void> Service::purge_due_vaults(const Guard& guard, Timestamp now) {
                                   vault->resource_id, {});
           });
     });
+    put_off_.note(row.key, purged, now);
     if (!purged) log_error("a deleted vault could not be purged", purged.error(), {{"vault", row.key}});
   }
   return {};
 }
 
 Result<void> Service::act_on_due_objects(const Guard& guard, Timestamp now) {
-  for (const store::Row& row : TRY(due_rows(platform_.core, Object::table(), now))) {
-    const auto object = TRY(store::decode<Object>(row));
-    const auto done = object.deleted                           ? purge_due_object(guard, row.key, now)
-                      : object.name.kind == Kind::certificates ? renew_due_certificate(guard, row.key, now)
-                                                               : rotate_due_key(guard, row.key, now);
+  for (const store::Row& row : TRY(due_rows(Object::table(), now))) {
+    const auto done = act_on_due_object(guard, row, now);
+    put_off_.note(row.key, done, now);
     if (!done) log_error("what is due in a vault could not be done", done.error(), {{"object", row.key}});
   }
   return {};
+}
+
+Result<void> Service::act_on_due_object(const Guard& guard, const store::Row& row, Timestamp now) {
+  const Object object = TRY(store::decode<Object>(row));
+  if (object.deleted) return purge_due_object(guard, row.key, now);
+  if (object.name.kind == Kind::certificates) return renew_due_certificate(guard, row.key, now);
+  return rotate_due_key(guard, row.key, now);
 }
 
 Result<std::optional<Vault>> Service::vault_of(store::Reader& reader, const Object& object) {

@@ -157,6 +157,40 @@ TEST_F(VaultTest, ARotationPolicyIsCarriedOutByTheTimer) {
   EXPECT_EQ(rows<Version>().size(), 3U);
 }
 
+constexpr const char* kMonthly =
+    R"({"lifetimeActions":[{"trigger":{"timeAfterCreate":"P30D"},"action":{"type":"rotate"}}]})";
+
+TEST_F(VaultTest, AKeyOfWhichOnlyThePublicHalfIsHereIsNeverDue) {
+  const Seen own = data("kv-test", "POST", "/keys/own/create", R"({"kty":"EC"})");
+  JsonObject jwk = *object_at(own.body, "key");
+  for (const std::string_view member : {"kid", "key_ops"}) jwk.erase(member);
+  ASSERT_EQ(data("kv-test", "POST", "/keys/k/create", R"({"kty":"EC"})").status, 200);
+  ASSERT_EQ(data("kv-test", "PUT", "/keys/k/rotationpolicy", kMonthly).status, 200);
+  ASSERT_EQ(data("kv-test", "PUT", "/keys/k", to_text(JsonObject{{"key", jwk}})).status, 200);
+  for (const Object& object : rows<Object>()) EXPECT_FALSE(object.rotate_due.has_value()) << object.name.name;
+}
+
+// Rows that nobody can read stand for whatever cannot be done.
+TEST_F(VaultTest, AThousandThingsThatCannotBeDoneCostNothingElseItsTurn) {
+  ASSERT_EQ(data("kv-test", "POST", "/keys/k/create", R"({"kty":"EC"})").status, 200);
+  ASSERT_EQ(data("kv-test", "PUT", "/keys/k/rotationpolicy", kMonthly).status, 200);
+  must(store_->write([&](store::Transaction& tx) -> Result<void> {
+    Object bad = rows<Object>().front();
+    bad.rotate_due = clock_.now();
+    for (int i = 0; i < 1000; ++i) {
+      bad.name.name = "bad" + std::to_string(i);
+      TRY(tx.put(Object::table(), tenant_, {bad.key(), "{}", bad.index_values()}));
+    }
+    return {};
+  }));
+  advance_days(31);
+  for (int i = 0; i < 11; ++i) {
+    clock_.advance(std::chrono::seconds(10));
+    must(vaults_->tick({}));
+  }
+  EXPECT_EQ(rows<Version>().size(), 2U) << "the good key's turn came, although all of them are due before it";
+}
+
 TEST_F(VaultTest, ADisabledKeyIsNotRotated) {
   ASSERT_EQ(data("kv-test", "POST", "/keys/k/create", R"({"kty":"EC"})").status, 200);
   ASSERT_EQ(data("kv-test", "PUT", "/keys/k/rotationpolicy",
