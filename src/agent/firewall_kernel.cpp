@@ -1,8 +1,7 @@
 // libnftables behind Result.
 #include "agent/firewall_kernel.h"
 
-#include <nftables/libnftables.h>
-
+#include "agent/firewall_library.h"
 #include "base/text.h"
 
 namespace merlon::agent {
@@ -17,8 +16,13 @@ bool says_missing(std::string_view text) {
   return text.find("No such file or directory") != std::string_view::npos;
 }
 
+const Libnftables& libnftables() {
+  static const Libnftables library;
+  return library;
+}
+
 struct Free {
-  void operator()(nft_ctx* context) const { nft_ctx_free(context); }
+  void operator()(nft_ctx* context) const { libnftables().free(context); }
 };
 
 unsigned flags_of(NftForm form) {
@@ -38,10 +42,10 @@ class LibNftables final : public NftBackend {
   explicit LibNftables(std::unique_ptr<nft_ctx, Free> context) : context_(std::move(context)) {}
 
   Result<std::string> run(const std::string& commands, NftForm form) override {
-    nft_ctx_output_set_flags(context_.get(), flags_of(form) | NFT_CTX_OUTPUT_NUMERIC_PROTO);
-    const int outcome = nft_run_cmd_from_buffer(context_.get(), commands.c_str());
-    const char* output = nft_ctx_get_output_buffer(context_.get());
-    const char* error = nft_ctx_get_error_buffer(context_.get());
+    libnftables().set_output_flags(context_.get(), flags_of(form) | NFT_CTX_OUTPUT_NUMERIC_PROTO);
+    const int outcome = libnftables().run(context_.get(), commands.c_str());
+    const char* output = libnftables().output_buffer(context_.get());
+    const char* error = libnftables().error_buffer(context_.get());
     if (outcome == 0) return std::string(output == nullptr ? "" : output);
     const std::string said = std::string(error == nullptr ? "" : error).substr(0, kErrorTextMax);
     if (says_missing(said)) return fail(ErrorKind::not_found, "FirewallObjectMissing", said);
@@ -57,8 +61,10 @@ class LibNftables final : public NftBackend {
 }  // namespace
 
 Result<Nft> Nft::open() {
-  std::unique_ptr<nft_ctx, Free> context(nft_ctx_new(NFT_CTX_DEFAULT));
-  if (!context || nft_ctx_buffer_output(context.get()) != 0 || nft_ctx_buffer_error(context.get()) != 0)
+  TRY(libnftables().loaded());
+  std::unique_ptr<nft_ctx, Free> context(libnftables().make(NFT_CTX_DEFAULT));
+  if (!context || libnftables().buffer_output(context.get()) != 0 ||
+      libnftables().buffer_error(context.get()) != 0)
     return fail(
         ErrorKind::internal, "FirewallUnavailable",
         "The kernel's firewall could not be opened. Run the agent as root (CAP_NET_ADMIN) on a kernel with "

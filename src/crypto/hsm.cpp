@@ -41,7 +41,7 @@ std::unexpected<Error> not_made(CK_RV code) {
                       code == CKR_ATTRIBUTE_VALUE_INVALID || code == CKR_TEMPLATE_INCONSISTENT;
   if (cannot)
     return bad("The server's hardware token does not make keys of this kind and size (" +
-               std::string(p11_kit_strerror(code)) + ").");
+               std::string(p11_kit().strerror(code)) + ").");
   return token_refused("make a key", code);
 }
 

@@ -202,7 +202,8 @@ TEST_F(HsmTest, WhatIsDestroyedIsGone) {
 
 TEST_F(HsmTest, ATokenThatWentAwayIsFoundAgain) {
   const HsmKey key = made(wish(MaterialKind::ec, 0, "P-256"));
-  CK_FUNCTION_LIST* module = p11_kit_module_load("/usr/lib/softhsm/libsofthsm2.so", P11_KIT_MODULE_UNMANAGED);
+  CK_FUNCTION_LIST* module =
+      p11_kit().module_load("/usr/lib/softhsm/libsofthsm2.so", P11_KIT_MODULE_UNMANAGED);
   ASSERT_NE(module, nullptr);
   std::array<CK_SLOT_ID, 8> slots{};
   CK_ULONG count = slots.size();
@@ -210,7 +211,7 @@ TEST_F(HsmTest, ATokenThatWentAwayIsFoundAgain) {
   for (CK_ULONG i = 0; i < count; ++i) module->C_CloseAllSessions(slots[i]);
   const auto signature = hsm_->sign(key, "ES256", digest(32));
   EXPECT_TRUE(signature) << signature.error().message;
-  p11_kit_module_release(module);
+  p11_kit().module_release(module);
 }
 
 TEST_F(HsmTest, ManyAtOnce) {

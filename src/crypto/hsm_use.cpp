@@ -27,7 +27,7 @@ std::unexpected<Error> not_done(const std::string& doing, CK_RV code) {
   if (cannot)
     return fail(ErrorKind::invalid, "BadParameter",
                 "The server's hardware token does not " + doing + " with this key and algorithm (" +
-                    std::string(p11_kit_strerror(code)) + ").");
+                    std::string(p11_kit().strerror(code)) + ").");
   return token_refused(doing, code);
 }
 

@@ -33,7 +33,7 @@ class Session {
     CK_KEY_TYPE type = CKK_AES;
     std::array<CK_ATTRIBUTE, 3> wanted{{{CKA_CLASS, &kind, sizeof kind},
                                         {CKA_KEY_TYPE, &type, sizeof type},
-                                        *p11_kit_uri_get_attribute(uri_.get(), CKA_LABEL)}};
+                                        *p11_kit().uri_get_attribute(uri_.get(), CKA_LABEL)}};
     if (const CK_RV code = module_->C_FindObjectsInit(handle_, wanted.data(), wanted.size()); code != CKR_OK)
       return token_refused("search for its key", code);
     std::array<CK_OBJECT_HANDLE, 2> found{};
@@ -60,7 +60,7 @@ class Session {
                                         {CKA_ENCRYPT, &yes, sizeof yes},
                                         {CKA_DECRYPT, &yes, sizeof yes},
                                         {CKA_VALUE_LEN, &bytes, sizeof bytes},
-                                        *p11_kit_uri_get_attribute(uri_.get(), CKA_LABEL)}};
+                                        *p11_kit().uri_get_attribute(uri_.get(), CKA_LABEL)}};
     CK_OBJECT_HANDLE key = 0;
     if (const CK_RV code = module_->C_GenerateKey(handle_, &mechanism, wanted.data(), wanted.size(), &key);
         code != CKR_OK)

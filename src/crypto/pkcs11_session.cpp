@@ -19,6 +19,11 @@ std::unexpected<Error> bad_uri(std::string why) {
 
 }  // namespace
 
+const P11Kit& p11_kit() {
+  static const P11Kit library;
+  return library;
+}
+
 std::unexpected<Error> token_refused(std::string why, std::string cause) {
   auto error = fail(ErrorKind::unavailable, "TokenRefused", "The PKCS#11 token " + std::move(why));
   error.error().cause = std::move(cause);
@@ -26,13 +31,13 @@ std::unexpected<Error> token_refused(std::string why, std::string cause) {
 }
 
 std::unexpected<Error> token_refused(const std::string& doing, CK_RV code) {
-  return token_refused("could not " + doing + ": " + p11_kit_strerror(code) +
+  return token_refused("could not " + doing + ": " + p11_kit().strerror(code) +
                            ". See that it is plugged in, and what its own tool says of it.",
                        "CK_RV " + std::to_string(code));
 }
 
 Result<Secret> read_pin(P11KitUri* uri) {
-  const char* source = p11_kit_uri_get_pin_source(uri);
+  const char* source = p11_kit().uri_get_pin_source(uri);
   std::string_view path = source == nullptr ? "" : source;
   if (path.starts_with("file:")) path.remove_prefix(5);
   if (path.starts_with("//")) path.remove_prefix(2);
@@ -55,23 +60,24 @@ Result<Secret> read_pin(P11KitUri* uri) {
 }
 
 Result<UriHandle> parse_token_uri(const std::string& text, UriObject object) {
+  TRY(p11_kit().loaded());
   const bool needed = object == UriObject::needed;
-  UriHandle uri(p11_kit_uri_new());
-  if (p11_kit_uri_parse(text.c_str(), P11_KIT_URI_FOR_ANY, uri.get()) != P11_KIT_URI_OK ||
-      p11_kit_uri_any_unrecognized(uri.get()) != 0)
+  UriHandle uri(p11_kit().uri_new());
+  if (p11_kit().uri_parse(text.c_str(), P11_KIT_URI_FOR_ANY, uri.get()) != P11_KIT_URI_OK ||
+      p11_kit().uri_any_unrecognized(uri.get()) != 0)
     return bad_uri(
         "This is no PKCS#11 URI (RFC 7512) that Merlon understands. Write it as 'pkcs11:token=NAME" +
         std::string(needed ? ";object=KEY" : "") +
         "?module-path=/path/of/module.so&pin-source=file:/path/of/pin'.");
-  if (p11_kit_uri_get_module_path(uri.get()) == nullptr)
+  if (p11_kit().uri_get_module_path(uri.get()) == nullptr)
     return bad_uri(
         "The PKCS#11 URI names no module. Add '?module-path=/path/of/module.so' for the token's library.");
-  const bool named = p11_kit_uri_get_attribute(uri.get(), CKA_LABEL) != nullptr;
+  const bool named = p11_kit().uri_get_attribute(uri.get(), CKA_LABEL) != nullptr;
   if (needed && !named)
     return bad_uri("The PKCS#11 URI names no object. Add ';object=KEY' for the key's label.");
   if (!needed && named)
     return bad_uri("The PKCS#11 URI names one object, and the vaults' keys are many. Leave ';object=' out.");
-  if (p11_kit_uri_get_pin_value(uri.get()) != nullptr)
+  if (p11_kit().uri_get_pin_value(uri.get()) != nullptr)
     return bad_uri(
         "The PKCS#11 URI holds the PIN itself, which every user of this machine sees among the running "
         "commands. Put it into a file of mode 0600, and name that with pin-source=file:/path.");
@@ -81,13 +87,13 @@ Result<UriHandle> parse_token_uri(const std::string& text, UriObject object) {
 Result<OpenToken> OpenToken::open(P11KitUri* uri) {
   OpenToken token;
   token.uri_ = uri;
-  const std::string path = p11_kit_uri_get_module_path(uri);
-  CK_FUNCTION_LIST* module = p11_kit_module_load(path.c_str(), 0);
+  const std::string path = p11_kit().uri_get_module_path(uri);
+  CK_FUNCTION_LIST* module = p11_kit().module_load(path.c_str(), 0);
   if (module == nullptr)
-    return token_refused("has no module: " + path + " could not be loaded (" + p11_kit_message() +
+    return token_refused("has no module: " + path + " could not be loaded (" + p11_kit().message() +
                          "). Correct module-path in the URI.");
-  if (const CK_RV code = p11_kit_module_initialize(module); code != CKR_OK) {
-    p11_kit_module_release(module);
+  if (const CK_RV code = p11_kit().module_initialize(module); code != CKR_OK) {
+    p11_kit().module_release(module);
     return token_refused("initialise itself", code);
   }
   token.module_.reset(module);
@@ -109,7 +115,7 @@ Result<CK_SESSION_HANDLE> OpenToken::open_session() const {
 }
 
 Result<void> OpenToken::log_in(CK_SESSION_HANDLE session) const {
-  if (p11_kit_uri_get_pin_source(uri_) == nullptr) return {};
+  if (p11_kit().uri_get_pin_source(uri_) == nullptr) return {};
   const Secret pin = TRY(read_pin(uri_));
   Bytes copy(pin.expose().begin(), pin.expose().end());
   const CK_RV code = module_->C_Login(session, CKU_USER, copy.data(), copy.size());
@@ -135,7 +141,7 @@ Result<CK_SLOT_ID> OpenToken::find_slot() const {
   for (const CK_SLOT_ID slot : slots) {
     CK_TOKEN_INFO info{};
     if (module_->C_GetTokenInfo(slot, &info) != CKR_OK) continue;
-    if ((info.flags & CKF_TOKEN_INITIALIZED) != 0 && p11_kit_uri_match_token_info(uri_, &info) != 0)
+    if ((info.flags & CKF_TOKEN_INITIALIZED) != 0 && p11_kit().uri_match_token_info(uri_, &info) != 0)
       return slot;
   }
   return token_refused(

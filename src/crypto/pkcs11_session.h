@@ -2,27 +2,25 @@
 // in. Not for other rooms: they see pkcs11.h (Merlon's root key) and hsm.h (keys of vaults).
 #pragma once
 
-#include <p11-kit/p11-kit.h>
-#include <p11-kit/uri.h>
-
 #include <memory>
 #include <string>
 
 #include "base/result.h"
 #include "base/secret.h"
+#include "crypto/p11_kit.h"
 
 namespace merlon::crypto {
 
 struct FreeUri {
-  void operator()(P11KitUri* uri) const noexcept { p11_kit_uri_free(uri); }
+  void operator()(P11KitUri* uri) const noexcept { p11_kit().uri_free(uri); }
 };
 using UriHandle = std::unique_ptr<P11KitUri, FreeUri>;
 
 struct ReleaseModule {
   // C_Finalize here, and not at the process's exit: SoftHSM's own clean-up races OpenSSL's there.
   void operator()(CK_FUNCTION_LIST* module) const noexcept {
-    p11_kit_module_finalize(module);
-    p11_kit_module_release(module);
+    p11_kit().module_finalize(module);
+    p11_kit().module_release(module);
   }
 };
 using ModuleHandle = std::unique_ptr<CK_FUNCTION_LIST, ReleaseModule>;

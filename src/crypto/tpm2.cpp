@@ -3,11 +3,6 @@
 // what was sealed.
 #include "crypto/tpm2.h"
 
-#include <tss2_esys.h>
-#include <tss2_mu.h>
-#include <tss2_rc.h>
-#include <tss2_tctildr.h>
-
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -15,6 +10,7 @@
 #include <memory>
 
 #include "base/text.h"
+#include "crypto/tss2.h"
 
 namespace merlon::crypto {
 namespace {
@@ -23,8 +19,13 @@ constexpr size_t kSecretBytesMax = 128;  // what every TPM can seal (MAX_SYM_DAT
 constexpr unsigned kRegisters = 24;      // TCG PC Client Platform
 constexpr UINT16 kPolicySymmetricBits = 128;
 
+const Tss& tss() {
+  static const Tss libraries;
+  return libraries;
+}
+
 struct FreeEsys {
-  void operator()(void* memory) const noexcept { Esys_Free(memory); }
+  void operator()(void* memory) const noexcept { tss().esys.free(memory); }
 };
 template <class T>
 using EsysHandle = std::unique_ptr<T, FreeEsys>;
@@ -39,7 +40,7 @@ Result<void> check(TSS2_RC code, const std::string& doing) {
   if (code == TSS2_RC_SUCCESS) return {};
   return refused(
       "could not " + doing + ". See that it is enabled and that this process may use it (/dev/tpmrm0).",
-      std::string("tss2: ") + Tss2_RC_Decode(code));
+      std::string("tss2: ") + tss().reasons.decode(code));
 }
 
 TPML_PCR_SELECTION selection_of(const TpmPlace& place) {
@@ -76,17 +77,18 @@ TPM2B_PUBLIC storage_key_template() {
 class Chip {
  public:
   static Result<Chip> open(const TpmPlace& place) {
+    TRY(tss().loaded());
     Chip chip;
     TSS2_TCTI_CONTEXT* tcti = nullptr;
     const char* name = place.interface.empty() ? nullptr : place.interface.c_str();
-    if (const TSS2_RC code = Tss2_TctiLdr_Initialize(name, &tcti); code != TSS2_RC_SUCCESS)
+    if (const TSS2_RC code = tss().loader.initialize(name, &tcti); code != TSS2_RC_SUCCESS)
       return refused("of this machine cannot be reached" +
                          (name == nullptr ? std::string() : " by " + place.interface) +
                          ". Is there one, and may this process use it (/dev/tpmrm0, group tss)?",
-                     std::string("tss2: ") + Tss2_RC_Decode(code));
+                     std::string("tss2: ") + tss().reasons.decode(code));
     chip.tcti_.reset(tcti);
     ESYS_CONTEXT* context = nullptr;
-    TRY(check(Esys_Initialize(&context, tcti, nullptr), "be initialised"));
+    TRY(check(tss().esys.initialize(&context, tcti, nullptr), "be initialised"));
     chip.context_.reset(context);
     TRY(chip.make_storage_key());
     return chip;
@@ -95,16 +97,16 @@ class Chip {
   Chip& operator=(Chip&&) = delete;
   ~Chip() {
     if (!context_) return;
-    for (const ESYS_TR handle : loaded_) Esys_FlushContext(context_.get(), handle);
+    for (const ESYS_TR handle : loaded_) tss().esys.flush_context(context_.get(), handle);
   }
 
   Result<Bytes> policy_of(const TpmPlace& place) {
     const ESYS_TR session = TRY(start_session(TPM2_SE_TRIAL, false));
     TRY(require_registers(session, place));
     TPM2B_DIGEST* digest = nullptr;
-    TRY(check(
-        Esys_PolicyGetDigest(context_.get(), session, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &digest),
-        "name its policy"));
+    TRY(check(tss().esys.policy_get_digest(context_.get(), session, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
+                                           &digest),
+              "name its policy"));
     const EsysHandle<TPM2B_DIGEST> owned(digest);
     return Bytes(digest->buffer, digest->buffer + digest->size);
   }
@@ -128,8 +130,8 @@ class Chip {
     TPM2B_PRIVATE* made_private = nullptr;
     TPM2B_PUBLIC* made_public = nullptr;
     const TSS2_RC code =
-        Esys_Create(context_.get(), storage_key_, session, ESYS_TR_NONE, ESYS_TR_NONE, &sensitive, &area,
-                    &outside, &creation, &made_private, &made_public, nullptr, nullptr, nullptr);
+        tss().esys.create(context_.get(), storage_key_, session, ESYS_TR_NONE, ESYS_TR_NONE, &sensitive,
+                          &area, &outside, &creation, &made_private, &made_public, nullptr, nullptr, nullptr);
     ::explicit_bzero(&sensitive, sizeof sensitive);
     const EsysHandle<TPM2B_PRIVATE> owned_private(made_private);
     const EsysHandle<TPM2B_PUBLIC> owned_public(made_public);
@@ -137,11 +139,11 @@ class Chip {
     TpmSealed sealed{Bytes(sizeof(TPM2B_PUBLIC)), Bytes(sizeof(TPM2B_PRIVATE))};
     size_t public_size = 0;
     size_t private_size = 0;
-    TRY(check(Tss2_MU_TPM2B_PUBLIC_Marshal(made_public, sealed.public_part.data(), sealed.public_part.size(),
-                                           &public_size),
+    TRY(check(tss().marshal.write_public(made_public, sealed.public_part.data(), sealed.public_part.size(),
+                                         &public_size),
               "name what it sealed"));
-    TRY(check(Tss2_MU_TPM2B_PRIVATE_Marshal(made_private, sealed.private_part.data(),
-                                            sealed.private_part.size(), &private_size),
+    TRY(check(tss().marshal.write_private(made_private, sealed.private_part.data(),
+                                          sealed.private_part.size(), &private_size),
               "give out what it sealed"));
     sealed.public_part.resize(public_size);
     sealed.private_part.resize(private_size);
@@ -153,30 +155,31 @@ class Chip {
     TPM2B_PRIVATE wrapped{};
     size_t used_public = 0;
     size_t used_private = 0;
-    if (Tss2_MU_TPM2B_PUBLIC_Unmarshal(sealed.public_part.data(), sealed.public_part.size(), &used_public,
-                                       &area) != TSS2_RC_SUCCESS ||
-        Tss2_MU_TPM2B_PRIVATE_Unmarshal(sealed.private_part.data(), sealed.private_part.size(), &used_private,
-                                        &wrapped) != TSS2_RC_SUCCESS ||
+    if (tss().marshal.read_public(sealed.public_part.data(), sealed.public_part.size(), &used_public,
+                                  &area) != TSS2_RC_SUCCESS ||
+        tss().marshal.read_private(sealed.private_part.data(), sealed.private_part.size(), &used_private,
+                                   &wrapped) != TSS2_RC_SUCCESS ||
         used_public != sealed.public_part.size() || used_private != sealed.private_part.size())
       return refused("cannot open what was sealed: the record of it is damaged. Restore the database.");
     ESYS_TR object = ESYS_TR_NONE;
-    if (const TSS2_RC code = Esys_Load(context_.get(), storage_key_, ESYS_TR_PASSWORD, ESYS_TR_NONE,
-                                       ESYS_TR_NONE, &wrapped, &area, &object);
+    if (const TSS2_RC code = tss().esys.load(context_.get(), storage_key_, ESYS_TR_PASSWORD, ESYS_TR_NONE,
+                                             ESYS_TR_NONE, &wrapped, &area, &object);
         code != TSS2_RC_SUCCESS)
       return refused("of this machine is not the one that sealed this, or it was cleared since.",
-                     std::string("tss2: ") + Tss2_RC_Decode(code));
+                     std::string("tss2: ") + tss().reasons.decode(code));
     loaded_.push_back(object);
     const ESYS_TR session = TRY(start_session(TPM2_SE_POLICY, true));
     TRY(require_registers(session, place));
     TPM2B_SENSITIVE_DATA* data = nullptr;
-    const TSS2_RC code = Esys_Unseal(context_.get(), object, session, ESYS_TR_NONE, ESYS_TR_NONE, &data);
+    const TSS2_RC code =
+        tss().esys.unseal(context_.get(), object, session, ESYS_TR_NONE, ESYS_TR_NONE, &data);
     const EsysHandle<TPM2B_SENSITIVE_DATA> owned(data);
     if (code != TSS2_RC_SUCCESS)
       return refused(
           "does not open this in the state that the machine is in: a platform register (PCR) has changed "
           "since it was sealed, by new firmware, other boot settings or another boot loader, or another "
           "set of registers was named.",
-          std::string("tss2: ") + Tss2_RC_Decode(code));
+          std::string("tss2: ") + tss().reasons.decode(code));
     Secret secret(Bytes(data->buffer, data->buffer + data->size));
     ::explicit_bzero(data->buffer, data->size);
     return secret;
@@ -184,10 +187,10 @@ class Chip {
 
  private:
   struct EndTcti {
-    void operator()(TSS2_TCTI_CONTEXT* tcti) const noexcept { Tss2_TctiLdr_Finalize(&tcti); }
+    void operator()(TSS2_TCTI_CONTEXT* tcti) const noexcept { tss().loader.finalize(&tcti); }
   };
   struct EndContext {
-    void operator()(ESYS_CONTEXT* context) const noexcept { Esys_Finalize(&context); }
+    void operator()(ESYS_CONTEXT* context) const noexcept { tss().esys.finalize(&context); }
   };
 
   Chip() = default;
@@ -198,9 +201,9 @@ class Chip {
     const TPM2B_DATA outside{};
     const TPML_PCR_SELECTION creation{};
     TPM2B_PUBLIC* made = nullptr;
-    const TSS2_RC code = Esys_CreatePrimary(context_.get(), ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD, ESYS_TR_NONE,
-                                            ESYS_TR_NONE, &sensitive, &area, &outside, &creation,
-                                            &storage_key_, &made, nullptr, nullptr, nullptr);
+    const TSS2_RC code = tss().esys.create_primary(
+        context_.get(), ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &sensitive, &area,
+        &outside, &creation, &storage_key_, &made, nullptr, nullptr, nullptr);
     const EsysHandle<TPM2B_PUBLIC> owned(made);
     TRY(check(code, "derive its storage key; its owner hierarchy must have no password"));
     loaded_.push_back(storage_key_);
@@ -214,13 +217,14 @@ class Chip {
     symmetric.keyBits.aes = kPolicySymmetricBits;
     symmetric.mode.aes = TPM2_ALG_CFB;
     ESYS_TR session = ESYS_TR_NONE;
-    TRY(check(Esys_StartAuthSession(context_.get(), storage_key_, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
-                                    ESYS_TR_NONE, nullptr, kind, &symmetric, TPM2_ALG_SHA256, &session),
-              "start a session"));
+    TRY(check(
+        tss().esys.start_auth_session(context_.get(), storage_key_, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
+                                      ESYS_TR_NONE, nullptr, kind, &symmetric, TPM2_ALG_SHA256, &session),
+        "start a session"));
     loaded_.push_back(session);
     if (encrypted) {
       const TPMA_SESSION flags = TPMA_SESSION_DECRYPT | TPMA_SESSION_ENCRYPT | TPMA_SESSION_CONTINUESESSION;
-      TRY(check(Esys_TRSess_SetAttributes(context_.get(), session, flags, 0xff), "encrypt its session"));
+      TRY(check(tss().esys.set_attributes(context_.get(), session, flags, 0xff), "encrypt its session"));
     }
     return session;
   }
@@ -228,8 +232,8 @@ class Chip {
   Result<void> require_registers(ESYS_TR session, const TpmPlace& place) {
     const TPML_PCR_SELECTION selection = selection_of(place);
     const TPM2B_DIGEST current{};  // empty: the chip's own values of now
-    return check(Esys_PolicyPCR(context_.get(), session, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &current,
-                                &selection),
+    return check(tss().esys.policy_pcr(context_.get(), session, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
+                                       &current, &selection),
                  "read its platform registers");
   }
 

@@ -1,10 +1,10 @@
 // Reading postgres://…: nothing of it may reach a log, since it may hold a password, and what crosses a
 // network asks for a verified certificate unless its owner says otherwise.
-#include <libpq-fe.h>
 
 #include <cstdlib>
 #include <map>
 
+#include "store/libpq.h"
 #include "store/postgres_connection.h"
 
 namespace merlon::store {
@@ -21,13 +21,13 @@ std::unexpected<Error> malformed() {
 
 Result<Options> parse_options(const std::string& url) {
   char* problem = nullptr;
-  PQconninfoOption* parsed = PQconninfoParse(url.c_str(), &problem);
-  if (problem != nullptr) PQfreemem(problem);
+  PQconninfoOption* parsed = libpq().parse_address(url.c_str(), &problem);
+  if (problem != nullptr) libpq().free_memory(problem);
   if (parsed == nullptr) return malformed();
   Options options;
   for (const PQconninfoOption* option = parsed; option->keyword != nullptr; ++option)
     if (option->val != nullptr) options[option->keyword] = option->val;
-  PQconninfoFree(parsed);
+  libpq().free_address(parsed);
   return options;
 }
 
@@ -56,6 +56,7 @@ bool crosses_a_network(const std::string& hosts) {
 
 Result<PostgresAddress> PostgresAddress::parse(const std::string& url) {
   if (!url.starts_with("postgres://") && !url.starts_with("postgresql://")) return malformed();
+  TRY(libpq().loaded());
   Options options = TRY(parse_options(url));
   PostgresAddress address;
   const std::string host = effective(options, "host", "PGHOST");

@@ -2,7 +2,6 @@
 // (https://www.postgresql.org/docs/15/errcodes-appendix.html).
 #include "store/postgres_connection.h"
 
-#include <libpq-fe.h>
 #include <poll.h>
 
 #include <array>
@@ -10,6 +9,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "store/libpq.h"
 #include "store/postgres_error.h"
 
 namespace merlon::store {
@@ -29,7 +29,7 @@ std::string big_endian(int64_t value) {
 }
 
 bool succeeded(const PGresult* result) {
-  const ExecStatusType status = PQresultStatus(result);
+  const ExecStatusType status = libpq().result_status(result);
   return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_EMPTY_QUERY;
 }
 
@@ -38,13 +38,18 @@ void ignore_notice(void*, const PGresult*) {}
 
 }  // namespace
 
-void Answer::Clear::operator()(pg_result* result) const { PQclear(result); }
-int Answer::rows() const { return PQntuples(result_.get()); }
-bool Answer::is_null(int row, int column) const { return PQgetisnull(result_.get(), row, column) != 0; }
+const Libpq& libpq() {
+  static const Libpq library;
+  return library;
+}
+
+void Answer::Clear::operator()(pg_result* result) const { libpq().clear(result); }
+int Answer::rows() const { return libpq().rows(result_.get()); }
+bool Answer::is_null(int row, int column) const { return libpq().is_null(result_.get(), row, column) != 0; }
 
 std::string Answer::text(int row, int column) const {
-  return {PQgetvalue(result_.get(), row, column),
-          static_cast<size_t>(PQgetlength(result_.get(), row, column))};
+  return {libpq().value(result_.get(), row, column),
+          static_cast<size_t>(libpq().length(result_.get(), row, column))};
 }
 
 std::optional<std::string> Answer::optional_text(int row, int column) const {
@@ -60,13 +65,13 @@ int64_t Answer::number(int row, int column) const {
 }
 
 int64_t Answer::affected() const {
-  const std::string_view digits = PQcmdTuples(result_.get());
+  const std::string_view digits = libpq().affected(result_.get());
   int64_t count = 0;
   std::from_chars(digits.data(), digits.data() + digits.size(), count);
   return count;
 }
 
-std::string_view Answer::command() const { return PQcmdStatus(result_.get()); }
+std::string_view Answer::command() const { return libpq().command_status(result_.get()); }
 
 Parameters& Parameters::bytes(std::string_view value) {
   // A null pointer would be NULL: an empty view may have one.
@@ -95,7 +100,7 @@ Parameters& Parameters::number(int64_t value) {
   return *this;
 }
 
-void PostgresConnection::Finish::operator()(pg_conn* connection) const { PQfinish(connection); }
+void PostgresConnection::Finish::operator()(pg_conn* connection) const { libpq().finish(connection); }
 
 Result<std::unique_ptr<PostgresConnection>> PostgresConnection::open(const PostgresAddress& address) {
   std::vector<const char*> names;
@@ -107,11 +112,12 @@ Result<std::unique_ptr<PostgresConnection>> PostgresConnection::open(const Postg
   names.push_back(nullptr);
   values.push_back(nullptr);
   std::unique_ptr<PostgresConnection> made(
-      new PostgresConnection(PQconnectdbParams(names.data(), values.data(), 0)));
+      new PostgresConnection(libpq().connect(names.data(), values.data(), 0)));
   PGconn* connection = made->connection_.get();
-  if (connection == nullptr || PQstatus(connection) != CONNECTION_OK)
-    return database_unreachable(address.shown(), connection == nullptr ? "" : PQerrorMessage(connection));
-  PQsetNoticeReceiver(connection, ignore_notice, nullptr);
+  if (connection == nullptr || libpq().status(connection) != CONNECTION_OK)
+    return database_unreachable(address.shown(),
+                                connection == nullptr ? "" : libpq().error_message(connection));
+  libpq().set_notice_receiver(connection, ignore_notice, nullptr);
   TRY(made->set_up_session());
   return made;
 }
@@ -132,7 +138,7 @@ Result<void> PostgresConnection::set_up_session() {
 }
 
 Result<Answer> PostgresConnection::execute(const std::string& sql) {
-  return checked(PQexec(connection_.get(), sql.c_str()), sql);
+  return checked(libpq().execute(connection_.get(), sql.c_str()), sql);
 }
 
 Result<Answer> PostgresConnection::run(const std::string& sql, const Parameters& parameters) {
@@ -151,56 +157,56 @@ Result<Answer> PostgresConnection::run(const std::string& sql, const Parameters&
   auto known = statements_.find(sql);
   if (known == statements_.end()) {
     const std::string name = "m" + std::to_string(statements_.size());
-    TRY(checked(PQprepare(connection_.get(), name.c_str(), sql.c_str(), count, types.data()), sql));
+    TRY(checked(libpq().prepare(connection_.get(), name.c_str(), sql.c_str(), count, types.data()), sql));
     known = statements_.emplace(sql, name).first;
   }
-  return checked(PQexecPrepared(connection_.get(), known->second.c_str(), count, values.data(), sizes.data(),
-                                formats.data(), kBinary),
+  return checked(libpq().execute_prepared(connection_.get(), known->second.c_str(), count, values.data(),
+                                          sizes.data(), formats.data(), kBinary),
                  sql);
 }
 
 Result<Answer> PostgresConnection::checked(pg_result* result, std::string_view doing) {
   Answer answer(result);
   if (result != nullptr && succeeded(result)) return answer;
-  const char* state = result == nullptr ? nullptr : PQresultErrorField(result, PG_DIAG_SQLSTATE);
-  const char* primary = result == nullptr ? nullptr : PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+  const char* state = result == nullptr ? nullptr : libpq().error_field(result, PG_DIAG_SQLSTATE);
+  const char* primary = result == nullptr ? nullptr : libpq().error_field(result, PG_DIAG_MESSAGE_PRIMARY);
   if (!is_alive() || state == nullptr)
     return std::unexpected(connection_lost_error(primary == nullptr ? "" : primary, doing));
   return database_error(state, primary == nullptr ? "" : primary, doing);
 }
 
-bool PostgresConnection::is_alive() const { return PQstatus(connection_.get()) == CONNECTION_OK; }
+bool PostgresConnection::is_alive() const { return libpq().status(connection_.get()) == CONNECTION_OK; }
 
 bool PostgresConnection::in_failed_transaction() const {
-  return PQtransactionStatus(connection_.get()) == PQTRANS_INERROR;
+  return libpq().transaction_status(connection_.get()) == PQTRANS_INERROR;
 }
 
 bool PostgresConnection::in_transaction() const {
-  return PQtransactionStatus(connection_.get()) == PQTRANS_INTRANS;
+  return libpq().transaction_status(connection_.get()) == PQTRANS_INTRANS;
 }
 
 bool PostgresConnection::was_ended() {
   for (;;) {
-    pollfd waited{.fd = PQsocket(connection_.get()), .events = POLLIN, .revents = 0};
+    pollfd waited{.fd = libpq().socket(connection_.get()), .events = POLLIN, .revents = 0};
     if (waited.fd < 0) return true;
     if (::poll(&waited, 1, 0) <= 0) return false;
     // The first reading may bring PostgreSQL's last words, the next one finds the end.
-    if (PQconsumeInput(connection_.get()) != 1) return true;
+    if (libpq().consume_input(connection_.get()) != 1) return true;
   }
 }
 
 bool PostgresConnection::wait_readable(std::chrono::milliseconds patience) {
-  pollfd waited{.fd = PQsocket(connection_.get()), .events = POLLIN, .revents = 0};
+  pollfd waited{.fd = libpq().socket(connection_.get()), .events = POLLIN, .revents = 0};
   if (waited.fd < 0) return false;
   ::poll(&waited, 1, static_cast<int>(patience.count()));
-  return PQconsumeInput(connection_.get()) == 1;
+  return libpq().consume_input(connection_.get()) == 1;
 }
 
 bool PostgresConnection::take_notifications() {
   bool any = false;
-  while (PGnotify* notification = PQnotifies(connection_.get())) {
+  while (PGnotify* notification = libpq().notification(connection_.get())) {
     any = true;
-    PQfreemem(notification);
+    libpq().free_memory(notification);
   }
   return any;
 }
