@@ -71,7 +71,7 @@ class ArmObjects {
     const Vault vault = TRY(vault_of(context.tx, context.call));
     ObjectName name{vault.uid, Kind::secrets, context.call.parameter("objectName")};
     TRY(check_name(name.name));
-    TRY(objects_.require_free(context.tx, name));
+    TRY(objects_.require_own_name(context.tx, name));
     const auto existing = TRY(objects_.find(context.tx, name));
     TRY(require_unmanaged(existing, "set"));
     if (existing) name = existing->name;
@@ -113,7 +113,7 @@ class ArmObjects {
     const Vault vault = TRY(vault_of(context.tx, context.call));
     const ObjectName name{vault.uid, Kind::keys, context.call.parameter("objectName")};
     TRY(check_name(name.name));
-    TRY(objects_.require_free(context.tx, name));
+    TRY(objects_.require_own_name(context.tx, name));
     if (const auto existing = TRY(objects_.find(context.tx, name)))
       return resource::json_response(
           200, shown(context.call, vault, TRY(objects_.require_version(context.tx, existing->name, {}))));

@@ -61,7 +61,7 @@ Result<Version> unpack(const Objects& objects, const Vault& vault, Kind kind, co
   Object object = TRY(Object::from_json(*object_json));
   if (object.name.kind != kind) return not_ours();
   object.name.vault = vault.uid;
-  TRY(objects.require_free(tx, object.name));
+  TRY(objects.require_own_name(tx, object.name));
   if (TRY(objects.find(tx, object.name)))
     return fault(ErrorKind::conflict, "Conflict",
                  "'" + object.name.name + "' exists in this vault already. Delete and purge it first.",

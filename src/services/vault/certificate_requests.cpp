@@ -145,6 +145,7 @@ Result<Answer> Certificates::merge(Asked& asked, store::Transaction& tx) const {
   if (!certificate.pending) return no_request(certificate.name);
   PendingRequest& request = *certificate.pending;
   if (request.status != "inProgress") return is_over(certificate.name);
+  TRY(require_names_free(tx, certificate.name));
   auto chain = TRY(read_chain(asked.body));
   auto material = TRY(crypto::KeyMaterial::load(
       TRY(objects_.keyring(asked.vault()).open(request.seal_context(certificate.name), request.sealed))));

@@ -3,6 +3,7 @@
 #include "crypto/customer_certificate.h"
 #include "crypto/key_bundle.h"
 #include "crypto/x509.h"
+#include "services/vault/records.h"
 #include "services/vault/vault_fixture.h"
 
 namespace merlon::vault {
@@ -250,6 +251,63 @@ TEST_F(StayingKey, IsNotUsedAgainByAPolicyThatLetsItOut) {
             202);
   EXPECT_NE(ask("GET", "/keys/web").at("key.x"), key);
   EXPECT_TRUE(lets_out("web"));
+}
+
+class SignedElsewhere : public StayingKey {
+ protected:
+  std::vector<Object> objects() {
+    return must(store::read_value<std::vector<Object>>(
+        *store_, [&](store::Reader& reader) { return store::scan_all<Object>(reader, tenant_); }));
+  }
+};
+
+// Who may write secrets alone would otherwise put theirs in the place of the certificate's.
+TEST_F(SignedElsewhere, HoldsTheNamesOfItsKeyAndItsSecret) {
+  const Seen asked = create("web", staying("Unknown"));
+  ASSERT_EQ(asked.status, 202) << asked.text;
+  EXPECT_EQ(ask("PUT", "/secrets/web", R"({"value":"mine"})").inner(), "PendingCertificate");
+  EXPECT_EQ(ask("POST", "/keys/web/create", R"({"kty":"EC"})").status, 409);
+  EXPECT_EQ(control("PUT", vault_id("kv-one") + "/secrets/web", R"({"properties":{"value":"mine"}})").status,
+            409);
+  EXPECT_EQ(merge_signed("web", asked.at("csr")).status, 201);
+  EXPECT_EQ(bool_at(ask("GET", "/secrets/web").body, "managed"), true);
+  // Cancelled and forgotten, it holds nothing.
+  ASSERT_EQ(create("next", staying("Unknown")).status, 202);
+  ASSERT_EQ(ask("PATCH", "/certificates/next/pending", R"({"cancellation_requested":true})").status, 200);
+  ASSERT_EQ(ask("DELETE", "/certificates/next/pending").status, 200);
+  EXPECT_EQ(ask("PUT", "/secrets/next", R"({"value":"mine"})").status, 200);
+}
+
+TEST_F(SignedElsewhere, IsNotMergedOverADeletedNameAndADeletedTwinTakesNothingAlong) {
+  const Seen asked = create("web", staying("Unknown"));
+  ASSERT_EQ(asked.status, 202) << asked.text;
+  // As states have it in which a waiting certificate did not hold its names.
+  const auto plant = [&](const std::string& current) {
+    Object twin = objects().front();
+    twin.name.kind = Kind::secrets;
+    twin.current = current;
+    twin.facts.pending = false;
+    twin.facts.managed = false;
+    twin.deleted = clock_.now();
+    twin.purge_due = clock_.now() + hours(24 * 90);
+    must(
+        store_->write([&](store::Transaction& tx) -> Result<void> { return store::put(tx, tenant_, twin); }));
+  };
+  plant("none");
+  EXPECT_EQ(merge_signed("web", asked.at("csr")).inner(), "ObjectIsDeletedButRecoverable");
+  must(store_->write([&](store::Transaction& tx) -> Result<void> {
+    for (const Object& object : objects())
+      if (object.deleted) TRY(store::erase<Object>(tx, tenant_, object.key()));
+    return {};
+  }));
+  ASSERT_EQ(merge_signed("web", asked.at("csr")).status, 201);
+  const std::string id = ask("GET", "/secrets/web").at("id");
+  plant(id.substr(id.rfind('/') + 1));
+  EXPECT_EQ(ask("POST", "/deletedsecrets/web/recover").status, 409);
+  EXPECT_EQ(ask("GET", "/secrets/web").at("id"), id);
+  EXPECT_EQ(ask("DELETE", "/deletedsecrets/web").status, 204);
+  EXPECT_EQ(ask("GET", "/deletedsecrets/web").status, 404);
+  EXPECT_EQ(ask("GET", "/secrets/web").at("id"), id) << "its versions are the living one's";
 }
 
 TEST_F(StayingKey, StaysWhenThePolicyChangesWhileItIsSignedElsewhere) {

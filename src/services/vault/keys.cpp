@@ -199,7 +199,7 @@ Result<std::vector<std::string>> read_made_ops(const Json* ops, const MadeKey& m
 
 Result<void> Keys::make(Asked& asked) const {
   TRY(objects_.core().store.read(
-      [&](store::Reader& reader) { return objects_.require_free(reader, asked.object(Kind::keys)); }));
+      [&](store::Reader& reader) { return objects_.require_own_name(reader, asked.object(Kind::keys)); }));
   TRY(read_key_facts(asked.body, {}, asked.now, true));
   const Json* ops = asked.body.if_contains("key_ops");
   const std::string type = TRY(required_text(asked.body, "kty"));
@@ -223,7 +223,7 @@ Result<void> Keys::take(Asked& asked) const {
 Result<Answer> Keys::add(Asked& asked, store::Transaction& tx) const {
   const MadeKey& made = *std::any_cast<MadeKey>(&asked.gathered);
   ObjectName name = asked.object(Kind::keys);
-  TRY(objects_.require_free(tx, name));
+  TRY(objects_.require_own_name(tx, name));
   const auto existing = TRY(objects_.find(tx, name));
   TRY(require_unmanaged(existing, "create"));
   if (existing) name = existing->name;

@@ -114,6 +114,18 @@ Result<void> Objects::require_free(store::Reader& reader, const ObjectName& name
                "ObjectIsDeletedButRecoverable");
 }
 
+Result<void> Objects::require_own_name(store::Reader& reader, const ObjectName& name) const {
+  TRY(require_free(reader, name));
+  if (name.kind == Kind::certificates) return {};
+  const auto certificate = TRY(find(reader, {name.vault, Kind::certificates, name.name}));
+  if (!certificate || !certificate->facts.pending) return {};
+  return fault(ErrorKind::conflict, "Conflict",
+               "The certificate '" + name.name + "' waits for its issuer, and its " +
+                   std::string(singular(name.kind)) +
+                   " will have this name. Merge or cancel its request first, or choose another name.",
+               "PendingCertificate");
+}
+
 std::string Objects::new_version_id() const { return to_hex(core_.random.bytes(kVersionBytes)); }
 
 Result<Object> Objects::add_version(store::Transaction& tx, const Version& version) const {
@@ -144,6 +156,8 @@ Result<void> Objects::destroy(store::Transaction& tx, const Object& object) cons
   TRY(store::erase<Object>(tx, core_.tenant, object.key()));
   if (object.name.kind == Kind::certificates)
     TRY(store::erase<Certificate>(tx, core_.tenant, object.name.key()));
+  // What lives under the name of something deleted keeps its versions, which stand under the name alone.
+  if (object.deleted && TRY(find(tx, object.name))) return {};
   const store::Range range{.prefix = object.name.version_prefix(), .after = {}, .after_key = {}};
   for (;;) {
     const auto rows = TRY(tx.scan(Version::table(), core_.tenant, range));

@@ -16,6 +16,8 @@ class Objects {
   Result<Object> require_deleted(store::Reader& reader, const ObjectName& name) const;
   // 409 while a deleted object holds the name.
   Result<void> require_free(store::Reader& reader, const ObjectName& name) const;
+  // And no certificate that waits for its issuer will have a key or a secret of this name.
+  Result<void> require_own_name(store::Reader& reader, const ObjectName& name) const;
   // The live object, when there is one.
   Result<std::optional<Object>> find(store::Reader& reader, const ObjectName& name) const;
 

@@ -28,7 +28,7 @@ class Secrets {
 
   Result<Answer> set(Asked& asked, store::Transaction& tx) const {
     ObjectName name = asked.object(Kind::secrets);
-    TRY(objects_.require_free(tx, name));
+    TRY(objects_.require_own_name(tx, name));
     const auto existing = TRY(objects_.find(tx, name));
     TRY(require_unmanaged(existing, "set"));
     if (existing) name = existing->name;

@@ -40,7 +40,7 @@ class Shared {
     const Version version = TRY(objects_.require_version(tx, object.name, {}));
     for (const Kind kind : family()) {
       auto one = TRY(objects_.find(tx, {object.name.vault, kind, object.name.name}));
-      if (!one) continue;
+      if (!one || (kind != kind_ && !one->facts.managed)) continue;
       TRY(store::erase<Object>(tx, core().tenant, one->key()));
       one->deleted = asked.now;
       one->purge_due = asked.now + std::chrono::hours(24 * asked.vault().retention_days());
@@ -70,6 +70,11 @@ class Shared {
     TRY(require_unmanaged(object, "recover"));
     const Version version = TRY(newest(tx, object));
     for (Object& one : TRY(deleted_family(tx, object))) {
+      if (TRY(objects_.find(tx, one.name)))
+        return fault(ErrorKind::conflict, "Conflict",
+                     "'" + one.name.name +
+                         "' cannot be recovered: another of its name is in the vault. Delete "
+                         "that one first.");
       TRY(store::erase<Object>(tx, core().tenant, one.key()));
       one.deleted.reset();
       one.purge_due.reset();
@@ -115,8 +120,8 @@ class Shared {
     std::vector<Object> all;
     for (const Kind kind : family()) {
       const ObjectName name{object.name.vault, kind, object.name.name};
-      if (auto one = TRY(store::get<Object>(reader, core().tenant, name.deleted_key())))
-        all.push_back(*std::move(one));
+      auto one = TRY(store::get<Object>(reader, core().tenant, name.deleted_key()));
+      if (one && (kind == kind_ || one->facts.managed)) all.push_back(*std::move(one));
     }
     return all;
   }
