@@ -31,13 +31,20 @@ Result<Uuid> own_id(const GraphCall& call) {
   return call.principal.object_id;
 }
 
-// Who has a second factor changes nobody's methods with a token that a password alone, or an old sign-in, has
-// given: otherwise a stolen token would make itself a lasting way in.
+// Nobody changes their methods with a token that an old sign-in has given, nor who has a second factor with
+// one that a password alone has: otherwise a stolen token would make itself a lasting way in, and lock its
+// owner out.
 Result<void> require_fresh(const GraphCall& call, store::Reader& reader) {
   if (call.principal.kind != PrincipalKind::user) return {};
-  if (!TRY(factors_of(call).required(reader, call.principal.object_id))) return {};
+  const bool is_fresh = call.clock.now() - call.principal.auth_time <= kFresh;
+  if (!TRY(factors_of(call).required(reader, call.principal.object_id))) {
+    if (is_fresh) return {};
+    return fail(ErrorKind::unauthenticated, "FreshSignInRequired",
+                "Adding a second factor takes a sign-in that is not older than 15 minutes. Sign in again "
+                "('merlon login --fresh') and repeat this.");
+  }
   const bool mfa = std::ranges::find(call.principal.amr, kMfa) != call.principal.amr.end();
-  if (mfa && call.clock.now() - call.principal.auth_time <= kFresh) return {};
+  if (mfa && is_fresh) return {};
   return std::unexpected(step_up_error("Changing authentication methods", kFresh, {}));
 }
 

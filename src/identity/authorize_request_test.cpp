@@ -203,7 +203,16 @@ TEST_F(AuthorizeRequestTest, AStrangersApplicationLearnsWhoIsThereAndGetsNothing
   world.write([&](store::Transaction& tx) {
     return world.directory->set_acts_for_users(tx, app.principal.id, true);
   });
-  EXPECT_EQ(redeem(code_of(browser.get(authorize(web))), at_token).status, 200);
+  const net::Response consented = redeem(code_of(browser.get(authorize(web))), at_token);
+  EXPECT_EQ(consented.status, 200);
+  // Withdrawn, it counts from that moment on, for tokens that are out there as well.
+  const std::string acting = "Bearer " + *string_at(body_of(consented), "access_token");
+  EXPECT_TRUE(world.authenticate(acting));
+  world.write([&](store::Transaction& tx) {
+    return world.directory->set_acts_for_users(tx, app.principal.id, false);
+  });
+  EXPECT_FALSE(world.authenticate(acting));
+  EXPECT_EQ(browser.get(authorize(openid)).status, 302) << "the browser itself stays signed in";
 }
 
 TEST_F(AuthorizeRequestTest, AdfsAsAzSendsIt) {

@@ -228,7 +228,9 @@ Result<void> Directory::set_enabled(store::Transaction& tx, const Uuid& principa
 Result<void> Directory::set_acts_for_users(store::Transaction& tx, const Uuid& principal_id, bool acts) {
   auto principal = TRY(store::get<ServicePrincipal>(tx, tenant_, principal_id.text()));
   if (!principal) return no_such_object(principal_id);
+  const bool is_withdrawn = principal->acts_for_users && !acts;
   principal->acts_for_users = acts;
+  if (is_withdrawn) TRY(end_sessions_by_consent(tx, tenant_, principal->app_id));
   return store::put(tx, tenant_, *principal);
 }
 

@@ -295,6 +295,19 @@ TEST_F(GraphDirectoryTest, IdsAreLookedUpByTheirTypes) {
   EXPECT_THAT(look({"device"}), IsEmpty());
 }
 
+TEST_F(GraphDirectoryTest, WhoDoesNotReadTheDirectoryLooksUpNamesAlone) {
+  const JsonObject body{{"ids", JsonArray{bob.id.text(), ada.id.text(), admin.principal.id.text()}}};
+  const auto found = body_of(call_with(bearer_of(ada), "POST", "directoryObjects/getByIds", body));
+  ASSERT_EQ(found.at("value").as_array().size(), 3U);
+  for (const Json& value : found.at("value").as_array()) {
+    const JsonObject& object = value.as_object();
+    EXPECT_NE(string_at(object, "displayName").value_or(""), "");
+    const bool own = string_at(object, "id") == ada.id.text();
+    for (const char* member : {"passwordCredentials", "keyCredentials", "accountEnabled", "passwordProfile"})
+      EXPECT_TRUE(own || !object.contains(member)) << member;
+  }
+}
+
 TEST_F(GraphDirectoryTest, UsersAsAzWritesThem) {
   const std::string user = "users/" + ada.id.text();
   EXPECT_EQ(call(admin, "PATCH", "users('ada@merlon.localhost')", {{"mailNickname", "countess"}}).status,

@@ -75,6 +75,16 @@ class SecondFactorTest : public BrowserTest {
   Browser second{world};  // one that nobody has signed in with
 };
 
+TEST_F(SecondFactorTest, TheFirstOneTakesAFreshSignInToo) {
+  const std::string token = token_of(sign_in());
+  world.clock.advance(std::chrono::minutes(16));
+  const auto [status, refused] =
+      graph("POST", "me/authentication/merlon.totp", token, {{"displayName", "a thief's"}});
+  EXPECT_EQ(status, 401);
+  EXPECT_THAT(string_at(refused, "error.message").value_or(""), HasSubstr("not older than 15 minutes"));
+  EXPECT_TRUE(stored().empty());
+}
+
 TEST_F(SecondFactorTest, EnrolledOverGraph) {
   const std::string token = token_of(sign_in());
   const auto [status, made] =

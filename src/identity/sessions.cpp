@@ -77,6 +77,12 @@ Result<void> end_session(store::Transaction& tx, const TenantId& tenant, const U
   return erase_session(tx, tenant, id.text());
 }
 
+Result<void> end_sessions_by_consent(store::Transaction& tx, const TenantId& tenant, const Uuid& client) {
+  for (const Session& session : TRY(store::scan_all<Session>(tx, tenant)))
+    if (session.client == client && session.method != "password") TRY(end_session(tx, tenant, session.id));
+  return {};
+}
+
 Result<void> sign_out_browser(store::Transaction& tx, const TenantId& tenant, const Uuid& id) {
   return erase_session(tx, tenant, id.text());
 }

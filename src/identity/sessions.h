@@ -71,6 +71,9 @@ Result<std::optional<Session>> browser_session(store::Reader& reader, const Tena
                                                std::string_view cookie, Timestamp now);
 // Ends one session: its tokens, its codes, and the sessions that it allowed.
 Result<void> end_session(store::Transaction& tx, const TenantId& tenant, const Uuid& id);
+// Those that people allowed an application by an administrator's consent, which is withdrawn. Who gave it
+// their password has signed in without one.
+Result<void> end_sessions_by_consent(store::Transaction& tx, const TenantId& tenant, const Uuid& client);
 // Only the browser's own: what it allowed meanwhile stays signed in, as in Entra.
 Result<void> sign_out_browser(store::Transaction& tx, const TenantId& tenant, const Uuid& id);
 

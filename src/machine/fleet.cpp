@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "base/time_text.h"
+#include "identity/sessions.h"
 #include "resource/resource_id.h"
 
 namespace merlon::machine {
@@ -238,6 +239,10 @@ Result<void> Fleet::note_boot(store::Transaction& tx, Machine& machine, const st
     machine.desired.ssh = {};
     ++machine.desired.version.number;
     mark_changed(tx, machine.id);
+    // And what either copy has had tokens for. The session of an identity's token is its machine's
+    // (sessions.h).
+    tx.urgent();
+    TRY(identity::end_session(tx, core.tenant, machine.id));
     return core.ledger.append(tx, entry_of(machine, "Merlon.Machines/machines/quarantine/action",
                                            {{"bootId", boot_id}, {"otherBootId", machine.facts.boot_id}}));
   }

@@ -358,6 +358,7 @@ TEST_F(MachineTokenTest, ARemovedMachinesTokensEnd) {
 
 TEST_F(MachineTokenTest, OnlyTheMachineAsItIsGetsTokensAndForWhatIsThere) {
   const std::string client = client_of(own_);
+  const std::string before = token(client);
   EXPECT_EQ(code_of(ask(client, {}, "https://management.azure.com/", "boot-2")), "OtherBoot");
   EXPECT_EQ(code_of(ask(client, {}, "https://nobody.example.com/")), "InvalidResource");
   EXPECT_EQ(code_of(ask(Uuid::generate(random_).text())), "IdentityNotFound");
@@ -371,6 +372,7 @@ TEST_F(MachineTokenTest, OnlyTheMachineAsItIsGetsTokensAndForWhatIsThere) {
   copy.boot_id = "boot-1";
   send("POST", "/agent/v1/sync", to_text(copy.to_json()), {}, net::Plane::agents, certificate_);
   EXPECT_EQ(code_of(ask(client)), "MachineQuarantined");
+  EXPECT_EQ(works(before), 401) << "one of the two copies had it";
 }
 
 TEST_F(MachineTokenTest, TheOwnersRulesReachTheAgentAndAreJudgedAgain) {
