@@ -53,6 +53,10 @@ void MachineSsh::settle(const SshConfiguration& configuration, bool allowed, Eve
   }
   facts_.trust = allowed ? machine::kTrustPending : machine::kTrustOff;
   facts_.message.clear();
+  if (!allowed && file_.is_in_force(configuration) && file_.is_anothers())
+    facts_.message =
+        "sshd trusts an authority of Merlon's that an earlier enrolment, or another agent, has put into " +
+        file_.path() + ". To end that: merlon agent ssh off";
 }
 
 void MachineSsh::enforce(const SshConfiguration& configuration, Events& events) {

@@ -222,7 +222,30 @@ TEST_F(MachineSshTest, AnotherAgentsFileIsNotTouched) {
   EXPECT_THAT(look(second, true), ElementsAre("ssh-trust-refused"));
   EXPECT_EQ(read(fs::path(places_.drop_ins) / "merlon.conf"), conf);
   EXPECT_THAT(look(second, false), IsEmpty());
+  EXPECT_THAT(second->facts().message, HasSubstr("merlon agent ssh off"))
+      << "what is off is in force by another's";
   EXPECT_EQ(read(fs::path(places_.drop_ins) / "merlon.conf"), conf);
+}
+
+// After a new enrolment, or at another server, the trust in the old one's authority would stay for ever.
+TEST_F(MachineSshTest, RootTurnsOffWhatAnEarlierEnrolmentLeft) {
+  look(trusting(), true);
+  const SshServer server(places_);
+  const SshTrustFile file(server, (directory_ / "state").string(), "99999999-2222-4333-8444-555555555555");
+  ASSERT_TRUE(file.remove_any());
+  EXPECT_THAT(drop_ins(), IsEmpty());
+  EXPECT_EQ(effective("trustedusercakeys"), "trustedusercakeys none");
+  // What nobody can tell to be an agent's is named, and off is not claimed.
+  look(trusting(), true);
+  const std::string conf = read(fs::path(places_.drop_ins) / "merlon.conf");
+  drop_in("merlon.conf", "# edited\n" + conf);
+  const auto refused = file.remove_any();
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_THAT(refused.error().message, HasSubstr("merlon.conf is there still"));
+  fs::rename(fs::path(places_.drop_ins) / "merlon.conf", fs::path(places_.drop_ins) / "zz.conf");
+  const auto in_force = file.remove_any();
+  ASSERT_FALSE(in_force.has_value());
+  EXPECT_THAT(in_force.error().message, HasSubstr("merlon_authority.pub still"));
 }
 
 TEST_F(MachineSshTest, WithoutSshdThereIsNothingToTell) {

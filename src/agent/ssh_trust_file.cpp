@@ -132,6 +132,8 @@ bool SshTrustFile::exists() const {
   return content_of(path()).value_or("").starts_with(std::string(kMark) + machine_id_ + "\n");
 }
 
+bool SshTrustFile::is_anothers() const { return content_of(path()).has_value() && !exists(); }
+
 bool SshTrustFile::is_in_place(const std::string& authority) const {
   return content_of(path()) == content() && content_of(authority_path()) == authority + "\n" &&
          !owes_reload();
@@ -149,7 +151,7 @@ std::optional<std::string> SshTrustFile::obstacle(const SshConfiguration& config
   if (::stat(drop_ins.c_str(), &status) != 0 || !S_ISDIR(status.st_mode))
     return "There is no directory " + drop_ins + ". Make it, and begin " + server_.places().config +
            " with: Include " + drop_ins + "/*.conf";
-  if (const auto there = content_of(path()); there && !exists())
+  if (is_anothers())
     return "The file " + path() +
            " is not this agent's. Turn it off where it comes from (merlon agent ssh off), or remove it.";
   const auto other = [&](const std::string& file) {
@@ -206,6 +208,27 @@ Result<std::string> SshTrustFile::install(const std::string& authority) const {
 
 Result<void> SshTrustFile::remove() const {
   if (!exists() && !owes_reload()) return {};
+  return take_out();
+}
+
+bool SshTrustFile::is_in_force(const SshConfiguration& configuration) const {
+  return configuration.authority_file == authority_path();
+}
+
+Result<void> SshTrustFile::remove_any() const {
+  if (content_of(path()).value_or("").starts_with(kMark) || owes_reload()) TRY(take_out());
+  const auto still = server_.configuration();
+  if (!still) return refused("sshd does not say whom it trusts: " + still.error().message);
+  const bool is_there = content_of(path()).has_value();
+  if (!is_there && !is_in_force(*still)) return {};
+  return refused((is_there
+                      ? "The file " + path() + " is there still, and does not begin as an agent writes it. "
+                      : "sshd trusts " + authority_path() + " still. ") +
+                 "See what sets TrustedUserCAKeys ('sshd -T', " + server_.places().drop_ins +
+                 "), take it out, and tell sshd: systemctl reload ssh");
+}
+
+Result<void> SshTrustFile::take_out() const {
   TRY(owe_reload());
   TRY(put_file(path(), std::nullopt));
   TRY(put_file(authority_path(), std::nullopt));

@@ -16,13 +16,19 @@ class SshTrustFile {
   SshTrustFile(const SshServer& server, std::string work_dir, std::string machine_id);
 
   bool exists() const;                                   // one of this agent's
+  bool is_anothers() const;                              // one that is not
   bool is_in_place(const std::string& authority) const;  // exactly as install() leaves it
   bool owes_reload() const;  // the agent ended between a change and telling sshd of it
   // What forbids it, as a sentence for the machine's owner: another authority, another agent's file.
   std::optional<std::string> obstacle(const SshConfiguration& configuration) const;
   // Errors: it is as before. Answers what is left to be done by hand; empty: nothing.
   Result<std::string> install(const std::string& authority) const;
-  Result<void> remove() const;  // fine when there is none
+  Result<void> remove() const;  // this agent's alone; fine when there is none
+  // For the machine's root, who wants no authority of Merlon's trusted: also that of an earlier enrolment. An
+  // error, naming the file, when one is trusted still.
+  Result<void> remove_any() const;
+  // Whether sshd trusts what stands where an agent of Merlon's puts it, whoever put it there.
+  bool is_in_force(const SshConfiguration& configuration) const;
 
   std::string path() const;
   std::string authority_path() const;
@@ -32,6 +38,7 @@ class SshTrustFile {
   Result<void> try_out() const;
   Result<void> check_effect() const;
   Result<void> owe_reload() const;
+  Result<void> take_out() const;
   std::string reload() const;
 
   const SshServer& server_;
