@@ -199,6 +199,8 @@ void Assembly::end_what_is_due() {
   if (looked) bastion_failed_ = false;
   if (!leads) return;
   if (const auto expired = grants_->expire_due(guard); !expired) log_error("expiry failed", expired.error());
+  if (const auto ended = jit_->tick(guard); !ended)
+    log_error("openings of people who are gone could not be looked for", ended.error());
   if (const auto done = vaults_->tick(guard); !done)
     log_error("what is due in the vaults could not be done", done.error());
 }

@@ -39,6 +39,9 @@ class Jit {
   // taken; JitApprovalRequired when there is none.
   virtual Result<std::optional<PortAccess>> port_access(resource::WriteContext& context,
                                                         const PortAccessRequest& request) = 0;
+  // Ends the openings of people and applications that are gone or disabled. Called a few times a second, by
+  // one server at a time.
+  virtual Result<void> tick(const grant::Grants::Guard& guard) = 0;
 };
 
 std::unique_ptr<Jit> install(Platform& platform, compute::Compute& compute, network::Network& network);

@@ -55,6 +55,32 @@ TEST_F(JitFaultsTest, ADeletedPolicyTakesItsOpeningsAlong) {
   EXPECT_EQ(initiate(ada_).status, 404);
 }
 
+TEST_F(JitFaultsTest, WhoIsDisabledOrRemovedKeepsNoDoor) {
+  const auto look = [&] {
+    clock_.advance(std::chrono::seconds(2));
+    must(jit_->tick({}));
+  };
+  const size_t closed = rules().size();
+  ASSERT_EQ(initiate(ada_).status, 202);
+  look();
+  EXPECT_THAT(told(web_), SizeIs(1)) << "she is there";
+  EXPECT_EQ(rules().size(), closed + 1);
+  set_enabled(ada_, false);
+  look();
+  EXPECT_THAT(told(web_), IsEmpty());
+  EXPECT_EQ(rules().size(), closed);
+  EXPECT_THAT(reasons(), ElementsAre("HolderGone"));
+  set_enabled(ada_, true);
+  look();
+  EXPECT_THAT(told(web_), IsEmpty()) << "nothing comes back";
+  ASSERT_EQ(initiate(owner_).status, 202);
+  must(world_.store().write(
+      [&](store::Transaction& tx) { return core().directory.erase_user(tx, owner_.id); }));
+  look();
+  EXPECT_THAT(told(web_), IsEmpty());
+  EXPECT_THAT(reasons(), ElementsAre("HolderGone", "HolderGone"));
+}
+
 TEST_F(JitFaultsTest, AMachineThatLeavesThePolicyIsClosed) {
   const Enrolled db = enrol("db-1", "10.7.0.9", "fd07::9");
   JsonObject both = policy_of(web_.vm, {port_policy(22)});

@@ -58,6 +58,7 @@ class Service final : public Jit {
   Result<bool> guards(store::Reader& reader, const resource::ResourceId& vm, uint16_t port) override;
   Result<std::optional<PortAccess>> port_access(resource::WriteContext& context,
                                                 const PortAccessRequest& request) override;
+  Result<void> tick(const grant::Grants::Guard& guard) override;
 
   // Requests that others must agree to.
   Result<JsonObject> approve(resource::WriteContext& context, const resource::ResourceId& policy,
@@ -159,9 +160,13 @@ class Service final : public Jit {
                                                           const resource::ResourceId& vm);
   Result<JsonObject> view(store::Reader& reader, const grant::Grant& grant);
 
+  Result<std::vector<grant::Grant>> openings_of_nobody(store::Reader& reader);  // holders.cpp
+
   Platform& platform_;
   compute::Compute& compute_;
   network::Network& network_;
+  Duration look_again_{};             // tick's alone, as is:
+  std::optional<uint64_t> people_{};  // the directory as it was when no opening was without its holder
 };
 
 std::string overlay_owner(const resource::ResourceId& policy);
