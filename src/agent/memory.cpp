@@ -3,7 +3,7 @@
 
 #include <sys/types.h>
 
-#include <string_view>
+#include <string>
 
 #include "base/log.h"
 
@@ -13,14 +13,35 @@ extern "C" int mallctl(const char* name, void* old_value, size_t* old_length, vo
 
 namespace merlon::agent {
 
+namespace {
+
+void set(const std::string& name, ssize_t value) {
+  if (mallctl(name.c_str(), nullptr, nullptr, &value, sizeof value) != 0)
+    log(LogLevel::warning, "free memory is kept for longer", {{"setting", name}});
+}
+
+// An arena without a thread is not there yet, and takes what is set for those to come.
+bool is_there(const std::string& arena) {
+  ssize_t value = 0;
+  size_t size = sizeof value;
+  return mallctl((arena + ".dirty_decay_ms").c_str(), &value, &size, nullptr, 0) == 0;
+}
+
+}  // namespace
+
 void give_memory_back() {
   if (mallctl == nullptr) return;
-  // Of the arenas that are still to come, and of all that there are (4096: MALLCTL_ARENAS_ALL).
-  for (const char* const name : {"arenas.dirty_decay_ms", "arenas.muzzy_decay_ms",
-                                 "arena.4096.dirty_decay_ms", "arena.4096.muzzy_decay_ms"}) {
-    ssize_t at_once = 0;
-    if (mallctl(name, nullptr, nullptr, &at_once, sizeof at_once) != 0)
-      log(LogLevel::warning, "free memory is kept for longer", {{"setting", name}});
+  set("arenas.dirty_decay_ms", 0);
+  set("arenas.muzzy_decay_ms", 0);
+  // The number that stands for all arenas (MALLCTL_ARENAS_ALL) is for purging, and not for this.
+  unsigned arenas = 0;
+  size_t size = sizeof arenas;
+  if (mallctl("arenas.narenas", &arenas, &size, nullptr, 0) != 0) return;
+  for (unsigned i = 0; i < arenas; ++i) {
+    const std::string arena = "arena." + std::to_string(i);
+    if (!is_there(arena)) continue;
+    set(arena + ".dirty_decay_ms", 0);
+    set(arena + ".muzzy_decay_ms", 0);
   }
 }
 

@@ -27,6 +27,14 @@ done
 ok "closed to everybody before any request"
 before=$(show_group)
 
+# -- an agent is small: its two processes together, each page counted once
+mapfile -t halves < <(agent_processes)
+equal "an agent is two processes" 2 "${#halves[@]}"
+took=$("$MERLON_ROOT/bench/fleet/resident" "${halves[@]}")
+awk -v took="$took" 'BEGIN {exit !(took * 1.048576 < 30)}' || fail "the agent has $took MiB resident, not less than 30 MB"
+ok "the agent has less than 30 MB resident ($took MiB)"
+not grep -F 'free memory is kept for longer' "$MERLON_TMP/agent.log" || fail "the allocator refused a setting"
+
 # -- IPv4: the requester's own address is meant when none is named
 from=alice
 opened=$SECONDS

@@ -210,11 +210,15 @@ launch_agent() {
     env -u MERLON_CLIENT_SECRET "$MERLON" agent run --state "$MERLON_TMP/agent" >>"$MERLON_TMP/agent.log" 2>&1 &
   agent_pid=$!
 }
-kill_agent() { # -9, each of its processes
+agent_processes() { # the pid of each
   local pid
   for pid in $(ip netns pids "$MERLON_RUN-web"); do
-    if tr '\0' ' ' <"/proc/$pid/cmdline" | grep -q 'merlon agent run'; then kill -KILL "$pid" 2>/dev/null || true; fi
+    if tr '\0' ' ' <"/proc/$pid/cmdline" | grep -q 'merlon agent run'; then echo "$pid"; fi
   done
+}
+kill_agent() { # -9, each of its processes
+  local pid
+  for pid in $(agent_processes); do kill -KILL "$pid" 2>/dev/null || true; done
   wait "$agent_pid" 2>/dev/null || true
 }
 enrol() { # web-1 into the resource group "rg", straight into enforcement
