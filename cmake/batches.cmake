@@ -1,6 +1,6 @@
-# Batches of files that one compiler run reads (CMake calls that a unity build), for what is built from scratch more often
-# than again: a quarter of the work. Never for debug, where a change should cost the one file that it changed.
-# docs/decisions/0051 says why not everywhere, and batches.py which files may share one.
+# Batches of files that one compiler run reads (CMake calls that a unity build), for what is only ever built from scratch, as
+# GCC's build is. Where people work a change should cost the one file that it changed. docs/decisions/0051 has the reasons
+# and the figures, and batches.py says which files may share one.
 set(MERLON_BATCH 0 CACHE STRING "how many files of a room the compiler reads in one run; 0: each alone")
 
 if(MERLON_BATCH GREATER 1)
