@@ -2,9 +2,11 @@
 # carries what it needs. HEADER (a path as #include writes it) declares FUNCTION (qualified, e.g. merlon::a::b), which
 # answers them as a std::string_view. The assembler's .incbin reads the file: a C array of the same bytes would cost
 # the compiler seconds and megabytes, and #embed is C++26. Works alike with clang and GCC on ELF.
+# FILE may be one that the build makes, and does not exist yet, when it is in the build's directory.
 function(merlon_embed target function header file)
   get_filename_component(file ${file} ABSOLUTE BASE_DIR ${CMAKE_SOURCE_DIR})
-  if(NOT EXISTS ${file})
+  cmake_path(IS_PREFIX CMAKE_BINARY_DIR ${file} is_built)
+  if(NOT is_built AND NOT EXISTS ${file})
     message(FATAL_ERROR "merlon_embed: ${file} does not exist")
   endif()
   string(REGEX MATCH "^(.*)::([^:]+)$" matched ${function})

@@ -117,9 +117,11 @@ def check_includes(path, code_path, text, rooms, rules):
 
 
 def check_arrow(path, code_path, line, room, target, header, rooms, rules):
-    if code_path == "main.cpp":
-        if target not in rules["main_may_include"]:
-            yield Finding(path, line, "room-arrow", f"main.cpp only hands over to cli: it may not include {target}")
+    programs = rules["programs_may_include"]
+    if code_path in programs:
+        if target not in programs[code_path]:
+            yield Finding(path, line, "room-arrow",
+                          f"{code_path} only hands over to {programs[code_path][0]}: it may not include {target}")
     elif room is None:
         yield Finding(path, line, "room", f"{path} is in no room: CMakeLists.txt has no merlon_room for it")
     elif target not in rooms.reachable(room):
@@ -245,7 +247,7 @@ def check(root, sources, cmake, rules):
         yield from check_coroutines(path, code)
         if path.startswith("src/"):
             code_path = path[len("src/"):]
-            if code_path != "main.cpp" and rooms.of(code_path) is None:
+            if code_path not in rules["programs_may_include"] and rooms.of(code_path) is None:
                 yield Finding(path, 1, "room", "is in no room: CMakeLists.txt has no merlon_room for its folder")
             yield from check_includes(path, code_path, text, rooms, rules)
             yield from check_calls(path, code_path, code, rules)

@@ -81,6 +81,8 @@ class Arrows(Tree):
     def test_main_only_hands_over(self):
         self.clean("src/main.cpp", '#include "cli/commands.h"\n')
         self.planted("src/main.cpp", '#include "ledger/ledger.h"\n', "2: room-arrow")
+        self.clean("src/session.cpp", '#include "ssh/session_process.h"\n')
+        self.planted("src/session.cpp", '#include "ledger/ledger.h"\n', "2: room-arrow")
 
     def test_includes_are_written_from_src(self):
         self.planted("src/base/a.cpp", '#include "bytes.h"\n', "2: include-path")

@@ -4,8 +4,8 @@
 namespace merlon::server {
 
 // No core file is written, a debugger's holds no memory, and processes of the same user look at nothing
-// (prctl(2), PR_SET_DUMPABLE; core(5), coredump_filter). What is freed is wiped: this file's room replaces
-// operator delete, and OpenSSL is told to. Called first, before OpenSSL is used.
+// (prctl(2), PR_SET_DUMPABLE; core(5), coredump_filter). What is freed is wiped
+// (crypto/freed_memory.h). Called first, before OpenSSL is used.
 void keep_memory_private();
 
 }  // namespace merlon::server

@@ -2,6 +2,7 @@
 #include "server/ssh_edge.h"
 
 #include "base/log.h"
+#include "server/session_program.h"
 #include "services/ssh_edge/desk.h"
 #include "services/ssh_edge/tape.h"
 #include "ssh/session_process.h"
@@ -28,7 +29,7 @@ Result<std::unique_ptr<SshEdge>> SshEdge::open(const Options& options, Assembly&
        .origin = "https://" + assembly.settings().domain + ":" + port});
   ssh::EdgeParameters parameters;
   parameters.listen = options.bastion_ssh;
-  parameters.command = {"/proc/self/exe", ssh::kSessionCommand};
+  parameters.program = ssh::Program({"/proc/self/exe", ssh::kSessionCommand}, session_program());
   made->edge_ = TRY(ssh::Edge::start(std::move(parameters), *made->desk_, clock));
   assembly.terminal().connect_with([edge = made->edge_.get()](std::shared_ptr<ssh::Person> person,
                                                               const ssh::Destination& to,

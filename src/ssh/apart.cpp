@@ -16,7 +16,6 @@
 
 #include "ssh/frames.h"
 #include "ssh/public_key.h"
-#include "ssh/start_process.h"
 
 namespace merlon::ssh {
 namespace {
@@ -144,8 +143,7 @@ Result<void> hand_over(Talk& talk, const MachineSecret& secret, const std::strin
 
 }  // namespace
 
-Result<std::unique_ptr<Apart>> Apart::sign_in(const std::vector<std::string>& command, Task task,
-                                              const Clock& clock) {
+Result<std::unique_ptr<Apart>> Apart::sign_in(const Program& program, Task task, const Clock& clock) {
   std::array<int, 2> talking{-1, -1}, going_on{-1, -1};
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, talking.data()) != 0)
     return internal_error("no socket pair");
@@ -156,7 +154,7 @@ Result<std::unique_ptr<Apart>> Apart::sign_in(const std::vector<std::string>& co
     return internal_error("no socket pair");
   made->socket_ = Descriptor(going_on[0]);
   const Descriptor its_end(going_on[1]);
-  made->process_ = start_process(command, its_end, its_conversation);
+  made->process_ = program.start(its_end, its_conversation);
   if (made->process_ < 0) return internal_error("the process of a sign-in could not be started");
 
   const auto key = TRY(crypto::PrivateKey::generate(crypto::KeyKind::ed25519));

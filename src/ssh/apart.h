@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "ssh/desk.h"
+#include "ssh/program.h"
 
 namespace merlon::ssh {
 
@@ -26,8 +27,7 @@ class Apart {
   };
   // Waits until the machine has said yes or no. Errors are for the person, and say nothing that the machine
   // has said after it was told the secret.
-  static Result<std::unique_ptr<Apart>> sign_in(const std::vector<std::string>& command, Task task,
-                                                const Clock& clock);
+  static Result<std::unique_ptr<Apart>> sign_in(const Program& program, Task task, const Clock& clock);
   ~Apart();  // ends the process
   Apart(const Apart&) = delete;
   Apart& operator=(const Apart&) = delete;

@@ -46,6 +46,8 @@ TEST_F(ApartTest, AKeySignsInAndTheSessionIsLikeAnyOther) {
   EXPECT_THAT(forward.out, Not(HasSubstr("forwarding failed"))) << recorded_.all();
   wait_until_ended();
   EXPECT_TRUE(recorded_.has("command", "exit 7")) << recorded_.all();
+  EXPECT_EQ(wishes_.waiting_as_asked, 1) << "who waits for the machine to let them in counts";
+  EXPECT_EQ(wishes_.waiting_as_signed_in, 0) << "and no longer";
   EXPECT_THAT(recorded_.all(), HasSubstr("out\n"));
 }
 

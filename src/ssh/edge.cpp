@@ -1,6 +1,7 @@
 // One thread that accepts, starts processes and passes frames on; workers for what waits.
 #include "ssh/edge.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
@@ -20,7 +21,6 @@
 #include "net/worker_pool.h"
 #include "ssh/browser_frames.h"
 #include "ssh/edge_connection.h"
-#include "ssh/start_process.h"
 
 namespace merlon::ssh {
 namespace {
@@ -108,6 +108,9 @@ Result<Descriptor> listen_on(const std::string& text, std::string& bound) {
 // Who counts as one: an address, or the /64 that one customer has of IPv6.
 IpPrefix counted_as(const IpAddress& address) { return *IpPrefix::make(address, address.is_v4() ? 32 : 64); }
 
+// A descriptor that can be given up.
+Descriptor open_reserve() { return Descriptor(::open("/dev/null", O_RDONLY | O_CLOEXEC)); }
+
 struct Failures {
   size_t count = 0;
   Duration since{};
@@ -123,7 +126,7 @@ class EdgeImpl final : public Edge {
         context_{.desk = desk,
                  .clock = clock_,
                  .limits = parameters_.limits,
-                 .command = parameters_.command,
+                 .program = parameters_.program,
                  .work = [this](std::function<void()> work) { return workers_->submit(std::move(work)); },
                  .post = [this](std::function<void()> what) { post(std::move(what)); },
                  .failed = [this](const Source& source) { note_failure(source); },
@@ -149,13 +152,21 @@ class EdgeImpl final : public Edge {
   size_t connections() const override { return count_.load(); }
 
   Result<int> serve(std::shared_ptr<Person> person, const Destination& to, const Source& source) override {
+    return serve({std::move(person), to, false}, source);
+  }
+  Result<int> serve_ssh(std::shared_ptr<Person> person, const Destination& to,
+                        const Source& source) override {
+    return serve({std::move(person), to, true}, source);
+  }
+
+  Result<int> serve(Appointment appointment, const Source& source) {
     std::array<int, 2> pair{-1, -1};
     if (stopping_.load() || ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair.data()) != 0)
       return fail(ErrorKind::unavailable, "ServerStopping",
                   "The bastion's server stops, or has no room. Connect again later.");
     auto theirs = std::make_shared<Descriptor>(pair[0]);
-    post([this, theirs, appointment = Appointment{std::move(person), to}, source] {
-      begin_page(*theirs, appointment, source);
+    post([this, theirs, appointment = std::move(appointment), source] {
+      begin_appointed(*theirs, appointment, source);
     });
     return pair[1];
   }
@@ -268,6 +279,7 @@ class EdgeImpl final : public Edge {
     const Duration now = clock_.boottime();
     if (now - checked_ < std::chrono::seconds(1)) return;
     checked_ = now;
+    restore_reserve();
     std::vector<std::pair<int, std::string>> late;
     for (const auto& [socket, entry] : entries_) {
       if (!entry.connection->is_known() && now - entry.began > parameters_.limits.grace + kGraceMargin)
@@ -320,6 +332,7 @@ class EdgeImpl final : public Edge {
       sockaddr_storage name{};
       socklen_t size = sizeof name;
       const Descriptor client(::accept4(listener, reinterpret_cast<sockaddr*>(&name), &size, SOCK_CLOEXEC));
+      if (!client.is_open() && (errno == EMFILE || errno == ENFILE) && turn_away(listener)) continue;
       if (!client.is_open()) return;
       const Source source = source_of(name);
       if (has_failed_too_often(source) || !has_room(source)) {
@@ -332,9 +345,37 @@ class EdgeImpl final : public Edge {
     }
   }
 
+  // Without a descriptor left nobody can be accepted, and whoever waits to be would wake this thread again
+  // and again. The reserve's is given to each in turn, who is sent away.
+  bool turn_away(int listener) {
+    reserve_ = Descriptor();
+    Descriptor client(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC));
+    if (client.is_open()) {
+      ++turned_away_;
+      client = Descriptor();
+      reserve_ = open_reserve();
+      return true;
+    }
+    if (errno != EMFILE && errno != ENFILE) return false;
+    // Others were faster. Nobody is listened to for a moment.
+    for (const Descriptor& each : listeners_) follow(each.get(), 0, EPOLL_CTL_MOD);
+    listens_ = false;
+    return false;
+  }
+
+  void restore_reserve() {
+    if (!reserve_.is_open()) reserve_ = open_reserve();
+    if (!std::exchange(listens_, true))
+      for (const Descriptor& each : listeners_) follow(each.get(), EPOLLIN, EPOLL_CTL_MOD);
+    if (const size_t count = std::exchange(turned_away_, 0); count != 0)
+      log(LogLevel::warning, "SSH connections were turned away: the server has too many files open",
+          {{"connections", count}});
+  }
+
   // Nobody answers for a page's session but its frames, so a refusal is one.
-  void begin_page(const Descriptor& client, const Appointment& appointment, const Source& source) {
+  void begin_appointed(const Descriptor& client, const Appointment& appointment, const Source& source) {
     if (!stopping_.load() && has_room(source)) return begin(client, source, appointment);
+    if (appointment.speaks_ssh) return;  // it is closed
     const std::string refusal = encode(
         BrowserFrame{BrowserFrameKind::end, 0,
                      to_text(JsonObject{{"code", "TooManySessions"},
@@ -352,7 +393,7 @@ class EdgeImpl final : public Edge {
     const int yes = 1;
     ::setsockopt(client.get(), IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
     ::setsockopt(client.get(), SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof yes);
-    const pid_t process = start_process(parameters_.command, client, theirs);
+    const pid_t process = parameters_.program.start(client, theirs);
     if (process < 0) {
       log(LogLevel::error, "the process of an SSH connection could not be started");
       return;
@@ -371,6 +412,9 @@ class EdgeImpl final : public Edge {
   const Descriptor events_;    // epoll(7)
   std::vector<int> to_write_;  // sockets of connections that have something for their processes
   EdgeContext context_;
+  Descriptor reserve_ = open_reserve();
+  size_t turned_away_ = 0;
+  bool listens_ = true;
   std::vector<Descriptor> listeners_;
   std::vector<std::string> addresses_;
   std::map<int, Entry> entries_;

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "ssh/desk.h"
+#include "ssh/program.h"
 
 namespace merlon::ssh {
 
@@ -27,8 +28,8 @@ struct EdgeLimits {
 };
 
 struct EdgeParameters {
-  std::vector<std::string> listen;   // "192.0.2.1:22", "[::]:2222"; port 0: any; none: pages alone
-  std::vector<std::string> command;  // starts the process of a connection: run_session_process()
+  std::vector<std::string> listen;  // "192.0.2.1:22", "[::]:2222"; port 0: any; none: pages alone
+  Program program{{}};              // the process of a connection: run_session_process()
   EdgeLimits limits{};
 };
 
@@ -43,6 +44,10 @@ class Edge {
   // they go. Answers with the page's end of a stream of frames (browser_frames.h), which the caller owns.
   // From any thread.
   virtual Result<int> serve(std::shared_ptr<Person> person, const Destination& to, const Source& source) = 0;
+  // The same for somebody who speaks SSH there: inside a tunnel that is theirs alone, so that they are not
+  // asked who they are. The login is the one that they name, and `to` has none.
+  virtual Result<int> serve_ssh(std::shared_ptr<Person> person, const Destination& to,
+                                const Source& source) = 0;
   // Ends every session, saying so to the people; then everything. Idempotent.
   virtual void stop() = 0;
 };

@@ -155,6 +155,16 @@ void EdgeConnection::carry_out(Question question) {
 
 // A page's process needs no host key, and gets none.
 EdgeConnection::Then EdgeConnection::begin() {
+  if (appointment_ && appointment_->speaks_ssh)
+    return [self = shared_from_this(), key = context_.desk.host_key()] {
+      const Destination& to = self->appointment_->to;
+      self->answer({{"hostKey", key.expose_text()},
+                    {"graceMs", self->context_.limits.grace.count()},
+                    {"inside", true},
+                    {"machine", to.machine},
+                    {"bastion", to.bastion},
+                    {"port", to.port}});
+    };
   if (appointment_)
     return [self = shared_from_this()] {
       const Destination& to = self->appointment_->to;
@@ -208,12 +218,13 @@ EdgeConnection::Then EdgeConnection::poll_device() {
 }
 
 EdgeConnection::Then EdgeConnection::admit(const Question& question) {
-  const Destination to = appointment_ ? appointment_->to
-                                      : Destination{.machine = question.machine,
-                                                    .login = question.login,
-                                                    .bastion = question.bastion,
-                                                    .port = question.port,
-                                                    .client = {}};
+  Destination to = appointment_ ? appointment_->to
+                                : Destination{.machine = question.machine,
+                                              .login = question.login,
+                                              .bastion = question.bastion,
+                                              .port = question.port,
+                                              .client = {}};
+  if (appointment_ && appointment_->speaks_ssh) to.login = question.login;
   auto admitted_to = context_.desk.admit(*person_, to, source_);
   if (!admitted_to) return [self = shared_from_this(), error = admitted_to.error()] { self->refuse(error); };
   const std::shared_ptr<Passage> passage = *std::move(admitted_to);
@@ -222,7 +233,7 @@ EdgeConnection::Then EdgeConnection::admit(const Question& question) {
   if (!connected) return let_down(passage, "ConnectFailed", connected.error());
   way.connected = *std::move(connected);
   if (way.connected.secret) {
-    auto apart = Apart::sign_in(context_.command,
+    auto apart = Apart::sign_in(context_.program,
                                 {.socket = std::move(way.connected.socket),
                                  .host_keys = std::move(way.connected.host_keys),
                                  .machine = question.machine,

@@ -30,7 +30,7 @@ struct EdgeContext {
   Desk& desk;
   const Clock& clock;
   const EdgeLimits& limits;
-  const std::vector<std::string>& command;  // starts a process (EdgeParameters)
+  const Program& program;  // EdgeParameters
   // Runs on a worker; false when there are too many already.
   std::function<bool(std::function<void()>)> work;
   // Runs on the edge's thread, soon. From any thread.
@@ -39,10 +39,12 @@ struct EdgeContext {
   std::function<void(int socket)> will_write;  // there is something to be written where nothing was
 };
 
-// Of a connection from a page: who it is and where they go, which its process is told and cannot change.
+// Of a connection from a page or a tunnel: who it is and where they go, which its process is told and cannot
+// change.
 struct Appointment {
   std::shared_ptr<Person> person;
   Destination to;
+  bool speaks_ssh = false;  // from a tunnel; the login is the process's to say, as the person says it there
 };
 
 class EdgeConnection : public std::enable_shared_from_this<EdgeConnection> {

@@ -61,6 +61,9 @@ struct Wishes {
   // In place of a certificate; asked once the machine is recognised.
   std::optional<MachineSecret> secret;
   std::atomic<int> secrets_asked = 0;
+  // Kept by what gives the secret: whoever waits for the machine is counted by that.
+  std::shared_ptr<int> waits = std::make_shared<int>();
+  std::atomic<long> waiting_as_asked = 0, waiting_as_signed_in = -1;
 };
 
 class FakePassage final : public Passage {
@@ -75,7 +78,8 @@ class FakePassage final : public Passage {
                                       std::chrono::seconds(20), clock));
     connected.host_keys = {wishes_.machine_host_key};
     if (wishes_.secret) {
-      connected.secret = [this]() -> Result<MachineSecret> {
+      connected.secret = [this, waits = wishes_.waits]() -> Result<MachineSecret> {
+        wishes_.waiting_as_asked = waits.use_count() - 1;
         ++wishes_.secrets_asked;
         return *wishes_.secret;
       };
@@ -117,6 +121,7 @@ class FakePassage final : public Passage {
     return fact("resize", {{"columns", columns}, {"rows", rows}});
   }
   Result<void> fact(std::string_view kind, JsonObject facts) override {
+    wishes_.waiting_as_signed_in = wishes_.waits.use_count() - 1;
     const std::lock_guard lock(recorded_.mutex);
     recorded_.facts.emplace_back(kind, std::move(facts));
     return {};
@@ -185,12 +190,12 @@ class EdgeFixture : public testing::Test {
     user_ = ::getenv("USER") != nullptr && ::geteuid() != 0 ? ::getenv("USER") : "root";
     wishes_.machine_authority = *crypto::PrivateKey::generate(crypto::KeyKind::ed25519);
     start_sshd();
-    const EdgeParameters parameters{
+    EdgeParameters parameters{
         .listen = {"127.0.0.1:0"},
-        .command = {"/proc/self/exe", "--gtest_filter=SessionProcess.DISABLED_OfTheTests",
-                    "--gtest_also_run_disabled_tests", "--gtest_brief=1"},
+        .program = Program({"/proc/self/exe", "--gtest_filter=SessionProcess.DISABLED_OfTheTests",
+                            "--gtest_also_run_disabled_tests", "--gtest_brief=1"}),
         .limits = limits_};
-    auto edge = Edge::start(parameters, desk_, clock_);
+    auto edge = Edge::start(std::move(parameters), desk_, clock_);
     ASSERT_TRUE(edge) << edge.error().message;
     edge_ = *std::move(edge);
     port_ = edge_->addresses().front().substr(edge_->addresses().front().rfind(':') + 1);

@@ -1,4 +1,6 @@
 // Plain OpenSSH through the edge to OpenSSH's own server: both sides are ended, so that everything is seen.
+#include <sys/resource.h>
+
 #include <thread>
 
 #include "ssh/edge_fixture.h"
@@ -18,6 +20,51 @@ TEST(SessionProcess, DISABLED_OfTheTests) {
 }
 
 class EdgeTest : public test::EdgeFixture {};
+
+bool connect_to(const Descriptor& socket, uint16_t port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(port);
+  return ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+}
+
+Descriptor new_socket() { return Descriptor(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)); }
+
+// How the edge begins: with SSH's first four characters, with "gone", or with "nothing" for long.
+std::string beginning(const Descriptor& socket) {
+  pollfd poll{socket.get(), POLLIN, 0};
+  std::array<char, 256> bytes{};
+  if (::poll(&poll, 1, 20'000) != 1) return "nothing";
+  const ssize_t count = ::recv(socket.get(), bytes.data(), bytes.size(), 0);
+  return count >= 4 ? std::string(bytes.data(), 4) : "gone";
+}
+
+// While it is there no descriptor can be had.
+class NoDescriptors {
+ public:
+  NoDescriptors() {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    rlimit few = before_;
+    few.rlim_cur = 200;
+    ::setrlimit(RLIMIT_NOFILE, &few);
+    for (;;) {
+      Descriptor one(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+      if (!one.is_open()) break;
+      all_.push_back(std::move(one));
+    }
+  }
+  ~NoDescriptors() {
+    all_.clear();
+    ::setrlimit(RLIMIT_NOFILE, &before_);
+  }
+  NoDescriptors(const NoDescriptors&) = delete;
+  NoDescriptors& operator=(const NoDescriptors&) = delete;
+
+ private:
+  rlimit before_{};
+  std::vector<Descriptor> all_;
+};
 
 TEST_F(EdgeTest, ACommandRunsAndItsStatusComesBack) {
   const Ran ran = ssh({}, {"echo out; echo err >&2; exit 7"});
@@ -369,6 +416,45 @@ TEST_F(EdgeTest, NoForwardLeadsToAnotherShellOffTheRecord) {
       << "where nothing is recorded there is no record to leave";
   wait_until_ended();
   EXPECT_TRUE(recorded_.has("forward", "\"refused\":true")) << recorded_.all();
+}
+
+// Nobody can be accepted when no descriptor is left: they are sent away, and not kept waiting by a thread
+// that is woken again and again.
+TEST_F(EdgeTest, WhoComesWhenNoDescriptorIsLeftIsSentAway) {
+  const auto port = static_cast<uint16_t>(std::stoi(port_));
+  const Descriptor before = new_socket(), refused = new_socket(), after = new_socket();
+  ASSERT_TRUE(connect_to(before, port));
+  ASSERT_EQ(beginning(before), "SSH-");
+  bool connected = false;
+  std::string said;
+  {
+    const NoDescriptors none;
+    connected = connect_to(refused, port);
+    said = beginning(refused);
+  }
+  EXPECT_TRUE(connected);
+  EXPECT_EQ(said, "gone");
+  ASSERT_TRUE(connect_to(after, port));
+  EXPECT_EQ(beginning(after), "SSH-") << "and afterwards it is there";
+}
+
+// Inside a tunnel that is somebody's alone they speak SSH, and are not asked who they are.
+TEST_F(EdgeTest, SshInsideATunnelIsEndedWithoutASignIn) {
+  const auto inside =
+      edge_->serve_ssh(std::make_shared<test::Ada>(),
+                       {.machine = "web-1", .login = {}, .bastion = {}, .port = 22, .client = {}},
+                       {*IpAddress::parse("192.0.2.1"), 1});
+  ASSERT_TRUE(inside) << inside.error().message;
+  test::Bridge bridge(*inside);
+  const std::string to = std::string(user_) + "@127.0.0.1";
+  std::vector<std::string> words{"ssh", "-p", std::to_string(bridge.port()), "-o", "PubkeyAuthentication=no"};
+  for (const std::string& word : ssh_options()) words.push_back(word);
+  words.insert(words.end(), {to, "echo inside; exit 7"});
+  const Ran ran = test::run(words);
+  EXPECT_EQ(ran.status, 7) << ran.out;
+  EXPECT_THAT(ran.out, HasSubstr("inside"));
+  wait_until_ended();
+  EXPECT_TRUE(recorded_.has("command", "exit 7")) << recorded_.all();
 }
 
 }  // namespace

@@ -52,11 +52,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   NobodysDesk desk;
   const SystemClock clock;
   const ssh::EdgeLimits limits;
-  const std::vector<std::string> command;  // nothing is started here
+  const ssh::Program program(std::vector<std::string>{});  // nothing is started here
   ssh::EdgeContext context{.desk = desk,
                            .clock = clock,
                            .limits = limits,
-                           .command = command,
+                           .program = program,
                            .work =
                                [](const std::function<void()>& work) {
                                  work();

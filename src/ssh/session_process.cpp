@@ -1,11 +1,13 @@
 // Give everything up, then read.
 #include "ssh/session_process.h"
 
+#include <malloc.h>
 #include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <csignal>
+#include <utility>
 
 #include "base/log.h"
 #include "ssh/algorithms.h"
@@ -46,6 +48,7 @@ Result<BindHandle> prepare_bind(const std::string& host_key) {
 template <class End>
 void serve(ParentLink& link, End& person) {
   std::vector<pollfd> polls;
+  bool worked = true;
   while (!person.is_over()) {
     bool moved = person.step();
     // What is in libssh's buffers wakes no poll.
@@ -53,7 +56,11 @@ void serve(ParentLink& link, End& person) {
     if (person.is_over()) return;
     polls.assign(1, {link.socket(), POLLIN, 0});
     person.add_polls(polls);
-    ::poll(polls.data(), polls.size(), moved ? 0 : kTickMs);
+    worked |= moved;
+    // Most sessions do nothing most of the time: then what they have freed is the machine's again.
+    if (::poll(polls.data(), polls.size(), moved ? 0 : kTickMs) == 0 && !moved &&
+        std::exchange(worked, false))
+      ::malloc_trim(0);
     if (polls[0].revents != 0 && !link.receive())
       return person.heed(0, {{"reason", "ServerGone"},
                              {"message",
@@ -120,7 +127,15 @@ Result<void> run() {
   const BindHandle bind = TRY(prepare_bind(TRY(require_string(begun, "hostKey"))));
   Site site{.link = link, .bind = bind.get(), .clock = clock};
   site.grace = Duration(int_at(begun, "graceMs").value_or(site.grace.count()));
-  const auto person = TRY(PersonEnd::accept(site, kClientDescriptor, PersonEnd::Place::outer));
+  // Inside a tunnel it is known who somebody is, and where they go.
+  const bool inside = bool_at(begun, "inside").value_or(false);
+  Target target;
+  if (inside)
+    target = {string_at(begun, "machine").value_or(""), string_at(begun, "bastion").value_or(""),
+              static_cast<uint16_t>(int_at(begun, "port").value_or(target.port))};
+  const auto person =
+      TRY(PersonEnd::accept(site, kClientDescriptor,
+                            inside ? PersonEnd::Place::inner : PersonEnd::Place::outer, std::move(target)));
   serve(link, *person);
   person->shut();
   return {};

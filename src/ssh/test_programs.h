@@ -58,6 +58,50 @@ class Greeter {
   std::thread thread_;
 };
 
+// A port of this machine that leads one client to a stream socket.
+class Bridge {
+ public:
+  explicit Bridge(int there) : there_(there), socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    ::bind(socket_, reinterpret_cast<sockaddr*>(&address), sizeof address);
+    ::listen(socket_, 1);
+    socklen_t size = sizeof address;
+    ::getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size);
+    port_ = ntohs(address.sin_port);
+    thread_ = std::thread([this] { carry(::accept4(socket_, nullptr, nullptr, SOCK_CLOEXEC)); });
+  }
+  ~Bridge() {
+    ::shutdown(socket_, SHUT_RDWR);
+    thread_.join();
+    ::close(socket_);
+    ::close(there_);
+  }
+  Bridge(const Bridge&) = delete;
+  Bridge& operator=(const Bridge&) = delete;
+  uint16_t port() const { return port_; }
+
+ private:
+  void carry(int here) const {
+    std::array<pollfd, 2> polls{pollfd{here, POLLIN, 0}, pollfd{there_, POLLIN, 0}};
+    bool open = here >= 0;
+    while (open && ::poll(polls.data(), polls.size(), 60'000) > 0)
+      for (size_t from = 0; from < polls.size() && open; ++from) {
+        if (polls[from].revents == 0) continue;
+        std::array<char, 16 * 1024> bytes{};
+        const ssize_t count = ::recv(polls[from].fd, bytes.data(), bytes.size(), 0);
+        open = count > 0 &&
+               ::send(polls[1 - from].fd, bytes.data(), static_cast<size_t>(count), MSG_NOSIGNAL) == count;
+      }
+    if (here >= 0) ::close(here);
+  }
+
+  const int there_, socket_;
+  uint16_t port_ = 0;
+  std::thread thread_;
+};
+
 inline pid_t start(const std::vector<std::string>& words, int out) {
   std::vector<char*> arguments;
   for (const std::string& word : words) arguments.push_back(const_cast<char*>(word.c_str()));

@@ -201,7 +201,17 @@ none_left() { ! pgrep -P "$server_pid" -f bastion-session >/dev/null; }
 # Not in_ns: the process id must be the client's own.
 ip netns exec "$MERLON_RUN-alice" ssh "${with_cert[@]}" -p "$port" "$to" "sleep 30" &
 one_runs() { pgrep -P "$server_pid" -f bastion-session >/dev/null; }
+# The small program that the server carries, with what it was given and nothing else.
+is_small() {
+  local pid open
+  pid=$(pgrep -P "$server_pid" -f bastion-session | head -n 1) || return 1
+  [[ $(readlink "/proc/$pid/exe") == /memfd:merlon-session* ]] && ! grep -q libpq "/proc/$pid/maps" || return 1
+  for open in "/proc/$pid/fd"/*; do
+    [[ $(readlink "$open") != /memfd:* ]] || return 1
+  done
+}
 wait_for 15 "a connection has its process" one_runs
+wait_for 15 "it is the small program, with its two descriptors" is_small
 kill $!
 wait_for 15 "no process of a connection is left" none_left
 ok "no process of a connection is left"
