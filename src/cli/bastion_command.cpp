@@ -8,6 +8,7 @@
 #include "cli/bastion_tunnel.h"
 #include "cli/output.h"
 #include "cli/private_files.h"
+#include "cli/ssh_certificate.h"
 
 namespace merlon::cli {
 namespace {
@@ -181,28 +182,42 @@ Result<int> tunnel(Context& context, const TunnelOptions& options) {
   return kDone;
 }
 
+using ClientCommand = std::function<Result<std::vector<std::string>>(const Tunnels&, uint16_t local)>;
+
 Result<int> run_through(Context& context, const TunnelOptions& options, uint16_t port,
-                        const std::function<std::vector<std::string>(uint16_t)>& command) {
+                        const ClientCommand& command) {
   const SignalWatch signals;
   Tunnels tunnels = TRY(Tunnels::make(context, {.machine = options.machine,
                                                 .bastion = options.bastion,
                                                 .resource_group = options.resource_group,
                                                 .port = port}));
   const auto listener = TRY(listen(context, tunnels, 0));
-  return signals.run(command(listener->port()));
+  return signals.run(TRY(command(tunnels, listener->port())));
+}
+
+// Which host key ssh has to expect.
+Result<std::vector<std::string>> host_key_options(Context& context, const Tunnels& tunnels,
+                                                  const std::string& machine) {
+  // The key is the machine's, whatever port it is reached at.
+  if (!tunnels.ends_ssh()) return std::vector<std::string>{"-o", "HostKeyAlias=" + machine};
+  Api api = TRY(Api::open(context));
+  const SshIdentity identity = TRY(fetch_ssh_identity(context, api, tunnels.machine_id(), ""));
+  return std::vector<std::string>{"-o", "UserKnownHostsFile=" + identity.known_hosts_path, "-o",
+                                  "StrictHostKeyChecking=yes"};
 }
 
 Result<int> ssh(Context& context, const TunnelOptions& options) {
   const uint16_t port = TRY(read_port(options.port, "--resource-port", 1));
-  return run_through(context, options, port, [&](uint16_t local) {
-    // The key is the machine's, whatever port it is reached at.
-    std::vector<std::string> arguments = {"ssh", "-p", std::to_string(local), "-o",
-                                          "HostKeyAlias=" + options.machine};
-    if (!options.user.empty()) arguments.insert(arguments.end(), {"-l", options.user});
-    arguments.push_back("127.0.0.1");
-    arguments.insert(arguments.end(), options.command.begin(), options.command.end());
-    return arguments;
-  });
+  return run_through(context, options, port,
+                     [&](const Tunnels& tunnels, uint16_t local) -> Result<std::vector<std::string>> {
+                       std::vector<std::string> arguments = {"ssh", "-p", std::to_string(local)};
+                       for (std::string& word : TRY(host_key_options(context, tunnels, options.machine)))
+                         arguments.push_back(std::move(word));
+                       if (!options.user.empty()) arguments.insert(arguments.end(), {"-l", options.user});
+                       arguments.push_back("127.0.0.1");
+                       arguments.insert(arguments.end(), options.command.begin(), options.command.end());
+                       return arguments;
+                     });
 }
 
 // For clients that are not started here, such as Windows' own.
@@ -221,12 +236,13 @@ Result<int> write_rdp_file(Context& context, const TunnelOptions& options, uint1
 Result<int> rdp(Context& context, const TunnelOptions& options) {
   const uint16_t port = TRY(read_port(options.port, "--resource-port", 1));
   if (!options.file.empty()) return write_rdp_file(context, options, port);
-  return run_through(context, options, port, [&](uint16_t local) {
-    std::vector<std::string> arguments = {"xfreerdp", "/v:127.0.0.1:" + std::to_string(local)};
-    if (!options.user.empty()) arguments.push_back("/u:" + options.user);
-    arguments.insert(arguments.end(), options.command.begin(), options.command.end());
-    return arguments;
-  });
+  return run_through(
+      context, options, port, [&](const Tunnels&, uint16_t local) -> Result<std::vector<std::string>> {
+        std::vector<std::string> arguments = {"xfreerdp", "/v:127.0.0.1:" + std::to_string(local)};
+        if (!options.user.empty()) arguments.push_back("/u:" + options.user);
+        arguments.insert(arguments.end(), options.command.begin(), options.command.end());
+        return arguments;
+      });
 }
 
 void declare_way(Command& command, TunnelOptions& options, const std::string& port) {

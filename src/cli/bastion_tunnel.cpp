@@ -8,6 +8,13 @@
 namespace merlon::cli {
 namespace {
 
+constexpr uint16_t kSshPort = 22;
+
+bool bool_in(const JsonObject& host, std::string_view feature) {
+  const JsonObject* properties = object_at(host, "properties");
+  return properties != nullptr && bool_at(*properties, feature).value_or(false);
+}
+
 std::string form_of(const std::vector<std::pair<std::string, std::string>>& fields) {
   std::string form;
   for (const auto& [name, value] : fields)
@@ -36,6 +43,7 @@ struct Tunnels::State {
   std::string machine_id;
   uint16_t port = 0;
   bool developer = false;
+  bool records = false;
 };
 
 Result<JsonObject> bastions(Api& api) {
@@ -73,6 +81,7 @@ Result<Tunnels> Tunnels::make(const Context& context, const TunnelWish& wish) {
                           ? wish.machine
                           : TRY(api.machine(wish.machine, wish.resource_group)).vm_id;
   state->port = wish.port;
+  state->records = bool_in(host, "enableSessionRecording");
   state->developer = text_at(host, "sku.name") == "Developer";
   const net::Url url = TRY(net::parse_https_url("https://" + text_at(host, "properties.dnsName")));
   const net::Url server = TRY(net::parse_https_url(api.session().login().endpoint));
@@ -91,6 +100,10 @@ Result<Tunnels> Tunnels::make(const Context& context, const TunnelWish& wish) {
   state->client = net::Client::make(std::move(parameters));
   return Tunnels(std::move(state));
 }
+
+bool Tunnels::ends_ssh() const { return state_->records && state_->port == kSshPort; }
+
+const std::string& Tunnels::machine_id() const { return state_->machine_id; }
 
 Result<net::TunnelTarget> Tunnels::open() {
   const std::lock_guard lock(state_->mutex);

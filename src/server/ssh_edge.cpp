@@ -5,6 +5,7 @@
 #include "server/session_program.h"
 #include "services/ssh_edge/desk.h"
 #include "services/ssh_edge/tape.h"
+#include "services/ssh_edge/tunnel.h"
 #include "ssh/session_process.h"
 
 namespace merlon::server {
@@ -35,6 +36,10 @@ Result<std::unique_ptr<SshEdge>> SshEdge::open(const Options& options, Assembly&
                                                               const ssh::Destination& to,
                                                               const ssh::Source& source) {
     return edge->serve(std::move(person), to, source);
+  });
+  // Native tunnels: where sessions are recorded, SSH is ended in them.
+  assembly.bastion().end_ssh_with([edge = made->edge_.get(), &assembly](const bastion::Admission& admission) {
+    return ssh_edge::end_ssh_in_tunnel(assembly.core(), assembly.bastion(), *edge, admission);
   });
   for (const std::string& address : made->edge_->addresses()) {
     log(LogLevel::info, "the bastion takes SSH", {{"address", address}});

@@ -91,6 +91,31 @@ grep -q big <<<"$said"
 ok "sftp"
 equal "merlon ssh" web-1 "$(as ada ssh web-1 -g rg --login admin -- hostname 2>/dev/null)"
 
+# -- native tunnels: the bastion records, so that it ends SSH inside them, and signs in as for plain ssh
+equal "merlon bastion ssh" web-1 "$(as ada bastion ssh web-1 -g rg --user admin -- hostname 2>>"$MERLON_TMP/tunnel.log")"
+ada_token=$(new_token "$(jq -er .clientId "$MERLON_TMP/ada.json")" "$(jq -er .clientSecret "$MERLON_TMP/ada.json")")
+tunnelled() { # tunnelled DESTINATION COMMAND...: a tunnel's client of another make, and ssh without a key
+  in_ns alice ssh "${ssh_options[@]}" -o PubkeyAuthentication=no \
+    -o "ProxyCommand=python3 $MERLON_ROOT/tests/e2e/tunnel_client.py --address $bastion --host $front_name --ca $state/ca.pem \
+      --token $ada_token --resource $(vm) proxy" "$@"
+}
+status=0
+equal "a native tunnel" in-the-tunnel-web-1 "$(tunnelled admin@web-1 "echo in-the-tunnel-\$(hostname)")"
+tunnelled admin@web-1 'exit 7' || status=$?
+equal "its exit status" 7 "$status"
+tunnel_ended() {
+  merlon bastion session list -n front --output json >"$MERLON_TMP/sessions.json"
+  jq -e '[.value[].properties | select(.transport == "tunnel")] | length == 3 and all(.[]; .endReason)' "$MERLON_TMP/sessions.json" >/dev/null
+}
+wait_for 15 "the tunnels' sessions are ended" tunnel_ended
+equal "on the record with their login" true "$(jq '[.value[].properties
+  | select(.transport == "tunnel")] | all(.[]; .login == "admin" and .recording == "require")' "$MERLON_TMP/sessions.json")"
+equal "what is typed in one is found" 1 "$(merlon recording search in-the-tunnel-web-1 --output json | jq '.value | length')"
+as carl bastion ssh web-1 -g rg --user admin -- hostname >"$MERLON_TMP/refused.out" 2>&1 </dev/null &&
+  fail "by a tunnel carl comes in as another"
+grep -q "may log in to this machine as 'carl' only" "$MERLON_TMP/refused.out" || fail "a tunnel says $(<"$MERLON_TMP/refused.out")"
+ok "a tunnel gives nobody another's login"
+
 # -- a shareable link, in the page's terminal
 may "$(first clientId)" 'Virtual Machine Administrator Login' "$(vm)"
 link=$(merlon bastion link create web-1 -b front --login admin --for 1h --output json | jq -er '.value[0].bsl')

@@ -272,6 +272,7 @@ Result<net::TunnelPlan> Service::redeem(const Redemption& redemption) {
     return store::put(context.tx, tenant, *current);
   }));
   net::TunnelPlan plan = plan_for(*admission, opened);
+  if (way.ends_protocol) plan.idle_max.reset();  // whoever ends SSH in it looks at that
   if (!way.ends_protocol && !by_agent) return plan;
   const auto descriptor = way.ends_protocol ? ssh_end_(*admission) : reach_by_agent(*admission);
   if (!descriptor) {
@@ -310,6 +311,10 @@ net::TunnelPlan Service::plan_for(const Admission& admission, bool opened_now) {
     });
   };
   plan.ended = [this, id = admission.session, why](const net::TunnelOutcome& outcome) {
+    // Whoever ends SSH in it, and has named the login, knows how it ended and says so.
+    const auto session = store::read_value<std::optional<JsonObject>>(
+        platform_.core.store, [&](store::Reader& reader) { return this->session(reader, id); });
+    if (session && *session && string_at(**session, "properties.login").value_or("") != "") return;
     Ended how{.reason = std::string(net::tunnel_end_text(outcome.end)),
               .message = outcome.detail,
               .bytes_to_machine = outcome.bytes_to_target,

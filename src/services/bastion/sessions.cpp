@@ -57,6 +57,7 @@ JsonObject session_json(const Session& session, Timestamp now) {
                            {"login", session.login},
                            {"userName", session.person_name},
                            {"userId", session.person.text()},
+                           {"userType", session.is_person ? "User" : "ServicePrincipal"},
                            {"clientAddress", session.client.text()},
                            {"clientPort", session.client_port},
                            {"userAgent", session.user_agent},

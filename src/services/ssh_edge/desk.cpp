@@ -6,22 +6,29 @@
 
 #include "base/text.h"
 #include "identity/bootstrap.h"
+#include "services/ssh_edge/own_login.h"
 #include "services/ssh_edge/session.h"
+#include "services/ssh_edge/tunnel.h"
 
 namespace merlon::ssh_edge {
 namespace {
 
 constexpr std::string_view kSignInAction = "Merlon.Bastion/ssh/signIn";
+constexpr std::string_view kLogin = "Microsoft.Compute/virtualMachines/login/action";
+constexpr std::string_view kLoginAsAdmin = "Microsoft.Compute/virtualMachines/loginAsAdmin/action";
 constexpr std::string_view kPending = "authorization_pending";
 
 class SignedIn final : public ssh::Person {
  public:
-  explicit SignedIn(Visitor visitor) : visitor_(std::move(visitor)) {}
+  explicit SignedIn(Visitor visitor, std::optional<bastion::Admission> admitted = std::nullopt)
+      : visitor_(std::move(visitor)), admitted_(std::move(admitted)) {}
   std::string name() const override { return visitor_.principal.name; }
   const Visitor& visitor() const { return visitor_; }
+  const std::optional<bastion::Admission>& admitted() const { return admitted_; }  // by a tunnel
 
  private:
   const Visitor visitor_;
+  const std::optional<bastion::Admission> admitted_;
 };
 
 std::unique_ptr<SignedIn> by_ssh(identity::Principal principal) {
@@ -58,13 +65,40 @@ bool is_systems(std::string_view login) {
          std::ranges::find(kNames, name) != kNames.end();
 }
 
+// Neither of two who would share an account gets it: one's files and history would be the other's.
+Result<void> check_alone(const resource::Core& core, const identity::Principal& caller,
+                         const bastion::Admission& admission) {
+  const auto other =
+      TRY(store::read_value<std::optional<std::string>>(core.store, [&](store::Reader& reader) {
+        return shares_login(reader, core.tenant, caller, [&](const identity::User& user) -> Result<bool> {
+          identity::Principal who;
+          who.object_id = user.id;
+          const auto may = [&](std::string_view action) -> Result<bool> {
+            return TRY(core.access.check(reader, who,
+                                         {.action = std::string(action),
+                                          .scope = admission.target_id,
+                                          .kind = access::ActionKind::data}))
+                .allowed;
+          };
+          return TRY(may(kLogin)) || TRY(may(kLoginAsAdmin));
+        });
+      }));
+  if (!other) return {};
+  return fail(
+      ErrorKind::forbidden, "LoginNotAllowed",
+      "The login '" + admission.login + "' would be that of '" + *other +
+          "', too, who may log in to this machine as well. One account is not for two: one of you needs "
+          "another name, or the role Virtual Machine Administrator Login on it.");
+}
+
 // Azure's two rights to log in (docs/bastion.md, Logins): a user's is for the name that is their own, an
 // administrator's for any.
-Result<void> check_login(const identity::Principal& caller, const bastion::Admission& admission) {
+Result<void> check_login(const resource::Core& core, const identity::Principal& caller,
+                         const bastion::Admission& admission) {
   if (admission.may_log_in_as_admin || admission.login_is_by_link) return {};
-  const std::string own = caller.name.substr(0, caller.name.find('@'));
+  const std::string own = own_login(caller);
   const bool is_own = ascii_iequal(own, admission.login);
-  if (admission.may_log_in && is_own && !is_systems(own)) return {};
+  if (admission.may_log_in && is_own && !is_systems(own)) return check_alone(core, caller, admission);
   if (admission.may_log_in && is_own)
     return fail(ErrorKind::forbidden, "LoginNotAllowed",
                 "'" + own +
@@ -127,7 +161,9 @@ class DeskImpl final : public ssh::Desk {
 
   Result<std::unique_ptr<ssh::Passage>> admit(const ssh::Person& person, const ssh::Destination& to,
                                               const ssh::Source& source) override {
-    const Visitor& visitor = static_cast<const SignedIn&>(person).visitor();
+    const auto& signed_in = static_cast<const SignedIn&>(person);
+    if (signed_in.admitted()) return take_over(signed_in, to.login);
+    const Visitor& visitor = signed_in.visitor();
     bastion::WayIn way = visitor.by_link ? *visitor.by_link : own_way(visitor, to);
     way.caller.address = source.address;
     way.client_port = source.port;
@@ -136,21 +172,32 @@ class DeskImpl final : public ssh::Desk {
     way.can_hold = true;
     way.protocol = bastion::Protocol::ssh;
     const bastion::Admission admission = TRY(parts_.bastion.admit(way));
-    auto passage = begin(way.caller, admission);
-    if (passage) return *std::move(passage);
-    if (const auto ended = parts_.bastion.ended(
-            admission.session, {.reason = passage.error().code, .message = passage.error().message});
-        !ended)
-      return std::unexpected(ended.error());
-    return std::unexpected(passage.error());
+    return or_end(admission, begin(way.caller, admission));
   }
 
   Secret host_key() override { return host_key_; }
 
  private:
+  // The tunnel's session becomes this one, now that its login is known.
+  Result<std::unique_ptr<ssh::Passage>> take_over(const SignedIn& person, const std::string& login) {
+    bastion::Admission admission = *person.admitted();
+    admission.login = login;
+    const auto named = parts_.bastion.name_login(admission.session, login);
+    if (!named) return or_end(admission, std::unexpected(named.error()));
+    return or_end(admission, begin(person.visitor().principal, admission));
+  }
+
+  Result<std::unique_ptr<ssh::Passage>> or_end(const bastion::Admission& admission,
+                                               Result<std::unique_ptr<ssh::Passage>> passage) {
+    if (passage) return passage;
+    TRY(parts_.bastion.ended(admission.session,
+                             {.reason = passage.error().code, .message = passage.error().message}));
+    return passage;
+  }
+
   Result<std::unique_ptr<ssh::Passage>> begin(const identity::Principal& caller,
                                               const bastion::Admission& admission) {
-    TRY(check_login(caller, admission));
+    TRY(check_login(parts_.core, caller, admission));
     std::unique_ptr<Tape> tape;
     if (admission.recording != bastion::Recording::off) {
       auto started = parts_.record
@@ -209,6 +256,36 @@ class DeskImpl final : public ssh::Desk {
 
 std::shared_ptr<ssh::Person> make_person(Visitor visitor) {
   return std::make_shared<SignedIn>(std::move(visitor));
+}
+
+Result<int> end_ssh_in_tunnel(const resource::Core& core, bastion::Bastion& bastion, ssh::Edge& edge,
+                              const bastion::Admission& admission) {
+  const auto session = TRY(store::read_value<std::optional<JsonObject>>(
+      core.store, [&](store::Reader& reader) { return bastion.session(reader, admission.session); }));
+  const JsonObject* of = session ? object_at(*session, "properties") : nullptr;
+  if (of == nullptr) return internal_error("a tunnel's session is not there");
+  Visitor visitor{.principal = {},
+                  .transport = bastion::Transport::tunnel,
+                  .user_agent = {},
+                  .justification = {},
+                  .by_link = {}};
+  const auto id = Uuid::parse(TRY(require_string(*of, "userId")));
+  const auto from = IpAddress::parse(TRY(require_string(*of, "clientAddress")));
+  if (!id || !from) return internal_error("a tunnel's session does not say whose it is");
+  visitor.principal.object_id = *id;
+  visitor.principal.name = TRY(require_string(*of, "userName"));
+  visitor.principal.kind = string_at(*of, "userType") == "ServicePrincipal"
+                               ? identity::PrincipalKind::service_principal
+                               : identity::PrincipalKind::user;
+  visitor.principal.address = *from;
+  const ssh::Source source{*from, static_cast<uint16_t>(int_at(*of, "clientPort").value_or(0))};
+  const std::string& target = admission.target_id;
+  const ssh::Destination to{.machine = target.substr(target.rfind('/') + 1),
+                            .login = {},
+                            .bastion = {},
+                            .port = admission.port,
+                            .client = {}};
+  return edge.serve_ssh(std::make_shared<SignedIn>(std::move(visitor), admission), to, source);
 }
 
 std::unique_ptr<ssh::Desk> make_desk(DeskParts parts) { return std::make_unique<DeskImpl>(std::move(parts)); }

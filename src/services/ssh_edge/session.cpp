@@ -55,14 +55,13 @@ class Session final : public ssh::Passage {
               name + " --file ssh_host_ed25519_key.pub");
     // Which of the two it is is settled here: who is refused by the one does not come in by the other.
     const auto found = TRY(find_credential(connected.host_keys));
-    {
-      const ReachLimit::Place waits =
-          TRY(parts_.reach_limit.take(caller_.object_id.text(), admission_.target_id));
-      connected.socket = TRY(connect_to_machine(name));
-    }
+    const auto waits = std::make_shared<ReachLimit::Place>(
+        TRY(parts_.reach_limit.take(caller_.object_id.text(), admission_.target_id)));
+    connected.socket = TRY(connect_to_machine(name));
     if (found) {
       connected.host_keys = found->host_keys;
-      connected.secret = [this, found = *found] {
+      // Whoever signs in there waits for the machine, too: the place is given up with this function.
+      connected.secret = [this, found = *found, waits] {
         return parts_.credentials.secret(found, {.person = caller_,
                                                  .session = admission_.session.text(),
                                                  .machine = admission_.target_id,
