@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
+#include <utility>
 
 #include "base/time_text.h"
 
@@ -105,6 +107,7 @@ Result<AccessRequest> read_request(const Policy& policy, const JsonObject& body,
                                    Timestamp now) {
   AccessRequest request;
   request.justification = string_at(body, "justification").value_or("");
+  std::set<std::pair<std::string, int64_t>> named;  // ten thousand may be
   for (const Json& element : *array_at(body, "virtualMachines")) {
     const JsonObject& json = element.as_object();
     const std::string vm_text = string_at(json, "id").value_or("");
@@ -128,10 +131,7 @@ Result<AccessRequest> read_request(const Policy& policy, const JsonObject& body,
             "JitPortNotInPolicy",
             fmt::format("Port {} of '{}' is not in the policy '{}'.", number, vm->name(), policy.id.name()),
             port_target + ".number");
-      const bool repeated =
-          std::any_of(request.ports.begin(), request.ports.end(),
-                      [&](const PortRequest& other) { return other.vm == *vm && other.number == number; });
-      if (repeated)
+      if (!named.emplace(machine->vm.key(), number).second)
         return refused("InvalidRequestContent",
                        fmt::format("Port {} of '{}' is asked for twice.", number, vm->name()),
                        port_target + ".number");

@@ -1,6 +1,8 @@
 // The requests that a policy shows: properties.requests, the newest last, bounded. The whole story is in the
 // ledger.
 #include <algorithm>
+#include <map>
+#include <tuple>
 
 #include "base/text.h"
 #include "base/time_text.h"
@@ -103,16 +105,40 @@ Result<void> Service::edit_request(WriteContext& context, const ResourceId& poli
 }
 
 Result<void> Service::show_opening(WriteContext& context, const Grant& grant) {
-  const PortGrant opened = TRY(PortGrant::from_json(grant.data));
-  const bool active = grant.state == grant::State::active;
-  return edit_request(context, TRY(ResourceId::parse(opened.policy_id)), opened.request_id,
-                      [&](const JsonObject& vm, JsonObject& port) {
-                        if (!ascii_iequal(string_at(vm, "id").value_or(""), opened.vm_id)) return;
-                        if (int_at(port, "number") != opened.number) return;
-                        port["endTimeUtc"] = to_rfc3339(grant.deadline);
-                        port["status"] = active ? "Initiated" : "Revoked";
-                        port["statusReason"] = active ? "UserRequested" : azure_reason(grant.end_reason);
-                      });
+  return show_openings(context, TRY(ResourceId::parse(TRY(PortGrant::from_json(grant.data)).policy_id)),
+                       {grant});
+}
+
+// All in one writing of the document: there may be thousands.
+Result<void> Service::show_openings(WriteContext& context, const ResourceId& policy_id,
+                                    const std::vector<Grant>& grants) {
+  using Place = std::tuple<std::string, std::string, int64_t>;  // request, machine, port
+  std::map<Place, const Grant*> by_place;
+  for (const Grant& grant : grants) {
+    const PortGrant opened = TRY(PortGrant::from_json(grant.data));
+    by_place[{opened.request_id, ascii_lower(opened.vm_id), opened.number}] = &grant;
+  }
+  const auto resource = TRY(platform_.resources.get(context.tx, policy_id));
+  if (!resource || grants.empty()) return {};
+  JsonObject body = resource->body;
+  for (Json& shown : *requests_in(body)) {
+    const std::string request = string_at(shown.as_object(), "id").value_or("");
+    for (Json& machine : shown.as_object()["virtualMachines"].as_array()) {
+      const std::string vm = ascii_lower(string_at(machine.as_object(), "id").value_or(""));
+      for (Json& element : machine.as_object()["ports"].as_array()) {
+        JsonObject& port = element.as_object();
+        const auto found = by_place.find({request, vm, int_at(port, "number").value_or(0)});
+        if (found == by_place.end()) continue;
+        const Grant& grant = *found->second;
+        const bool active = grant.state == grant::State::active;
+        port["endTimeUtc"] = to_rfc3339(grant.deadline);
+        port["status"] = active ? "Initiated" : "Revoked";
+        port["statusReason"] = active ? "UserRequested" : azure_reason(grant.end_reason);
+      }
+    }
+  }
+  TRY(platform_.resources.render(context.tx, resource->id, std::move(body)));
+  return {};
 }
 
 // A request that nobody agreed to never opened anything: to Azure's clients it is revoked.

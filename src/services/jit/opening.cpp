@@ -1,6 +1,10 @@
 // Opening, prolonging and ending: one grant for each port.
 #include <fmt/format.h>
 
+#include <map>
+#include <set>
+#include <utility>
+
 #include "base/time_text.h"
 #include "services/jit/service.h"
 
@@ -71,13 +75,6 @@ Result<void> Service::end_openings(WriteContext& context, const ResourceId& poli
 
 Result<Grant> Service::open_port(WriteContext& context, const Policy& policy, const AccessRequest& request,
                                  const PortRequest& port, const Terms& terms) {
-  for (const Grant& grant :
-       TRY(platform_.grants.active_of_subject(context.tx, kOpeningKind, port.vm.key()))) {
-    if (terms.beside_others) break;
-    const PortGrant older = TRY(PortGrant::from_json(grant.data));
-    if (grant.group == policy.id.key() && older.number == port.number && older.sources == port.sources)
-      TRY(platform_.grants.end(context, grant.id, "NewerRequestInitiated"));
-  }
   PortGrant data;
   data.policy_id = policy.id.text();
   data.vm_id = port.vm.text();
@@ -112,15 +109,41 @@ Result<Grant> Service::open_port(WriteContext& context, const Policy& policy, co
   return grant;
 }
 
+// A newer request takes the place of what its holder has open for the same doors. What others hold stays
+// beside it: to end that takes kRevokePermission. A request may name ten thousand ports: what is open on a
+// machine is read once for all of them, and everything is brought in line once, at the end.
+Result<Service::Replaced> Service::end_older(WriteContext& context, const Policy& policy,
+                                             const AccessRequest& request, const Terms& terms) {
+  using Door = std::pair<uint16_t, std::vector<std::string>>;
+  std::map<std::string, std::set<Door>> wanted;
+  for (const PortRequest& port : request.ports) wanted[port.vm.key()].emplace(port.number, port.sources);
+  Replaced replaced;
+  std::vector<Grant> ended;
+  const InOneGo in_one_go(in_one_go_);
+  for (const auto& [vm, doors] : wanted)
+    for (const Grant& grant : TRY(platform_.grants.active_of_subject(context.tx, kOpeningKind, vm))) {
+      if (grant.group != policy.id.key() || grant.holder != terms.holder.object_id.text()) continue;
+      const PortGrant older = TRY(PortGrant::from_json(grant.data));
+      if (!doors.contains({older.number, older.sources})) continue;
+      TRY(platform_.grants.end(context, grant.id, "NewerRequestInitiated"));
+      ended.push_back(TRY(platform_.grants.get(context.tx, grant.id)).value_or(grant));
+      replaced.grants.insert(grant.id.text());
+      replaced.vms.insert(older.vm_id);
+    }
+  TRY(show_openings(context, policy.id, ended));
+  return replaced;
+}
+
 Result<void> Service::open_ports(WriteContext& context, const Policy& policy, const AccessRequest& request,
                                  const Terms& terms) {
-  std::set<std::string> vms;
+  const Replaced replaced = TRY(end_older(context, policy, request, terms));
+  std::set<std::string> vms = replaced.vms;
   std::vector<Grant> opened;
   for (const PortRequest& port : request.ports) {
     opened.push_back(TRY(open_port(context, policy, request, port, terms)));
     vms.insert(port.vm.text());
   }
-  TRY(show_rules(context, policy.id, opened));
+  TRY(show_rules(context, policy.id, opened, replaced));
   for (const std::string& vm : vms) TRY(sync_openings(context, TRY(ResourceId::parse(vm))));
   return {};
 }
@@ -237,9 +260,11 @@ Result<JsonObject> Service::revoke(WriteContext& context, const ResourceId& poli
 Result<void> Service::opening_ended(WriteContext& context, const Grant& grant) {
   const PortGrant port = TRY(PortGrant::from_json(grant.data));
   const ResourceId policy_id = TRY(ResourceId::parse(port.policy_id));
-  TRY(hide_rules(context, grant));
-  TRY(sync_openings(context, TRY(ResourceId::parse(port.vm_id))));
-  TRY(show_opening(context, grant));
+  if (!in_one_go_) {
+    TRY(hide_rules(context, grant));
+    TRY(sync_openings(context, TRY(ResourceId::parse(port.vm_id))));
+    TRY(show_opening(context, grant));
+  }
   TRY(context.record("Merlon.Jit/openings/close/action", port.vm_id,
                      {{"opening", grant.id.text()},
                       {"policy", port.policy_id},

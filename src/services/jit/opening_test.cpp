@@ -168,11 +168,54 @@ TEST_F(OpeningTest, RevokedIsNotExtendedAndExtendedIsRevoked) {
 
 TEST_F(OpeningTest, TheNewerOfTwoForTheSameDoorStays) {
   ASSERT_EQ(initiate(ada_, {{"duration", "PT1H"}}).status, 202);
-  ASSERT_EQ(initiate(owner_, {{"duration", "PT10M"}}).status, 202);  // the same address
+  ASSERT_EQ(initiate(ada_, {{"duration", "PT10M"}}).status, 202);
   EXPECT_THAT(history(), ElementsAre("Revoked NewerRequestInitiated", "Initiated UserRequested"));
   const auto openings = told(web_);
   ASSERT_THAT(openings, SizeIs(1));
   EXPECT_EQ(openings.front().deadline, clock_.now() + minutes(10));
+}
+
+TEST_F(OpeningTest, NobodyEndsAnothersOpeningByAskingForTheSameDoor) {
+  const std::string id = open(ada_, {{"duration", "PT10M"}});
+  const Person eve = person("eve");  // from the same address
+  assign(eve.id, asker_role_, kRg);
+  ASSERT_EQ(initiate(eve, {{"duration", "PT1M"}}).status, 202);
+  EXPECT_THAT(told(web_), SizeIs(2));
+  EXPECT_EQ(allows(), 2U);
+  pass(minutes(2));
+  EXPECT_THAT(told(web_), SizeIs(1)) << "hers is over, and ada's is not";
+  EXPECT_EQ(allows(), 1U);
+  EXPECT_EQ(only_opening(), id);
+  pass(minutes(8));
+  EXPECT_THAT(told(web_), IsEmpty());
+  EXPECT_EQ(allows(), 0U);
+}
+
+// A request may name ten thousand ports: what it replaces and opens is brought to the machine and to the
+// group once.
+TEST_F(OpeningTest, WhatOneRequestReplacesIsReplacedInOneGo) {
+  JsonArray guarded;
+  JsonArray wanted;
+  for (int number = 1; number <= 40; ++number) {
+    guarded.push_back(port_policy(number));
+    wanted.push_back(JsonObject{{"number", number}, {"duration", "PT30M"}});
+  }
+  call(owner_, "PUT", kDefaultPolicy, policy_of(web_.vm, guarded), 200);
+  const JsonObject body = {
+      {"virtualMachines", JsonArray{JsonObject{{"id", web_.vm}, {"ports", std::move(wanted)}}}}};
+  ASSERT_EQ(send(ada_, "POST", kDefaultPolicy + "/initiate", body).status, 202);
+  const auto before = sync(web_);
+  EXPECT_THAT(before.state->openings, SizeIs(40));
+  ASSERT_EQ(send(ada_, "POST", kDefaultPolicy + "/initiate", body).status, 202);
+  const auto after = sync(web_);
+  EXPECT_THAT(after.state->openings, SizeIs(40));
+  EXPECT_LE(after.state->version.number - before.state->version.number, 2) << "rules, and openings";
+  EXPECT_EQ(allows(), 40U);
+  EXPECT_THAT(openings(), SizeIs(40));
+  std::vector<std::string> expected(40, "Revoked NewerRequestInitiated");
+  expected.resize(80, "Initiated UserRequested");
+  EXPECT_EQ(history(), expected);
+  EXPECT_THAT(world_.entries("Merlon.Jit/openings/close/action"), SizeIs(40));
 }
 
 TEST_F(OpeningTest, OverlappingOpeningsEndEachByItself) {

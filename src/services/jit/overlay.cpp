@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <utility>
 
 #include "base/bytes.h"
 #include "crypto/digest.h"
@@ -109,21 +111,31 @@ Result<void> Service::add_allow_rules(store::Reader& reader, const Grant& grant,
   return {};
 }
 
-// Of these openings alone: what others have stays as it is. Where sync_overlay() would put them: after the
-// denials, in the order of their grants.
+// Of these openings alone, and of those whose place they take: what others have stays as it is. Where
+// sync_overlay() would put them: after the denials, in the order of their grants.
 Result<void> Service::show_rules(WriteContext& context, const ResourceId& policy,
-                                 const std::vector<Grant>& grants) {
+                                 const std::vector<Grant>& grants, const Replaced& replaced) {
   GroupRules added;
+  for (const std::string& vm : replaced.vms)
+    for (const VmInterface& interface : TRY(interfaces_of(context.tx, TRY(ResourceId::parse(vm)))))
+      for (const ResourceId& group : interface.groups) added[group.key()];
   for (const Grant& grant : grants) TRY(add_allow_rules(context.tx, grant, added));
-  const auto place = [](const OverlayRule& rule) {
+  const auto grant_of = [](const OverlayRule& rule) { return rule.id.substr(0, rule.id.find('/')); };
+  const auto place = [&](const OverlayRule& rule) {
     const bool allows = rule.access == Access::allow;
-    return std::pair(allows, allows ? rule.id.substr(0, rule.id.find('/')) : std::string());
+    return std::pair(allows, allows ? grant_of(rule) : std::string());
   };
   for (auto& [group, of_group] : added)
     TRY(network_.change_overlay(
         context, TRY(ResourceId::parse(group)), overlay_owner(policy), [&](std::vector<OverlayRule>& rules) {
-          for (const OverlayRule& rule : of_group)
-            rules.insert(std::ranges::upper_bound(rules, place(rule), {}, place), rule);
+          std::erase_if(rules, [&](const OverlayRule& rule) {
+            return rule.access == Access::allow && replaced.grants.contains(grant_of(rule));
+          });
+          std::multimap<std::pair<bool, std::string>, OverlayRule> placed;
+          for (std::vector<OverlayRule>* from : {&rules, &of_group})
+            for (OverlayRule& rule : *from) placed.emplace(place(rule), std::move(rule));
+          rules.clear();
+          for (auto& [ignored, rule] : placed) rules.push_back(std::move(rule));
         }));
   return {};
 }

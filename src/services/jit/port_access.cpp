@@ -84,8 +84,8 @@ Result<std::optional<PortAccess>> Service::port_access(WriteContext& context,
   const Terms terms{.holder = asker,
                     .request_id = Uuid::generate(context.core.random).text(),
                     .approved_by = {},
-                    .options = options,
-                    .beside_others = true};
+                    .options = options};
+  // Beside what is open already, also of the same person's: each session ends its own.
   const Grant opened = TRY(open_port(context, *policy, request, request.ports.front(), terms));
   TRY(sync_overlay(context, policy->id));
   TRY(sync_openings(context, wanted.vm));

@@ -86,7 +86,22 @@ class Service final : public Jit {
     std::string request_id;
     std::vector<std::string> approved_by;
     Options options;
-    bool beside_others = false;  // older openings of the same port and source stay
+  };
+  // Openings that ended because a newer request took their place.
+  struct Replaced {
+    std::set<std::string> grants, vms;  // ids
+  };
+  // While there is one, an opening that ends leaves it to whoever ends it to say so in the group, to the
+  // machine and in the history.
+  class InOneGo {
+   public:
+    explicit InOneGo(bool& flag) : flag_(flag) { flag_ = true; }
+    InOneGo(const InOneGo&) = delete;
+    InOneGo& operator=(const InOneGo&) = delete;
+    ~InOneGo() { flag_ = false; }
+
+   private:
+    bool& flag_;
   };
 
   Result<Policy> policy_of(store::Reader& reader, const resource::ResourceId& id);
@@ -111,6 +126,8 @@ class Service final : public Jit {
 
   Result<void> open_ports(resource::WriteContext& context, const Policy& policy, const AccessRequest& request,
                           const Terms& terms);
+  Result<Replaced> end_older(resource::WriteContext& context, const Policy& policy,
+                             const AccessRequest& request, const Terms& terms);
   Result<grant::Grant> open_port(resource::WriteContext& context, const Policy& policy,
                                  const AccessRequest& request, const PortRequest& port, const Terms& terms);
   Result<void> prolong(resource::WriteContext& context, const grant::Grant& opening, Timestamp end,
@@ -146,13 +163,15 @@ class Service final : public Jit {
   Result<void> edit_request(resource::WriteContext& context, const resource::ResourceId& policy,
                             const std::string& request_id, const EditPort& edit);
   Result<void> show_opening(resource::WriteContext& context, const grant::Grant& grant);
+  Result<void> show_openings(resource::WriteContext& context, const resource::ResourceId& policy,
+                             const std::vector<grant::Grant>& grants);
 
   // Brings overlays and openings in line with the policies and the live grants.
   Result<void> sync_overlay(resource::WriteContext& context, const resource::ResourceId& policy_id);
   Result<void> add_deny_rules(store::Reader& reader, const Policy& policy, GroupRules& rules);
   Result<void> add_allow_rules(store::Reader& reader, const grant::Grant& grant, GroupRules& rules);
   Result<void> show_rules(resource::WriteContext& context, const resource::ResourceId& policy,
-                          const std::vector<grant::Grant>& grants);
+                          const std::vector<grant::Grant>& grants, const Replaced& replaced);
   Result<void> hide_rules(resource::WriteContext& context, const grant::Grant& grant);
   Result<void> sync_openings(resource::WriteContext& context, const resource::ResourceId& vm);
   Result<std::vector<IpAddress>> addresses_of(store::Reader& reader, const resource::ResourceId& vm);
@@ -167,6 +186,7 @@ class Service final : public Jit {
   network::Network& network_;
   Duration look_again_{};             // tick's alone, as is:
   std::optional<uint64_t> people_{};  // the directory as it was when no opening was without its holder
+  bool in_one_go_ = false;            // of the one transaction that is going on: writes take turns
 };
 
 std::string overlay_owner(const resource::ResourceId& policy);
