@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 
 #include "store/store.h"
 
@@ -16,6 +17,10 @@ class LaterWrites {
   // before this returns. What both need must live until then.
   using Told = std::function<void(Result<void>)>;
   virtual void write_later(std::function<Result<void>(Transaction&)> work, Told told) = 0;
+  // Says that write_later() is going to be asked within some milliseconds, when what is computed for it is
+  // done. As long as somebody has one of these, a commit may wait a moment, so that it is shared.
+  using Expected = std::shared_ptr<const void>;
+  virtual Expected expect_write() { return nullptr; }
 };
 
 }  // namespace merlon::store

@@ -38,6 +38,7 @@ class SqliteStore final : public EmbeddedStore, public LaterWrites {
   void write_later(std::function<Result<void>(Transaction&)> work, Told told) override {
     writer_.write_later(std::move(work), std::move(told));
   }
+  Expected expect_write() override { return writer_.expect_write(); }
   Result<void> read(const std::function<Result<void>(Reader&)>& work) override {
     return readers_.read([&](WholeReader& reader) { return work(reader); });
   }

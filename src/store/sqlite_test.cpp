@@ -260,6 +260,26 @@ TEST(LaterWrites, AreToldWhenTheyAreDurable) {
   EXPECT_FALSE(there("c"));
 }
 
+// Whoever is expected is waited for, for a moment: who never comes keeps nobody.
+TEST(LaterWrites, ThoseWhoAreExpectedAreWaitedForAMomentOnly) {
+  TestDirectory directory;
+  auto store = open_sqlite(directory.path(), contract_schema());
+  ASSERT_TRUE(store);
+  auto& later = dynamic_cast<LaterWrites&>(**store);
+  const auto put = [](const std::string& key) {
+    return [key](Transaction& tx) { return tx.put(contract_notes(), contract_tenant(1), {key, "{}", {}}); };
+  };
+  const auto never_comes = later.expect_write();
+  EXPECT_TRUE((*store)->write(put("a")));
+  std::promise<bool> told;
+  {
+    const auto comes = later.expect_write();
+    later.write_later(put("b"), [&](const Result<void>& written) { told.set_value(written.has_value()); });
+  }
+  EXPECT_TRUE(told.get_future().get());
+  EXPECT_TRUE(read_note(**store, "b"));
+}
+
 // A write that changes nothing of its own takes no savepoint; whatever one changes goes with its failure,
 // also when it has read or handed something over before, and what others of its group have done stays.
 TEST(LaterWrites, AFailedWriteLeavesNothingBesideOthersOfItsGroup) {

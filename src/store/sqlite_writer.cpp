@@ -25,6 +25,9 @@ constexpr int kRestartWaitMs = 500;
 constexpr int kBusyTimeoutMs = 5000;
 constexpr auto kIdle = std::chrono::milliseconds(1000);
 constexpr std::chrono::nanoseconds kPatienceMax = std::chrono::milliseconds(5);
+// For who is still computing: a commit costs what a signature by RSA does, and takes as long as a few of
+// them.
+constexpr auto kComputingMax = std::chrono::milliseconds(4);
 constexpr auto kReserveRetry = std::chrono::seconds(1);
 
 std::unexpected<Error> storage_full(std::string cause) {
@@ -179,19 +182,21 @@ void SqliteWriter::commit_group() {
 }
 
 // Those that the last commit let go are back with their next write in a moment: a part of what the commit
-// takes is well spent on waiting for them, since they would otherwise wait for the whole of it.
-bool SqliteWriter::wait_for_company(const Group& group, std::chrono::steady_clock::time_point end) {
-  if (mode_.callers_thread || !group.changed || is_full(group) || group.writes.size() >= company_)
-    return false;
-  return queue_.wait_until(end);
+// takes is well spent on waiting for them, since they would otherwise wait for the whole of it. Those who
+// have said that they are coming are waited for longer: until half of them are there.
+bool SqliteWriter::wait_for_company(const Group& group, std::chrono::steady_clock::time_point begun) {
+  if (mode_.callers_thread || !group.changed || is_full(group)) return false;
+  if (queue_.expects())
+    return queue_.wait_for_expected(begun + kComputingMax, {group.writes.size(), kGroupWritesMax});
+  return group.writes.size() < company_ && queue_.wait_until(begun + patience_);
 }
 
 Result<void> SqliteWriter::run_group(Group& group) {
-  std::optional<std::chrono::steady_clock::time_point> end;
+  std::optional<std::chrono::steady_clock::time_point> begun;
   do {
     while (WaitingWrite* next = take(group)) TRY(run_one(*next, group));
-    if (!end) end = std::chrono::steady_clock::now() + patience_;
-  } while (wait_for_company(group, *end));
+    if (!begun) begun = std::chrono::steady_clock::now();
+  } while (wait_for_company(group, *begun));
   if (!group.changed) return connection_->run("ROLLBACK");
   TRY(run_hook(group));
   TRY(number_commit());

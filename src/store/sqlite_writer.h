@@ -37,6 +37,7 @@ class SqliteWriter {
 
   Result<void> write(const Work& work);
   void write_later(Work work, LaterWrites::Told told);
+  LaterWrites::Expected expect_write() { return queue_.expect_write(); }
   void idle();  // does what waits for a quiet moment; on the caller's thread alone
   void before_commit(BeforeCommit hook) { queue_.before_commit(std::move(hook)); }
   uint64_t commit_count() const { return commit_count_.load(); }
@@ -59,7 +60,7 @@ class SqliteWriter {
   void commit_group();
   static bool is_full(const Group& group);
   WaitingWrite* take(Group& group);
-  bool wait_for_company(const Group& group, std::chrono::steady_clock::time_point end);
+  bool wait_for_company(const Group& group, std::chrono::steady_clock::time_point begun);
   Result<void> run_group(Group& group);
   Result<void> run_one(WaitingWrite& write, Group& group);
   Result<void> run_hook(Group& group);

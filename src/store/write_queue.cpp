@@ -46,7 +46,7 @@ Result<void> WriteQueue::write(const Work& work) {
     const std::lock_guard lock(mutex_);
     MERLON_CHECK(std::this_thread::get_id() != owner_);
     queue_.push_back(&waiting);
-    if (queue_.size() == 1) wake_.notify_one();
+    if (is_wanted()) wake_.notify_one();
   }
   std::unique_lock lock(waiting.mutex);
   waiting.finished.wait(lock, [&] { return waiting.done; });
@@ -60,7 +60,25 @@ void WriteQueue::write_later(Work work, LaterWrites::Told told) {
   waiting->told = std::move(told);
   const std::lock_guard lock(mutex_);
   queue_.push_back(waiting.release());  // release() has it again
-  if (queue_.size() == 1) wake_.notify_one();
+  if (is_wanted()) wake_.notify_one();
+}
+
+// Outlived by the queue: whoever expects to write needs the store.
+LaterWrites::Expected WriteQueue::expect_write() {
+  const std::lock_guard lock(mutex_);
+  ++expected_;
+  return LaterWrites::Expected(this, [](WriteQueue* self) {
+    const std::lock_guard held(self->mutex_);
+    --self->expected_;
+    if (self->company_ && self->is_wanted()) self->wake_.notify_one();
+  });
+}
+
+// Under the mutex: whether the owner, if it sleeps, is to go on.
+bool WriteQueue::is_wanted() const {
+  if (!company_) return queue_.size() == 1;
+  const size_t come = company_->come + queue_.size();
+  return come >= expected_ || come >= company_->enough;
 }
 
 void WriteQueue::before_commit(BeforeCommit hook) {
@@ -106,6 +124,19 @@ std::optional<bool> WriteQueue::wait(std::optional<std::chrono::milliseconds> pa
 bool WriteQueue::wait_until(std::chrono::steady_clock::time_point end) {
   std::unique_lock lock(mutex_);
   return wake_.wait_until(lock, end, [this] { return !queue_.empty(); });
+}
+
+bool WriteQueue::wait_for_expected(std::chrono::steady_clock::time_point end, const Company& company) {
+  std::unique_lock lock(mutex_);
+  company_ = company;
+  wake_.wait_until(lock, end, [this] { return is_wanted() || stopping_; });
+  company_.reset();
+  return !queue_.empty();
+}
+
+bool WriteQueue::expects() {
+  const std::lock_guard lock(mutex_);
+  return expected_ > 0;
 }
 
 size_t WriteQueue::size() {

@@ -38,6 +38,7 @@ class WriteQueue {
   // for ever: that is checked.
   Result<void> write(const Work& work);
   void write_later(Work work, LaterWrites::Told told);
+  LaterWrites::Expected expect_write();
   void before_commit(BeforeCommit hook);
   const BeforeCommit* hook();  // nothing before it was set; afterwards it does not change
 
@@ -47,16 +48,27 @@ class WriteQueue {
   // True when somebody waits, false when the queue has stopped and is empty, nothing when `patience` is over.
   std::optional<bool> wait(std::optional<std::chrono::milliseconds> patience);
   bool wait_until(std::chrono::steady_clock::time_point end);  // whether somebody waits
+  struct Company {
+    size_t come = 0;    // who has been taken
+    size_t enough = 0;  // with them
+  };
+  // Until no more are expected than have come, or enough have; whether somebody waits. Sleeps through those
+  // who come before that.
+  bool wait_for_expected(std::chrono::steady_clock::time_point end, const Company& company);
+  bool expects();
   size_t size();
   void release(const std::vector<WaitingWrite*>& writes);
   void stop();
 
  private:
+  bool is_wanted() const;
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<WaitingWrite*> queue_;
   BeforeCommit hook_;  // set once, under the mutex
   std::thread::id owner_;
+  std::optional<Company> company_;  // while the owner waits for who is expected
+  size_t expected_ = 0;
   bool stopping_ = false;
 };
 
