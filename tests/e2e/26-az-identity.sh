@@ -78,7 +78,7 @@ jq -n --arg issuer "$issuer" --rawfile ca "$MERLON_TMP/issuer.crt" '{properties:
   audiences: ["api://AzureADTokenExchange"], issuerAuthorities: $ca}}' >"$MERLON_TMP/pinned.json"
 az rest --method put --url "$identity/federatedIdentityCredentials/cart?api-version=2023-01-31" --body "@$MERLON_TMP/pinned.json" \
   >/dev/null
-merlon role assign --role Reader --assignee "$principal" --scope "/subscriptions/$subscription" >/dev/null
+reader=$(merlon role assign --role Reader --assignee "$principal" --scope "/subscriptions/$subscription" --output json | jq -r .id)
 AZURE_CONFIG_DIR=$MERLON_TMP/azure-federated
 register_cloud
 equal "login by a foreign token shows the subscription" "$subscription" "$(az_json '.[].id' \
@@ -88,6 +88,35 @@ if az login --service-principal --username "$client" --tenant "$(first tenantId)
   >/dev/null 2>"$MERLON_TMP/az.log"; then fail "another subject was signed in"; fi
 grep -q AADSTS700213 "$MERLON_TMP/az.log" || fail "another subject is not refused with AADSTS700213"
 ok "another subject is refused"
+
+# -- which machines it is assigned to
+AZURE_CONFIG_DIR=$MERLON_TMP/azure
+net=$group/providers/Microsoft.Network
+version=2023-09-01
+api PUT "$net/virtualNetworks/net" '{"location":"local","properties":{
+  "addressSpace":{"addressPrefixes":["10.0.0.0/16"]},"subnets":[{"name":"one","properties":{"addressPrefix":"10.0.0.0/24"}}]}}'
+for name in web-1 web-2; do
+  version=2023-09-01
+  api PUT "$net/networkInterfaces/$name" "{\"location\":\"local\",\"properties\":{\"ipConfigurations\":[{\"name\":\"a\",
+    \"properties\":{\"subnet\":{\"id\":\"$net/virtualNetworks/net/subnets/one\"}}}]}}"
+  version=2024-07-01
+  api PUT "$group/providers/Microsoft.Compute/virtualMachines/$name" "{\"location\":\"local\",\"properties\":{
+    \"hardwareProfile\":{\"vmSize\":\"Standard_D1_v2\"},\"networkProfile\":{\"networkInterfaces\":[
+    {\"id\":\"$net/networkInterfaces/$name\"}]}}}"
+  is_status "the machine $name" 201
+done
+equal "list-resources of one that nobody has" '[]' \
+  "$(az_json tojson identity list-resources --name shop --resource-group rg)"
+api PATCH "$group/providers/Microsoft.Compute/virtualMachines/web-2" "{\"identity\":{\"type\":\"UserAssigned\",
+  \"userAssignedIdentities\":{\"$identity\":{}}}}"
+equal "list-resources" '[["web-2","rg"]]' \
+  "$(az_json '[.[] | [.name, .resourceGroup]] | tojson' identity list-resources --name shop --resource-group rg)"
+# Whoever may ask, and reads no machine, sees none. Reader on the subscription is taken away for that.
+merlon role remove "$reader" >/dev/null
+merlon role assign --role Contributor --assignee "$principal" --scope "$identity" >/dev/null
+AZURE_CONFIG_DIR=$MERLON_TMP/azure-federated
+equal "list-resources without a right on machines" '[]' \
+  "$(az_json tojson identity list-resources --name shop --resource-group rg)"
 
 # -- and its end
 AZURE_CONFIG_DIR=$MERLON_TMP/azure

@@ -5,6 +5,7 @@
 #include "identity/federated_credentials.h"
 #include "identity/federation_expression.h"
 #include "services/managed_identity/api.h"
+#include "services/managed_identity/associated.h"
 #include "services/managed_identity/service.h"
 
 namespace merlon::managed_identity {
@@ -277,6 +278,7 @@ Handle install(Platform& platform, compute::Compute& compute) {
   platform.resources.add(identities(*s));
   platform.resources.add(credentials(platform));
   add_machine_routes(platform.resources, *s);
+  add_associated_route(platform);
   const auto follow = [s](WriteContext& context, const ResourceId& vm) { return s->follow(context, vm); };
   compute.on_changed(follow);
   compute.on_remove([s](WriteContext& context, const ResourceId& vm) { return s->leave(context, vm); });
