@@ -65,7 +65,7 @@ Result<void> check_name(std::string_view name) {
 class ArmObjects {
  public:
   ArmObjects(Platform& platform, const HsmKeys& hsm)
-      : core_(platform.core), objects_(platform.core), keys_(platform.core, hsm) {}
+      : core_(platform.core), objects_(platform.core), hsm_(hsm), keys_(platform.core, hsm) {}
 
   Result<net::Response> put_secret(WriteContext& context, bool patch) const {
     const Vault vault = TRY(vault_of(context.tx, context.call));
@@ -106,6 +106,7 @@ class ArmObjects {
     TRY(check_name(name));
     const auto vault = TRY(
         store::read_value<Vault>(core_.store, [&](store::Reader& reader) { return vault_of(reader, call); }));
+    const auto turn = TRY(hsm_.gate().enter(vault.uid));
     return resource::Gathered::of(TRY(keys_.make_new(vault, name, body)));
   }
 
@@ -209,6 +210,7 @@ class ArmObjects {
 
   const resource::Core& core_;
   Objects objects_;
+  const HsmKeys& hsm_;
   Keys keys_;
 };
 

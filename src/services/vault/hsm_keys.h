@@ -11,6 +11,7 @@
 
 #include "crypto/hsm.h"
 #include "resource/call.h"
+#include "services/vault/key_gate.h"
 #include "services/vault/records.h"
 
 namespace merlon::vault {
@@ -48,6 +49,8 @@ class HsmKeys {
   // The token, for a key of it. Errors: unavailable.
   Result<crypto::Hsm*> token() const;
   bool has_token() const { return hsm_ != nullptr; }
+  // Whose turn it is to make a key because of a request: in the token, or here.
+  KeyGate& gate() const { return gate_; }
 
   using Guard = std::function<Result<void>(store::Transaction&)>;
   Result<void> sweep(const Guard& guard, Timestamp now) const;
@@ -57,6 +60,7 @@ class HsmKeys {
 
   const resource::Core& core_;
   std::unique_ptr<crypto::Hsm> hsm_;
+  mutable KeyGate gate_;
 };
 
 // In the transaction that erases the version: its object goes too, soon.

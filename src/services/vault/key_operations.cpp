@@ -110,15 +110,16 @@ class Uses {
 
   // Symmetric keys, P-256, and the public half of RSA: tens of microseconds. Other curves and RSA's private
   // half take hundreds and more, and a token takes its time.
-  static bool is_quick(const Asked& asked) {
-    const Version& version = *loaded(asked).version;
-    if (version.in_hsm || !loaded(asked).material) return false;
-    if (version.oct_bits != 0) return true;
+  static Pace pace(const Asked& asked) {
+    const Loaded& key = loaded(asked);
+    if (key.version->in_hsm || !key.material) return Pace::waits;
+    if (key.material->kind() == crypto::MaterialKind::oct) return Pace::quick;
+    if (key.material->kind() == crypto::MaterialKind::ec)
+      return key.material->curve() == "P-256" ? Pace::quick : Pace::computes;
     const std::string& path = asked.operation->path;
     const bool is_public =
         path.ends_with("/verify") || path.ends_with("/encrypt") || path.ends_with("/wrapkey");
-    const std::string type = string_at(version.public_key, "kty").value_or("");
-    return type == "RSA" ? is_public : string_at(version.public_key, "crv") == "P-256";
+    return is_public ? Pace::quick : Pace::computes;
   }
 
   Result<Answer> sign(Asked& asked) const {
@@ -233,7 +234,7 @@ void add_uses(const resource::Core& core, const HsmKeys& hsm, const AddOperation
       return uses->load(asked, reader, word);
     };
     operation.compute = [uses, work](Asked& asked) { return ((*uses).*work)(asked); };
-    operation.is_quick = Uses::is_quick;
+    operation.pace = Uses::pace;
     add(std::move(operation));
   };
   use("encrypt", "encrypt", "encrypt", &Uses::encrypt);

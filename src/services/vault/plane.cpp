@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "resource/request_checks.h"
 #include "resource/step_up.h"
+#include "services/vault/hsm_keys.h"
 #include "services/vault/revocation.h"
 
 namespace merlon::vault {
@@ -44,6 +45,21 @@ Cost cost_of(const Asked& asked) {
   if (asked.cost.kind == Transaction::other && asked.operation->policy_kind == "keys")
     return {Transaction::use_key};
   return asked.cost;
+}
+
+// Those of curves and symmetric ones are made in less than a millisecond.
+bool takes_its_time(const Asked& asked) {
+  const std::string type = string_at(asked.body, "kty").value_or("");
+  return asked.operation->action != "keys/create/action" || (type != "EC" && type != "oct");
+}
+
+// A worker that makes a key makes it for seconds: not all of them at once.
+std::function<Result<void>(Asked&)> in_turn(const HsmKeys& hsm, std::function<Result<void>(Asked&)> make) {
+  return [&hsm, make = std::move(make)](Asked& asked) -> Result<void> {
+    if (!takes_its_time(asked)) return make(asked);
+    const auto turn = TRY(hsm.gate().enter(asked.vault().uid));
+    return make(asked);
+  };
 }
 
 bool is_parameter(std::string_view segment) { return segment.starts_with('{'); }
@@ -135,10 +151,12 @@ const Vault& Asked::vault() const {
 
 Plane::Plane(Platform& platform, const HsmKeys& hsm)
     : platform_(platform), later_(dynamic_cast<store::LaterWrites*>(&platform.core.store)) {
-  const AddOperation add = [this](Operation operation) {
+  const AddOperation add = [this, &hsm](Operation operation) {
     MERLON_CHECK(!operation.action.empty() && !operation.policy_word.empty());
     if (operation.object_folder.empty()) operation.object_folder = operation.policy_kind;
     for (const std::string_view segment : split(operation.path, '/')) operation.shape.emplace_back(segment);
+    if (operation.gather && makes_key(operation))
+      operation.gather = in_turn(hsm, std::move(operation.gather));
     operations_.push_back(std::move(operation));
   };
   if (platform.core.rate_limits) throttle_ = std::make_unique<VaultThrottle>(platform.core.clock);
@@ -261,7 +279,7 @@ Result<void> Plane::admit(Asked& asked, store::Reader& reader) const {
   asked.identified = true;
   TRY(find_vault(asked, reader));
   TRY(check_network(platform_, reader, asked.vault(), asked.request.peer));
-  TRY(route(asked));
+  if (asked.operation == nullptr) TRY(route(asked));
   const std::string* version = asked.request.query.find("api-version");
   if (version == nullptr || version->empty()) return bad_parameter("api-version must be specified");
   TRY(check_names(asked));
@@ -358,8 +376,9 @@ ledger::Entry Plane::entry_for(const Asked& asked, ledger::Decision decision) co
 
 // Refusals are summed up, by caller and minute (trust.md, Ledger): nobody without a right fills the disk.
 // What fails although it is allowed is entered one by one.
-Result<void> Plane::enter_refusal(const Asked& asked, const Error& error) const {
-  if (error.kind == ErrorKind::internal || error.kind == ErrorKind::unavailable) return {};
+// Nothing when there is nothing left to enter.
+std::optional<ledger::Entry> Plane::refusal_entry(const Asked& asked, const Error& error) const {
+  if (error.kind == ErrorKind::internal || error.kind == ErrorKind::unavailable) return std::nullopt;
   // What is too much is not entered one by one either, though it is allowed.
   const bool allowed = !asked.reason.empty() && error.kind != ErrorKind::throttled;
   ledger::Entry entry =
@@ -369,11 +388,10 @@ Result<void> Plane::enter_refusal(const Asked& asked, const Error& error) const 
   entry.reason = named ? error.code : error.details.front().code;
   if (!allowed && !asked.by_server) {
     platform_.core.ledger.note_denial(entry);
-    return {};
+    return std::nullopt;
   }
   entry.details["message"] = error.message.substr(0, kEnteredTextMax);
-  return platform_.core.store.write(
-      [&](store::Transaction& tx) { return platform_.core.ledger.append(tx, entry); });
+  return entry;
 }
 
 }  // namespace merlon::vault

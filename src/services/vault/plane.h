@@ -11,6 +11,7 @@
 
 #include "base/under_way.h"
 #include "machine/platform.h"
+#include "net/computing.h"
 #include "net/server.h"
 #include "services/vault/api.h"
 #include "services/vault/records.h"
@@ -52,6 +53,13 @@ struct Answer {
   JsonObject body;
 };
 
+// How long read, or load and compute of what has been loaded, take.
+enum class Pace {
+  quick,     // no longer than to hand them to a worker does
+  computes,  // up to some milliseconds, without waiting for anything
+  waits,     // for a token, perhaps
+};
+
 // Exactly one of read, load and write. Reads are entered in the ledger after they were answered for, before
 // the answer leaves (plane_begun.cpp); writes in the transaction that changes something.
 struct Operation {
@@ -64,9 +72,7 @@ struct Operation {
   // What the snapshot has to give; then `compute`, which may take long and holds no snapshot.
   std::function<Result<void>(Asked&, store::Reader&)> load{};
   std::function<Result<Answer>(Asked&)> compute{};
-  // Whether read, or load and compute of what has been loaded, take no longer than to hand them to a worker
-  // does.
-  std::function<bool(const Asked&)> is_quick{};
+  std::function<Pace(const Asked&)> pace{};  // nothing: it is a worker's
   // What takes long before a write: making a key.
   std::function<Result<void>(Asked&)> gather{};
   std::function<Result<Answer>(Asked&, store::Transaction&)> write{};
@@ -75,7 +81,7 @@ struct Operation {
   std::vector<std::string> shape{};  // the path's segments; the plane fills them in
 };
 
-inline bool is_always_quick(const Asked&) { return true; }
+inline Pace always_quick(const Asked&) { return Pace::quick; }
 
 class HsmKeys;
 struct RevocationListName;
@@ -87,7 +93,8 @@ class Plane {
   bool handles(const net::Request& request) const;
   // As Vaults (api.h) has them.
   void handle(net::Request request, net::Responder respond);
-  bool begin_at_once(const std::shared_ptr<const net::Request>& request, const net::LateAnswer& answer);
+  bool begin_at_once(const std::shared_ptr<const net::Request>& request, const net::LateAnswer& answer,
+                     const net::Compute& compute);
   // From inside the server (plane_inside.cpp).
   Result<void> check_lender(store::Reader& reader, const SecretName& secret,
                             const identity::Principal& lender) const;
@@ -100,8 +107,9 @@ class Plane {
   net::Response response_to(const Asked& asked, const Result<Answer>& answer) const;
   // What is read and worked out; nothing when it is going to be a write.
   Result<std::optional<Answer>> look(Asked& asked) const;
-  Result<Answer> look_quickly(Asked& asked) const;
-  void enter_later(std::shared_ptr<Begun> begun, const Answer& answer);
+  Result<Pace> look_at_once(Asked& asked, Answer& answer) const;
+  Result<Answer> compute_in_turn(Asked& asked) const;  // when its turn has come
+  void enter_later(std::shared_ptr<Begun> begun, const Result<Answer>& answer);
   net::Response revocation_list(const net::Request& request, const RevocationListName& name) const;
   Result<Answer> run_write(Asked& asked) const;
   Result<void> route(Asked& asked) const;
@@ -112,7 +120,7 @@ class Plane {
   Result<void> parse(Asked& asked) const;
   Result<void> spend(Asked& asked) const;
   ledger::Entry entry_for(const Asked& asked, ledger::Decision decision) const;
-  Result<void> enter_refusal(const Asked& asked, const Error& error) const;
+  std::optional<ledger::Entry> refusal_entry(const Asked& asked, const Error& error) const;
   void set_headers(const Asked& asked, net::Response& response) const;
 
   Platform& platform_;

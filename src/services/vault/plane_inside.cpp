@@ -97,7 +97,10 @@ Result<UsedSecret> Plane::use_secret(const SecretUse& use) const {
         TRY(platform_.core.ledger.append(tx, entry_for(asked, ledger::Decision::allowed)));
         return UsedSecret{std::move(value), version.id};
       });
-  if (!used) TRY(enter_refusal(asked, used.error()));
+  const auto refusal = used ? std::nullopt : refusal_entry(asked, used.error());
+  if (refusal)
+    TRY(platform_.core.store.write(
+        [&](store::Transaction& tx) { return platform_.core.ledger.append(tx, *refusal); }));
   return used;
 }
 

@@ -77,7 +77,7 @@ void add_secret_operations(const resource::Core& core, const AddOperation& add) 
        .policy_kind = "secrets",
        .policy_word = "get",
        .read = [secrets](Asked& asked, store::Reader& reader) { return secrets->get(asked, reader); },
-       .is_quick = is_always_quick});
+       .pace = always_quick});
   add({.method = "PATCH",
        .path = "secrets/{name}/{version}",
        .action = "secrets/update/action",

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "net/computing.h"
 #include "services/vault/api.h"
 #include "services/vault/hsm_keys.h"
 #include "services/vault/plane.h"
@@ -45,7 +46,11 @@ class Service final : public Vaults {
   }
   bool begin_at_once(const std::shared_ptr<const net::Request>& request,
                      const net::LateAnswer& answer) override {
-    return plane_.begin_at_once(request, answer);
+    return begin_at_once(request, answer, compute_);
+  }
+  bool begin_at_once(const std::shared_ptr<const net::Request>& request, const net::LateAnswer& answer,
+                     const net::Compute& compute) {
+    return plane_.begin_at_once(request, answer, compute);
   }
   Result<void> check_lender(store::Reader& reader, const SecretName& secret,
                             const identity::Principal& lender) override {
@@ -96,6 +101,10 @@ class Service final : public Vaults {
 
   Platform& platform_;
   const HsmKeys hsm_;
+  // Before the plane, which bounds what it has begun, and waits for it at its end.
+  static constexpr size_t kComputingMax = 1024;
+  net::Computing computing_{kComputingMax};
+  const net::Compute compute_ = computing_.compute();
   Plane plane_;
   Timestamp looked_{};  // tick's alone, as is:
   PutOff put_off_;

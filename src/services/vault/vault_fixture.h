@@ -15,7 +15,7 @@
 #include "identity/test_people.h"
 #include "services/compute/api.h"
 #include "services/network/api.h"
-#include "services/vault/api.h"
+#include "services/vault/service.h"
 
 namespace merlon::vault {
 
@@ -203,10 +203,20 @@ class VaultFixture : public testing::Test {
   // As the server asks: at once where it can be, else as a worker does.
   net::Response answer_of(net::Request made) {
     const auto answered = std::make_shared<std::promise<net::Response>>();
+    const auto later = std::make_shared<std::function<void()>>();
     const net::LateAnswer late = [answered](const net::MakeAnswer& make) { answered->set_value(make()); };
+    const net::Compute compute = [this, later](const net::LateAnswer&, std::function<void()> work) {
+      if (computes_) *later = std::move(work);
+      return computes_;
+    };
     const auto shared = std::make_shared<const net::Request>(made);
-    const bool begun = vaults_->begin_at_once(shared, late);
+    const bool begun = dynamic_cast<Service&>(*vaults_).begin_at_once(shared, late, compute);
     begun_ += begun ? 1 : 0;
+    if (*later) {
+      ++computed_;
+      if (before_its_turn_) before_its_turn_();
+      std::exchange(*later, {})();
+    }
     if (!begun)
       vaults_->handle(std::move(made), net::Responder([answered](net::Response response) {
                         answered->set_value(std::move(response));
@@ -282,7 +292,10 @@ class VaultFixture : public testing::Test {
   std::unique_ptr<Vaults> vaults_;
   Person owner_;
   std::string owner_token_;
-  int begun_ = 0;  // answered without a worker
+  int begun_ = 0;     // answered without a worker
+  int computed_ = 0;  // of them, on a thread that computes
+  bool computes_ = true;
+  std::function<void()> before_its_turn_;  // to be computed
 };
 
 }  // namespace merlon::vault

@@ -330,14 +330,90 @@ TEST_F(VaultTest, WhatIsQuickIsAnsweredWithoutAWorkerAndEnteredFirst) {
   EXPECT_TRUE(begins("POST", "/keys/k1/sign", digest + R"(ES256"})"));
   EXPECT_TRUE(begins("POST", "/keys/k3/wrapkey", digest + R"(A256KW"})"));
   EXPECT_TRUE(begins("POST", "/keys/k0/encrypt", digest + R"(RSA-OAEP"})"));
-  EXPECT_FALSE(begins("POST", "/keys/k0/sign", digest + R"(RS256"})")) << "RSA's private half takes its time";
+  EXPECT_EQ(computed_, 0);
+  EXPECT_TRUE(begins("POST", "/keys/k0/sign", digest + R"(RS256"})"));
+  EXPECT_EQ(computed_, 1) << "RSA's private half takes its time";
   const std::string longer = R"({"value":")" + std::string(64, 'A') + R"(","alg":"ES384"})";
-  EXPECT_FALSE(begins("POST", "/keys/k2/sign", longer));
+  EXPECT_TRUE(begins("POST", "/keys/k2/sign", longer));
+  EXPECT_EQ(computed_, 2);
   // What is refused is refused by a worker, which enters it.
   const int before = begun_;
   EXPECT_EQ(data("kv-test", "GET", "/secrets/none").code(), "SecretNotFound");
   EXPECT_EQ(data("kv-test", "POST", "/keys/k1/sign", digest + R"(RS256"})").status, 400);
   EXPECT_EQ(begun_, before);
+}
+
+// What was found out for one request holds for that one alone: the next sees what has been changed since.
+TEST_F(VaultTest, EachSignatureIsByTheKeyAndTheRightsOfItsOwnTime) {
+  const std::string digest = R"({"value":")" + std::string(43, 'A') + R"(","alg":"RS256"})";
+  const std::string first = data("kv-test", "POST", "/keys/k/create", R"({"kty":"RSA"})").at("key.kid");
+  data("kv-test", "GET", "/keys/k");  // from here on rights are in memory
+  const auto sign = [&] { return data("kv-test", "POST", "/keys/k/sign", digest); };
+  const Seen by_first = sign();
+  EXPECT_EQ(by_first.at("kid"), first);
+  EXPECT_EQ(computed_, 1);
+  // Rotated: the new version signs, and its signature is of no other key.
+  ASSERT_EQ(data("kv-test", "POST", "/keys/k/rotate").status, 200);
+  const Seen by_second = sign();
+  EXPECT_NE(by_second.at("kid"), first);
+  EXPECT_NE(by_second.at("value"), by_first.at("value"));
+  const std::string checked = R"({"alg":"RS256","digest":")" + std::string(43, 'A') + R"(","value":")" +
+                              by_second.at("value") + R"("})";
+  const auto verifies = [&](const std::string& kid) {
+    return data("kv-test", "POST", kid.substr(kid.find("/keys/")) + "/verify", checked).text;
+  };
+  EXPECT_EQ(verifies(by_second.at("kid")), R"({"value":true})");
+  EXPECT_EQ(verifies(first), R"({"value":false})");
+  // Disabled, and enabled again.
+  const auto enable = [&](const char* enabled) {
+    return data("kv-test", "PATCH", "/keys/k", std::string(R"({"attributes":{"enabled":)") + enabled + "}}")
+        .status;
+  };
+  ASSERT_EQ(enable("false"), 200);
+  EXPECT_EQ(sign().inner(), "KeyDisabled");
+  ASSERT_EQ(enable("true"), 200);
+  EXPECT_EQ(sign().status, 200);
+  // The right, withdrawn.
+  const Person other = make_person("other");
+  assign(other, kVaultAdministrator, vault_id("kv-test"));
+  const std::string bearer = token(other, "https://vault.merlon.localhost:8443");
+  const auto sign_as_other = [&] { return data_as(bearer, "kv-test", "POST", "/keys/k/sign", digest); };
+  EXPECT_EQ(sign_as_other().status, 200);
+  // While it waited to be computed, for long: it is looked at again.
+  before_its_turn_ = [&] {
+    must(store_->write(
+        [&](store::Transaction& tx) { return access_->forget_scope(tx, vault_id("kv-test")); }));
+    clock_.advance(std::chrono::seconds(1));
+  };
+  EXPECT_EQ(sign_as_other().inner(), "ForbiddenByRbac");
+  before_its_turn_ = nullptr;
+  EXPECT_EQ(sign_as_other().inner(), "ForbiddenByRbac");
+  // Deleted.
+  ASSERT_EQ(data("kv-test", "DELETE", "/keys/k").status, 200);
+  EXPECT_EQ(sign().code(), "KeyNotFound");
+}
+
+// A request that the threads which compute find to be wrong is entered as any other.
+TEST_F(VaultTest, WhatFailsWhileItIsComputedIsEnteredBeforeItIsTold) {
+  ASSERT_EQ(data("kv-test", "POST", "/keys/k/create", R"({"kty":"RSA"})").status, 200);
+  data("kv-test", "GET", "/keys/k");
+  const std::string action = "Microsoft.KeyVault/vaults/keys/sign/action";
+  const Seen refused = data("kv-test", "POST", "/keys/k/sign", R"({"value":"AAAA","alg":"RS256"})");
+  EXPECT_EQ(refused.status, 400);
+  EXPECT_EQ(refused.code(), "BadParameter");
+  EXPECT_EQ(computed_, 1);
+  const auto entered = entries(action);
+  ASSERT_EQ(entered.size(), 1U);
+  EXPECT_EQ(entered[0].decision, ledger::Decision::failed);
+  EXPECT_EQ(entered[0].reason, "BadParameter");
+  // Where too much is being computed already, a worker does it.
+  computes_ = false;
+  EXPECT_EQ(
+      data("kv-test", "POST", "/keys/k/sign", R"({"value":")" + std::string(43, 'A') + R"(","alg":"RS256"})")
+          .status,
+      200);
+  EXPECT_EQ(computed_, 1);
+  EXPECT_EQ(entries(action).size(), 2U);
 }
 
 TEST_F(VaultTest, WhatIsWrongIsRefusedAndChangesNothing) {
