@@ -317,14 +317,39 @@ class EdgeImpl final : public Edge {
 
   bool has_room(const Source& source) const {
     const IpPrefix from = counted_as(source.address);
-    size_t all = 0, unknown = 0;
+    const auto all = static_cast<size_t>(std::ranges::count_if(
+        entries_, [&](const auto& item) { return from.contains(item.second.connection->source().address); }));
+    return entries_.size() < parameters_.limits.connections_max && all < parameters_.limits.per_source_max;
+  }
+
+  // Strangers decide how many of them come: those of one network, and all of them together, take no more than
+  // a part of the room. Whom it is refused to in between is left to chance, so that who comes for a reason
+  // gets in after some tries.
+  bool has_room_for_stranger(const Source& source) const {
+    const EdgeLimits& limits = parameters_.limits;
+    const IpPrefix near = *IpPrefix::make(source.address, source.address.is_v4() ? 32 : 48);
+    size_t strangers = 0, neighbours = 0;
     for (const auto& [socket, entry] : entries_) {
-      if (!from.contains(entry.connection->source().address)) continue;
-      ++all;
-      if (!entry.connection->is_known()) ++unknown;
+      if (entry.connection->is_known()) continue;
+      ++strangers;
+      if (near.contains(entry.connection->source().address)) ++neighbours;
     }
-    return entries_.size() < parameters_.limits.connections_max && all < parameters_.limits.per_source_max &&
-           unknown < parameters_.limits.unknown_per_source_max;
+    if (strangers >= limits.unknown_max || neighbours >= limits.unknown_per_source_max) return false;
+    if (strangers < limits.unknown_free) return true;
+    const auto span = static_cast<uint32_t>(limits.unknown_max - limits.unknown_free);
+    return ::arc4random_uniform(span) >= strangers - limits.unknown_free;
+  }
+
+  // Whoever is refused costs the log one line in ten seconds, with how many they were.
+  void note_refused(const Source& source) {
+    ++refused_;
+    const Duration now = clock_.boottime();
+    if (now < say_refused_at_) return;
+    say_refused_at_ = now + std::chrono::seconds(10);
+    log(LogLevel::warning,
+        "SSH connections are refused: too many at once that nobody has signed in at, or too many failed "
+        "sign-ins",
+        {{"connections", std::exchange(refused_, 0)}, {"lastAddress", source.address.text()}});
   }
 
   void accept(int listener) {
@@ -335,10 +360,8 @@ class EdgeImpl final : public Edge {
       if (!client.is_open() && (errno == EMFILE || errno == ENFILE) && turn_away(listener)) continue;
       if (!client.is_open()) return;
       const Source source = source_of(name);
-      if (has_failed_too_often(source) || !has_room(source)) {
-        log(LogLevel::warning,
-            "an SSH connection is refused: too many from there, or too many failed sign-ins",
-            {{"address", source.address.text()}});
+      if (has_failed_too_often(source) || !has_room(source) || !has_room_for_stranger(source)) {
+        note_refused(source);
         continue;
       }
       begin(client, source, std::nullopt);
@@ -414,6 +437,8 @@ class EdgeImpl final : public Edge {
   EdgeContext context_;
   Descriptor reserve_ = open_reserve();
   size_t turned_away_ = 0;
+  size_t refused_ = 0;
+  Duration say_refused_at_{};
   bool listens_ = true;
   std::vector<Descriptor> listeners_;
   std::vector<std::string> addresses_;

@@ -16,7 +16,12 @@ namespace merlon::ssh {
 struct EdgeLimits {
   size_t connections_max = 4000;
   size_t per_source_max = 100;         // connections at once of one address (IPv6: of one /64)
-  size_t unknown_per_source_max = 10;  // of them, nobody has signed in yet
+  size_t unknown_per_source_max = 10;  // of them, nobody has signed in yet (IPv6: of one /48)
+  // Nobody has signed in yet, whatever the address: up to `unknown_free` all are let in, then fewer and
+  // fewer, and none beyond `unknown_max` (sshd_config(5), MaxStartups). Each has a process for as long as
+  // `grace`, and who is known needs no room of theirs.
+  size_t unknown_free = 100;
+  size_t unknown_max = 300;
   // Connections of one address within `failures_for` whose keys and codes were all refused: then it waits.
   size_t failures_max = 30;
   Duration failures_for = std::chrono::minutes(5);

@@ -438,6 +438,43 @@ TEST_F(EdgeTest, WhoComesWhenNoDescriptorIsLeftIsSentAway) {
   EXPECT_EQ(beginning(after), "SSH-") << "and afterwards it is there";
 }
 
+class CrowdedEdgeTest : public test::EdgeFixture {
+ protected:
+  CrowdedEdgeTest() {
+    limits_.unknown_free = limits_.unknown_max = 6;
+    limits_.unknown_per_source_max = 2;
+  }
+  // A silent connection from another address of this machine's own.
+  Descriptor stranger(uint8_t number) {
+    Descriptor socket = new_socket();
+    sockaddr_in from{};
+    from.sin_family = AF_INET;
+    from.sin_addr.s_addr = htonl(0x7f000100U + number);
+    EXPECT_EQ(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&from), sizeof from), 0);
+    EXPECT_TRUE(connect_to(socket, static_cast<uint16_t>(std::stoi(port_))));
+    return socket;
+  }
+};
+
+TEST_F(CrowdedEdgeTest, StrangersTakeAPartOfTheRoomWhereverTheyComeFrom) {
+  std::vector<Descriptor> crowd;
+  for (uint8_t number = 1; number <= 3; ++number)
+    for (int twice = 0; twice < 2; ++twice) {
+      crowd.push_back(stranger(number));
+      EXPECT_EQ(beginning(crowd.back()), "SSH-") << int{number};
+    }
+  EXPECT_EQ(beginning(stranger(1)), "gone") << "a third of one address";
+  EXPECT_EQ(beginning(stranger(9)), "gone") << "and the seventh of all";
+  EXPECT_TRUE(edge_->serve_ssh(std::make_shared<test::Ada>(),
+                               {.machine = "web-1", .login = {}, .bastion = {}, .port = 22, .client = {}},
+                               {*IpAddress::parse("127.0.1.1"), 1}))
+      << "who has signed in elsewhere is none of them";
+  crowd.clear();
+  int status = 255;
+  for (int i = 0; i < 100 && status != 0; ++i) status = ssh({}, {"true"}).status;
+  EXPECT_EQ(status, 0) << "there is room again";
+}
+
 // Inside a tunnel that is somebody's alone they speak SSH, and are not asked who they are.
 TEST_F(EdgeTest, SshInsideATunnelIsEndedWithoutASignIn) {
   const auto inside =
