@@ -187,6 +187,8 @@ TEST(VisibleText, IsWhatAPersonSees) {
   EXPECT_EQ(seen("\x1b[1;31mred\x1b[0m \x1b]0;title\x07text\x1b]8;;u\x1b\\x\x1b(B"), "red textx|");
   EXPECT_EQ(seen("one\x1b[5;3Htwo\x1b[Cx"), "one|two x|");
   EXPECT_EQ(seen("\x1bP+q544e\x1b\\z\x1b_G\x1b\\\x1b^p\x1b\\"), "z|");
+  EXPECT_EQ(seen("one \x1b]\x1b[mtwo\x1bPq\x1b\x1b\\three"), "one twothree|")
+      << "a string ends at ESC, for everybody";
   EXPECT_EQ(seen("\b\b\x7f\x1b[3\x1b[4mok"), "ok|");
   EXPECT_EQ(seen(std::string(5000, 'a')), std::string(4096, 'a') + "|" + std::string(904, 'a') + "|");
 }

@@ -103,7 +103,11 @@ std::string TerminalGuard::pass(std::string_view bytes) {
         if (c == kEscape) state_ = State::text_escape;
         break;
       case State::text_escape:
-        state_ = c == '\\' ? State::ground : c == kEscape ? State::text_escape : State::text;
+        // Whatever follows, the string is over for every terminal: what is shown to one is shown to all.
+        state_ = State::ground;
+        if (c == '\\') break;
+        sequence_.assign(1, kEscape);
+        escape(c, out);
         break;
     }
   }

@@ -136,7 +136,12 @@ TEST(TerminalGuard, ControlsOfOneByteAreNone) {
 
 TEST(TerminalGuard, ASequenceInsideAnotherHidesNothing) {
   EXPECT_EQ(whole("\x1b[1\x1b]52;c;YQ==\x07m"), "m");
-  EXPECT_EQ(whole("\x1b]0;\x1b[31mtext\x07ok"), "ok");
+  // A string ends at ESC for every terminal, whatever follows: what one person sees nobody else may miss.
+  EXPECT_EQ(whole("\x1b]0;\x1b[31mtext\x07ok"), "\x1b[31mtextok");
+  for (const char* begin : {"\x1b]", "\x1bP", "\x1bX", "\x1b^", "\x1b_"})
+    EXPECT_EQ(whole(std::string(begin) + "0;t\x1b[mshown"), "\x1b[mshown") << begin;
+  EXPECT_EQ(whole("\x1b]0;a\x1b\x1b\\z"), "z");
+  EXPECT_EQ(whole("\x1b]0;a\x1b]52;c;YQ==\x07z"), "z") << "and what begins there is left out as ever";
   EXPECT_EQ(whole("\x1b[3\n1m"), "\n\x1b[31m");
   EXPECT_EQ(whole("\x1b[6\x18n"), "n");
   EXPECT_EQ(whole("\x1b\x1b]0;a\x07z"), "z");

@@ -32,14 +32,7 @@ void VisibleText::feed(std::string_view bytes, const Line& line) {
         }
         break;
       case State::escape:
-        if (c == '[')
-          state_ = State::csi;
-        else if (c == ']' || c == 'P' || c == 'X' || c == '^' || c == '_')
-          state_ = State::text;  // OSC, DCS, SOS, PM, APC: until their end
-        else if (c >= ' ' && c <= '/')
-          state_ = State::intermediate;
-        else if (c != kEscape)
-          state_ = State::ground;
+        escape(c);
         break;
       case State::intermediate:
         if (c == kEscape)
@@ -62,10 +55,23 @@ void VisibleText::feed(std::string_view bytes, const Line& line) {
           state_ = State::text_escape;
         break;
       case State::text_escape:
-        state_ = c == '\\' ? State::ground : c == kEscape ? State::text_escape : State::text;
+        // A string ends at ESC, whatever follows.
+        state_ = State::ground;
+        if (c != '\\') escape(c);
         break;
     }
   }
+}
+
+void VisibleText::escape(char c) {
+  if (c == '[')
+    state_ = State::csi;
+  else if (c == ']' || c == 'P' || c == 'X' || c == '^' || c == '_')
+    state_ = State::text;  // OSC, DCS, SOS, PM, APC: until their end
+  else if (c >= ' ' && c <= '/')
+    state_ = State::intermediate;
+  else
+    state_ = c == kEscape ? State::escape : State::ground;
 }
 
 // All that is visible at the beginning, as far as the line has room for it: how much that was, at least one

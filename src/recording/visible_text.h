@@ -26,6 +26,7 @@ class VisibleText {
  private:
   enum class State { ground, escape, intermediate, csi, text, text_escape };
   size_t visible(std::string_view text, const Line& line);
+  void escape(char c);
   void control(char c, const Line& line);
   void finish_csi(char final, const Line& line);
 

@@ -25,6 +25,8 @@ inline const std::string kMachines = kRg + "/providers/Microsoft.Compute/virtual
 inline const std::string kHostId = kNet + "bastionHosts/bst";
 inline constexpr const char* kOwnerRole = "8e3af657-a8ff-443c-a75c-2fe8c4bcb635";
 inline constexpr const char* kReaderRole = "acdd72a7-3385-48ef-bd42-f606fba81ae7";
+// Virtual Machine Administrator Login
+inline constexpr const char* kAdminLoginRole = "1c0163c0-47e6-4577-8991-ea5c82e286e4";
 inline constexpr const char* kServerAddress = "10.1.0.9";
 
 class BastionFixture : public testing::Test {

@@ -6,7 +6,10 @@ namespace {
 
 class ModerationTest : public BastionFixture {
  protected:
-  ModerationTest() { make_setting("Premium", {{"enableSessionRecording", true}}); }
+  ModerationTest() {
+    make_setting("Premium", {{"enableSessionRecording", true}});
+    for (const Uuid& who : {owner_.id, ada_.id}) assign(who, kAdminLoginRole, kRg);
+  }
   WayIn held_way() {
     WayIn asked = way(ada_);
     asked.can_hold = true;

@@ -142,6 +142,8 @@ class Service final : public Bastion {
   Result<void> open_way(resource::WriteContext& context, const WayIn& way, Judged& judged);
   Result<void> enter_refusal(const WayIn& way, const Error& error);
   Result<Session> session_of(resource::WriteContext& context, const WayIn& way, const Judged& judged);
+  Result<bool> may_log_in_still(store::Reader& reader, const identity::Principal& caller,
+                                const Session& session);
   Result<bool> has_data_right(store::Reader& reader, const identity::Principal& caller,
                               std::string_view action, std::string_view scope);
 

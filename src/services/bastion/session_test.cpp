@@ -8,6 +8,9 @@ namespace {
 class SessionTest : public BastionFixture {
  protected:
   // Admitted and watched.
+  SessionTest() {
+    for (const Uuid& who : {owner_.id, ada_.id}) assign(who, kAdminLoginRole, kRg);
+  }
   Admission run(const Person& who, const std::string& target = "web-1") {
     Admission admission = must(bastion_->admit(way(who, target)));
     bastion_->watch(admission.session, [this](const Notice& notice) { notices_.push_back(notice); });
@@ -162,6 +165,37 @@ TEST_F(SessionTest, ItsOwnMaximumStaysWhenItsGrantIsProlonged) {
        {{"duration", "PT2H"}}, 200);
   pass(std::chrono::minutes(61));
   EXPECT_EQ(heard(), "end DeadlinePassed;");
+}
+
+// A Reader is everybody in a team. Over a connection of before they would open one shell after another.
+TEST_F(SessionTest, WhoLosesTheRightToLogInIsCutAlthoughTheyMayStillRead) {
+  constexpr const char* kUserLoginRole = "fb879df8-f326-4884-b1cf-06f3ad86be52";
+  const std::string elsewhere = "/";
+  make_setting();
+  const Person bob = person("bob");
+  assign(bob.id, kReaderRole, kRg);
+  const auto run_as = [&](const std::string& login) {
+    WayIn in = way(bob);
+    in.login = login;
+    const Admission admission = must(bastion_->admit(in));
+    bastion_->watch(admission.session, [this](const Notice& notice) { notices_.push_back(notice); });
+  };
+  assign(bob.id, kUserLoginRole, elsewhere);
+  run_as("bob");
+  pass(std::chrono::seconds(5));
+  EXPECT_EQ(heard(), "");
+  unassign_all(bob, elsewhere);
+  pass(std::chrono::seconds(3));
+  EXPECT_EQ(heard(), "end RightsRemoved;");
+  notices_.clear();
+  assign(bob.id, kAdminLoginRole, elsewhere);
+  run_as("admin");
+  pass(std::chrono::seconds(5));
+  EXPECT_EQ(heard(), "");
+  unassign_all(bob, elsewhere);
+  assign(bob.id, kUserLoginRole, elsewhere);
+  pass(std::chrono::seconds(3));
+  EXPECT_EQ(heard(), "end RightsRemoved;") << "'admin' is not the login of who may be a user there";
 }
 
 TEST_F(SessionTest, WhoLosesTheRightOrTheSignInIsCut) {

@@ -225,6 +225,18 @@ std::vector<Uuid> Service::live_ids() const {
   return ids;
 }
 
+// Of a session whose login was judged when it began (docs/decisions/0034): who has lost the right to it opens
+// no further shell over a connection of before.
+Result<bool> Service::may_log_in_still(store::Reader& reader, const identity::Principal& caller,
+                                       const Session& session) {
+  const bool is_judged = session.transport == Transport::plain_ssh || session.transport == Transport::browser;
+  if (!is_judged || session.login.empty() || session.target.contains("bh-hostconnect")) return true;
+  if (TRY(has_data_right(reader, caller, kAdminLogin, session.target_text))) return true;
+  const std::string& name = session.person_name;
+  return ascii_iequal(name.substr(0, name.find('@')), session.login) &&
+         TRY(has_data_right(reader, caller, kUserLogin, session.target_text));
+}
+
 Result<std::optional<Notice>> Service::verdict_on(store::Reader& reader, const Session& session,
                                                   Timestamp now, bool thorough) {
   using Verdict = std::optional<Notice>;
@@ -253,7 +265,8 @@ Result<std::optional<Notice>> Service::verdict_on(store::Reader& reader, const S
         session.is_person ? identity::PrincipalKind::user : identity::PrincipalKind::service_principal;
     if (!TRY(may_read(reader, caller, kHostRead, session.bastion_text)) ||
         (!session.target.contains("bh-hostconnect") &&
-         !TRY(may_read(reader, caller, kMachineRead, session.target_text))))
+         !TRY(may_read(reader, caller, kMachineRead, session.target_text))) ||
+        !TRY(may_log_in_still(reader, caller, session)))
       return Verdict(
           end_notice("RightsRemoved", "You have no right any more to reach the machine this way."));
   }

@@ -100,7 +100,10 @@ export class Guard {
   }
 
   textEscape(c) {
-    this.state = c === '\\' ? 'ground' : c === '\u001b' ? 'textEscape' : 'text';
-    return '';
+    // Whatever follows, the string is over for every terminal.
+    this.state = 'ground';
+    if (c === '\\') return '';
+    this.sequence = '\u001b';
+    return this.escape(c);
   }
 }
