@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "base/time_text.h"
 #include "cli/api.h"
+#include "cli/ledger_trust.h"
 #include "cli/output.h"
 #include "cli/private_files.h"
 #include "cli/until_signal.h"
@@ -129,44 +130,12 @@ Result<int> head(Context& context, const NoOptions&) {
 }
 
 struct VerifyOptions {
-  std::string file, key;
-  std::vector<std::string> witnesses;
+  std::string file;
+  LedgerTrust trust;
 };
 
-// One head a line, as 'merlon ledger head' prints them; the answer of --output json is taken too.
-Result<void> read_witnesses(const std::string& path, std::vector<ledger::SignedHead>& heads) {
-  const std::string text = TRY(read_named_file(path));
-  const auto whole = parse_json_object(text);
-  if (whole && whole->contains("head")) {
-    const JsonObject* inner = object_at(*whole, "head");
-    if (inner == nullptr)
-      return fail(ErrorKind::invalid, "WitnessUnreadable", "'" + path + "' holds no signed head.");
-    heads.push_back(TRY(ledger::SignedHead::from_json(*inner)));
-    return {};
-  }
-  size_t number = 0;
-  const size_t before = heads.size();
-  for (const std::string_view line : split(text, '\n')) {
-    ++number;
-    if (trim(line).empty()) continue;
-    const auto json = parse_json_object(line);
-    auto parsed = json ? ledger::SignedHead::from_json(*json)
-                       : Result<ledger::SignedHead>(std::unexpected(json.error()));
-    if (!parsed)
-      return fail(ErrorKind::invalid, "WitnessUnreadable",
-                  "Line " + std::to_string(number) + " of '" + path +
-                      "' is no signed head: " + parsed.error().message);
-    heads.push_back(*std::move(parsed));
-  }
-  if (heads.size() == before)
-    return fail(ErrorKind::invalid, "WitnessUnreadable", "'" + path + "' holds no signed head.");
-  return {};
-}
-
 Result<int> verify(Context& context, const VerifyOptions& given) {
-  ledger::VerifyOptions options;
-  if (!given.key.empty()) options.public_key_pem = TRY(read_named_file(given.key));
-  for (const std::string& path : given.witnesses) TRY(read_witnesses(path, options.witnesses));
+  const ledger::VerifyOptions options = TRY(read_ledger_trust(given.trust));
   std::ifstream file(given.file, std::ios::binary);
   if (!file)
     return fail(ErrorKind::invalid, "FileError", "The file '" + given.file + "' could not be opened.");
@@ -176,11 +145,7 @@ Result<int> verify(Context& context, const VerifyOptions& given) {
                                  {"Root", to_hex(report.head.root)},
                                  {"Signed by", report.head.key_id},
                                  {"Witnesses confirmed", std::to_string(report.witnesses_confirmed)}});
-  if (!report.key_was_given) text += "The file's own key was trusted. Give --key to be sure who signed it.\n";
-  if (options.witnesses.empty())
-    text +=
-        "Without --witness, entries cut off at the end cannot be noticed: keep 'merlon ledger head' "
-        "elsewhere.\n";
+  text += words_on_ledger_trust(given.trust);
   show(context,
        {{"entries", report.entries},
         {"head", report.head.to_json()},
@@ -207,11 +172,8 @@ std::vector<Command> ledger_commands() {
           make_command("ledger verify", "Prove an exported ledger whole and unchanged, without any server",
                        "merlon ledger verify ledger.jsonl --key ledger-key.pem --witness heads.jsonl", verify,
                        [](Command& command, VerifyOptions& options) {
-                         command.text("file", options.file, "What 'merlon ledger export' wrote")
-                             .required()
-                             .text("--key", options.key, "Public key (PEM) that must have signed it")
-                             .texts("--witness", options.witnesses,
-                                    "Files of heads that were kept elsewhere: the export must contain them");
+                         command.text("file", options.file, "What 'merlon ledger export' wrote").required();
+                         add_ledger_trust(command, options.trust);
                        })};
 }
 

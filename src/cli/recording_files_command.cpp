@@ -6,6 +6,7 @@
 #include <ostream>
 
 #include "base/text.h"
+#include "cli/ledger_trust.h"
 #include "cli/output.h"
 #include "cli/private_files.h"
 #include "cli/recording_lookup.h"
@@ -104,9 +105,10 @@ Result<int> import(Context& context, const ImportOptions& options) {
 
 struct VerifyOptions {
   std::string recording, scope, ledger, file;
+  LedgerTrust trust;
 };
 
-int tell(Context& context, const JsonObject& answer) {
+int tell(Context& context, const JsonObject& answer, const std::string& beside = {}) {
   const bool sound = bool_at(answer, "sound").value_or(false);
   std::string text = facts_text({{"Recording", sound ? "sound" : "NOT SOUND"},
                                  {"State", text_at(answer, "state")},
@@ -118,16 +120,17 @@ int tell(Context& context, const JsonObject& answer) {
       text +=
           printable(text_at(problem.as_object(), "code") + ": " + text_at(problem.as_object(), "message")) +
           "\n";
-  show(context, answer, text);
+  show(context, answer, text + beside);
   return sound ? kDone : kFailed;
 }
 
 // The entries of an export, which has been proven whole before.
-Result<recording::LedgerFacts> facts_of(const std::string& path, const Uuid& id) {
-  std::ifstream whole(path, std::ios::binary);
-  if (!whole) return fail(ErrorKind::invalid, "FileError", "The file '" + path + "' could not be opened.");
-  TRY(ledger::verify_export(whole, {}));
+Result<recording::LedgerFacts> facts_of(const std::string& path, const LedgerTrust& trust, const Uuid& id) {
   std::ifstream file(path, std::ios::binary);
+  if (!file) return fail(ErrorKind::invalid, "FileError", "The file '" + path + "' could not be opened.");
+  TRY(ledger::verify_export(file, TRY(read_ledger_trust(trust))));
+  file.clear();
+  file.seekg(0);
   recording::LedgerFacts facts(id);
   for (std::string line; std::getline(file, line);) {
     const auto json = parse_json_object(line);
@@ -143,7 +146,7 @@ Result<recording::LedgerFacts> facts_of(const std::string& path, const Uuid& id)
 Result<int> verify_offline(Context& context, const VerifyOptions& options) {
   const auto id = Uuid::parse(last_segment(options.recording));
   if (!id) return wrong_usage("'" + options.recording + "' is no id of a recording.");
-  const recording::LedgerFacts facts = TRY(facts_of(options.ledger, *id));
+  const recording::LedgerFacts facts = TRY(facts_of(options.ledger, options.trust, *id));
   std::ifstream file(options.file, std::ios::binary);
   if (!file)
     return fail(ErrorKind::invalid, "FileError", "The file '" + options.file + "' could not be opened.");
@@ -159,19 +162,25 @@ Result<int> verify_offline(Context& context, const VerifyOptions& options) {
   JsonArray problems;
   for (const auto& problem : report.problems)
     problems.push_back(JsonObject{{"code", problem.code}, {"message", problem.message}});
-  return tell(context, {{"sound", report.sound()},
-                        {"state", report.state},
-                        {"chunks", report.chunks},
-                        {"bytes", report.bytes},
-                        {"hash", report.head},
-                        {"chunksInLedger", report.ledgered},
-                        {"problems", std::move(problems)}});
+  return tell(context,
+              {{"sound", report.sound()},
+               {"state", report.state},
+               {"chunks", report.chunks},
+               {"bytes", report.bytes},
+               {"hash", report.head},
+               {"chunksInLedger", report.ledgered},
+               {"keyWasGiven", !options.trust.key.empty()},
+               {"witnessesWereGiven", !options.trust.witnesses.empty()},
+               {"problems", std::move(problems)}},
+              words_on_ledger_trust(options.trust));
 }
 
 Result<int> verify(Context& context, const VerifyOptions& options) {
   if (options.file.empty() != options.ledger.empty())
     return wrong_usage("To verify without a server give both: --sealed, the file, and --ledger, the export.");
   if (!options.file.empty()) return verify_offline(context, options);
+  if (!options.trust.key.empty() || !options.trust.witnesses.empty())
+    return wrong_usage("--key and --witness are for a file: give --sealed and --ledger as well.");
   Api api = TRY(Api::open(context));
   const Answer answer =
       TRY(api.post(TRY(recording_path(api, options.recording, options.scope)) + "/verify", kMerlonVersion));
@@ -205,13 +214,15 @@ std::vector<Command> recording_file_commands() {
           }),
       make_command(
           "recording verify", "Prove that a recording is what was recorded",
-          "merlon recording verify 8f0e6b0e-… --sealed session.sealed --ledger ledger.jsonl", verify,
-          [](Command& command, VerifyOptions& options) {
+          "merlon recording verify 8f0e6b0e-… --sealed session.sealed --ledger ledger.jsonl --key "
+          "ledger-key.pem",
+          verify, [](Command& command, VerifyOptions& options) {
             command.text("recording", options.recording, "Id of the recording, from recording list")
                 .required()
                 .text("--sealed", options.file, "Without a server: what 'recording export --sealed' wrote")
                 .text("--ledger", options.ledger, "… and what 'ledger export' wrote")
                 .text("--scope", options.scope, "Where your rights are, when not at the whole subscription");
+            add_ledger_trust(command, options.trust);
           })};
 }
 

@@ -97,8 +97,20 @@ ok "it verifies"
 merlon ledger export >"$MERLON_TMP/ledger.jsonl"
 merlon recording export "$id" --sealed "$MERLON_TMP/sealed" >/dev/null
 cmp -s "$MERLON_TMP/sealed" "$blobs/$id" || fail "the sealed export is not the file"
-offline() { "$MERLON" recording verify "$id" --sealed "$1" --ledger "$MERLON_TMP/ledger.jsonl" 2>&1 </dev/null; }
-offline "$MERLON_TMP/sealed" >/dev/null || fail "it does not verify without the server"
+offline() { # offline SEALED OPTION...
+  "$MERLON" recording verify "$id" --sealed "$1" --ledger "$MERLON_TMP/ledger.jsonl" "${@:2}" 2>&1 </dev/null
+}
+offline "$MERLON_TMP/sealed" >"$MERLON_TMP/verify.txt" || fail "it does not verify without the server"
+contains "whom it believed is said" "Give --key" "$(<"$MERLON_TMP/verify.txt")"
+merlon ledger head --output json >"$MERLON_TMP/head"
+jq -er .publicKey "$MERLON_TMP/head" >"$MERLON_TMP/key.pem"
+merlon ledger export >"$MERLON_TMP/ledger.jsonl"
+offline "$MERLON_TMP/sealed" --key "$MERLON_TMP/key.pem" --witness "$MERLON_TMP/head" >"$MERLON_TMP/verify.txt" ||
+  fail "it does not verify under the server's key: $(<"$MERLON_TMP/verify.txt")"
+openssl genpkey -algorithm ed25519 2>/dev/null | openssl pkey -pubout >"$MERLON_TMP/other.pem"
+if offline "$MERLON_TMP/sealed" --key "$MERLON_TMP/other.pem" >"$MERLON_TMP/verify.txt"; then
+  fail "a ledger that another key has signed is believed"
+fi
 ok "it verifies without the server"
 
 tamper() { # tamper WHAT PYTHON: on the bytes b, with the offsets of the chunks in o, the last being the end
