@@ -188,6 +188,23 @@ TEST_F(AccessTest, CustomRoles) {
   EXPECT_FALSE(remove(role.id)->has_value());
 }
 
+// Whoever may make one role must not make every list of roles, and every later role, dear.
+TEST_F(AccessTest, ACustomRoleWeighsLittle) {
+  RoleDefinition role = role_named("Role", {"a/b"});
+  role.permissions.resize(2);
+  EXPECT_EQ(role_error(role), "InvalidRoleDefinition") << "a permission without any pattern";
+  role.permissions.assign(65, role.permissions[0]);
+  EXPECT_EQ(role_error(role), "InvalidRoleDefinition");
+  role.permissions.resize(64);
+  EXPECT_EQ(role_error(role), "");
+  const std::string long_pattern = "a/" + std::string(498, 'b');
+  role.permissions.resize(1);
+  role.permissions[0].actions.assign(600, long_pattern);
+  EXPECT_EQ(role_error(role), "InvalidRoleDefinition") << "300 kB";
+  role.permissions[0].actions.resize(500);
+  EXPECT_EQ(role_error(role), "");
+}
+
 TEST_F(AccessTest, CustomRolesThatAreRefused) {
   RoleDefinition role = role_named("Role", {"a/b"});
   role.id = kOwner;

@@ -15,6 +15,9 @@ constexpr size_t kDescriptionBytesMax = 2048;
 constexpr size_t kPatternBytesMax = 512;
 constexpr size_t kPatternsMax = 4096;
 constexpr size_t kAssignableScopesMax = 2000;
+// Every list of roles reads all of them: what one may weigh is what many of them weigh for everybody.
+constexpr size_t kPermissionsMax = 64;
+constexpr size_t kRoleBytesMax = 256 * 1024;
 
 // "{namespace}/{types…}/{verb}", with "*" for whole words or at the ends of one; "*" alone is everything.
 bool is_pattern(std::string_view text) {
@@ -33,9 +36,23 @@ bool is_pattern(std::string_view text) {
   return true;
 }
 
+Result<void> require_size(const RoleDefinition& role) {
+  if (role.permissions.size() > kPermissionsMax)
+    return fail(ErrorKind::invalid, "InvalidRoleDefinition",
+                "A role has at most " + std::to_string(kPermissionsMax) +
+                    " permissions. Put the actions of several into one.",
+                "permissions");
+  if (to_text(role.to_json()).size() <= kRoleBytesMax) return {};
+  return fail(
+      ErrorKind::invalid, "InvalidRoleDefinition",
+      "A role has at most " + std::to_string(kRoleBytesMax) + " bytes. Use wildcards, or several roles.",
+      "permissions");
+}
+
 Result<void> require_permissions(const RoleDefinition& role) {
   size_t count = 0;
   for (const Permission& permission : role.permissions) {
+    const size_t before = count;
     for (const auto* list : {&permission.actions, &permission.not_actions, &permission.data_actions,
                              &permission.not_data_actions}) {
       count += list->size();
@@ -47,6 +64,10 @@ Result<void> require_permissions(const RoleDefinition& role) {
                           "Microsoft.Compute/virtualMachines/read, with at most one * in each part.",
                       "permissions");
     }
+    if (count == before)
+      return fail(ErrorKind::invalid, "InvalidRoleDefinition",
+                  "A permission of a role needs at least one entry in actions or dataActions.",
+                  "permissions");
     if (!permission.condition.empty()) TRY(Condition::parse(permission.condition));
   }
   if (count > 0 && count <= kPatternsMax) return {};
@@ -76,6 +97,19 @@ Result<void> require_assignable_scopes(const RoleDefinition& role) {
               "A custom role can name only one management group in assignableScopes.", "assignableScopes");
 }
 
+// Counted by rows: the content of others' roles does not matter here.
+Result<bool> has_room(store::Reader& reader, const TenantId& tenant) {
+  size_t count = 0;
+  store::Range range{.prefix = {}, .after = {}, .after_key = {}, .limit = 100};
+  for (;;) {
+    const auto rows = TRY(reader.scan(RoleDefinition::table(), tenant, range));
+    count += rows.size();
+    if (count >= kCustomRolesMax) return false;
+    if (rows.size() < range.limit) return true;
+    range.after = rows.back().key;
+  }
+}
+
 }  // namespace
 
 Result<RoleDefinition> Access::put_role(store::Transaction& tx, RoleDefinition role) {
@@ -91,6 +125,7 @@ Result<RoleDefinition> Access::put_role(store::Transaction& tx, RoleDefinition r
       role.description.size() > kDescriptionBytesMax)
     return fail(ErrorKind::invalid, "InvalidRoleDefinitionName",
                 "A role needs a name of 1 to 512 bytes and a description of at most 2048.", "roleName");
+  TRY(require_size(role));
   TRY(require_permissions(role));
   TRY(require_assignable_scopes(role));
   const auto same_name = TRY(role_by_name(tx, role.name));
@@ -100,7 +135,7 @@ Result<RoleDefinition> Access::put_role(store::Transaction& tx, RoleDefinition r
                     "' already exists: " + same_name->id.text() + ". Choose another name.",
                 "roleName");
   const auto existing = TRY(store::get<RoleDefinition>(tx, tenant, role.key()));
-  if (!existing && TRY(store::scan_all<RoleDefinition>(tx, tenant)).size() >= kCustomRolesMax)
+  if (!existing && !TRY(has_room(tx, tenant)))
     return fail(ErrorKind::invalid, "RoleDefinitionLimitExceeded",
                 "This directory already has " + std::to_string(kCustomRolesMax) +
                     " custom roles. Delete some first.");

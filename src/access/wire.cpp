@@ -9,6 +9,8 @@
 namespace merlon::access {
 namespace {
 
+constexpr size_t kPermissionsMax = 64;
+
 JsonArray to_array(const std::vector<std::string>& texts) {
   JsonArray out;
   for (const std::string& text : texts) out.emplace_back(text);
@@ -225,6 +227,12 @@ Result<RoleDefinition> role_definition_from_wire(std::string_view name, const Js
   role.assignable_scopes = TRY(text_array(properties, "assignableScopes"));
   const JsonArray* permissions = array_at(properties, "permissions");
   if (permissions == nullptr) return bad_property("permissions", "is required and must be an array.");
+  // Before each becomes a Permission; put_role() bounds what is kept.
+  if (permissions->size() > kPermissionsMax)
+    return fail(ErrorKind::invalid, "InvalidRoleDefinition",
+                "A role has at most " + std::to_string(kPermissionsMax) +
+                    " permissions. Put the actions of several into one.",
+                "permissions");
   for (const Json& item : *permissions) role.permissions.push_back(TRY(permission_from_wire(item)));
   return role;
 }

@@ -88,6 +88,13 @@ TEST(Wire, RolesBothWays) {
                           R"({"properties":{"type":"BuiltInRole","permissions":[]}})"})
     EXPECT_EQ(role_definition_from_wire(kName, *parse_json_object(bad)).error().code, "InvalidRequestContent")
         << bad;
+  std::string many = R"({"actions":["a/b"]})";
+  for (int i = 0; i < 64; ++i) many += ",{}";
+  EXPECT_EQ(
+      role_definition_from_wire(kName, *parse_json_object(R"({"properties":{"permissions":[)" + many + "]}}"))
+          .error()
+          .code,
+      "InvalidRoleDefinition");
   EXPECT_EQ(role_definition_from_wire("x", *parse_json_object(body)).error().code, "InvalidRoleDefinitionId");
 }
 
