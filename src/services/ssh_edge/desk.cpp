@@ -97,6 +97,11 @@ Result<void> check_login(const resource::Core& core, const identity::Principal& 
                          const bastion::Admission& admission) {
   if (admission.may_log_in_as_admin || admission.login_is_by_link) return {};
   const std::string own = own_login(caller);
+  if (own.empty())
+    return fail(
+        ErrorKind::forbidden, "LoginNotAllowed",
+        "An application has no login of its own, as its owners may call it anything. It logs in by the "
+        "role Virtual Machine Administrator Login on this machine.");
   const bool is_own = ascii_iequal(own, admission.login);
   if (admission.may_log_in && is_own && !is_systems(own)) return check_alone(core, caller, admission);
   if (admission.may_log_in && is_own)

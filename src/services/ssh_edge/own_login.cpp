@@ -7,6 +7,7 @@
 namespace merlon::ssh_edge {
 
 std::string own_login(const identity::Principal& caller) {
+  if (caller.kind != identity::PrincipalKind::user) return {};
   return caller.name.substr(0, caller.name.find('@'));
 }
 

@@ -11,10 +11,11 @@
 
 namespace merlon::ssh_edge {
 
+// Empty for a program: what it is called its owners write as they like, and nobody gave it as a login.
 std::string own_login(const identity::Principal& caller);
 
 // Another person whose own login that is too, of those for whom `may_log_in` says yes: one account cannot be
-// for two. An application's name is anything that somebody has called it, so it takes no person's login.
+// for two. `caller` is a person.
 Result<std::optional<std::string>> shares_login(
     store::Reader& reader, const TenantId& tenant, const identity::Principal& caller,
     const std::function<Result<bool>(const identity::User&)>& may_log_in);

@@ -45,13 +45,13 @@ TEST_F(OwnLoginTest, OneAccountIsNotForTwoPeople) {
   EXPECT_EQ(shares(alice), "nobody") << "who may not log in there takes nobody's account";
 }
 
-TEST_F(OwnLoginTest, AnApplicationTakesNoPersonsLogin) {
-  identity::Principal program;
+TEST_F(OwnLoginTest, AnApplicationHasNoLoginOfItsOwn) {
+  identity::Principal program = person("admin@a.example");
+  EXPECT_EQ(own_login(program), "admin");
   program.kind = identity::PrincipalKind::service_principal;
-  program.name = "alice";
-  EXPECT_EQ(shares(program), "nobody");
-  person("alice@a.example");
-  EXPECT_EQ(shares(program), "alice@a.example");
+  EXPECT_EQ(own_login(program), "");
+  program.name = "admin";
+  EXPECT_EQ(own_login(program), "") << "its owners call it as they like";
 }
 
 }  // namespace
