@@ -80,13 +80,13 @@ Result<void> observe_policy(SimServer& server, store::Reader& reader, const std:
 }
 
 Result<void> observe_grants(SimServer& server, store::Reader& reader, const std::vector<std::string>& names,
-                            Observed& seen) {
+                            const std::string& operator_id, Observed& seen) {
   for (const grant::Grant& grant : TRY(server.assembly().grants().active(reader, jit::kOpeningKind))) {
     const jit::PortGrant port = TRY(jit::PortGrant::from_json(grant.data));
     const auto vm = TRY(resource::ResourceId::parse(port.vm_id));
     for (size_t i = 0; i < names.size(); ++i)
       if (vm.name() == names[i]) {
-        const GrantKey key{i, port.number, port.sources.front()};
+        const GrantKey key{i, port.number, port.sources.front(), grant.holder == operator_id};
         seen.documents.grants[key] = grant.deadline;
         seen.grant_ids[key] = grant.id.text();
       }
@@ -151,7 +151,7 @@ Result<Observed> observe(SimServer& server, const std::vector<std::string>& name
         Observed seen;
         for (const std::string& name : names) TRY(observe_machine(server, reader, group, name, seen));
         TRY(observe_policy(server, reader, group, names, seen));
-        TRY(observe_grants(server, reader, names, seen));
+        TRY(observe_grants(server, reader, names, operator_id, seen));
         for (const auto& assignment :
              TRY(server.assembly().core().access.assignments(reader, group, access::Access::Reach::at_scope)))
           seen.documents.operator_has_role |= assignment.principal_id.text() == operator_id;

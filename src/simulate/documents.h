@@ -38,11 +38,13 @@ struct MachineDocuments {
   auto operator<=>(const MachineDocuments&) const = default;
 };
 
-// One opening that was granted: to whom it is open, and until when in the server's time.
+// One opening that was granted: to whom it is open, and until when in the server's time. Another person's for
+// the same door is another one.
 struct GrantKey {
   size_t machine = 0;
   uint16_t port = 0;
   std::string source;
+  bool is_operators = false;  // the owner's, else
   auto operator<=>(const GrantKey&) const = default;
 };
 

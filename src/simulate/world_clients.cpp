@@ -121,6 +121,7 @@ void World::initiate() {
   }
   const std::string open_to = canonical(source.empty() ? who.address.text() : source);
   const PolicyPort* rule = documents_.port(i, port);
+  const GrantKey key{i, port, open_to, who.object_id == setting_.op.object_id};
   Expected expected{.statuses = {202}, .effect = {}};
   if (!may_write(who)) {
     expected.statuses = {403};
@@ -133,9 +134,9 @@ void World::initiate() {
     // A policy may outlive a machine that it names.
     if (!documents_.machines[i].enrolled)
       expected.statuses = wrong ? std::vector<int>{400, 404} : std::vector<int>{404};
-    expected.effect = [=](Documents& documents) { documents.grants[{i, port, open_to}] = end; };
+    expected.effect = [=](Documents& documents) { documents.grants[key] = end; };
   }
-  if (server().can_work()) granted_[{i, port, open_to}] = {now_ + length, length};
+  if (server().can_work()) granted_[key] = {now_ + length, length};
   request(who, "POST", setting_.policy() + "/initiate" + std::string(kPolicyVersion),
           {{"virtualMachines",
             JsonArray{JsonObject{{"id", setting_.vm(names_[i])}, {"ports", JsonArray{std::move(wanted)}}}}},
