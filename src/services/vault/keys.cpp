@@ -13,6 +13,7 @@ using crypto::MaterialKind;
 constexpr int64_t kRsaBitsDefault = 2048;
 constexpr int64_t kOctBitsDefault = 256;
 constexpr size_t kPolicyBytesMax = 16 * 1024;
+constexpr size_t kContentTypeBytesMax = 255;
 
 const std::string& version_of(const Asked& asked) { return asked.arguments.at(1); }
 
@@ -53,10 +54,13 @@ Result<JsonObject> read_release_policy(const JsonObject& policy) {
       (!array_at(*parsed, "anyOf") && !array_at(*parsed, "allOf")))
     return bad_parameter(
         "release_policy.data is not a policy: a JSON object with version, and anyOf or allOf.");
-  return JsonObject{
-      {"contentType", string_at(policy, "contentType").value_or("application/json; charset=utf-8")},
-      {"data", *data},
-      {"immutable", bool_at(policy, "immutable").value_or(false)}};
+  const std::string content_type =
+      string_at(policy, "contentType").value_or("application/json; charset=utf-8");
+  if (content_type.size() > kContentTypeBytesMax)
+    return bad_parameter("release_policy.contentType has at most 255 bytes.");
+  return JsonObject{{"contentType", content_type},
+                    {"data", *data},
+                    {"immutable", bool_at(policy, "immutable").value_or(false)}};
 }
 
 // The object's next rotation goes by its newest version. One without its private half is its owner's to

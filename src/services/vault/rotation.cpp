@@ -12,6 +12,7 @@ namespace {
 constexpr int64_t kDigitsMax = 4;
 constexpr int64_t kLeastExpiryDays = 28;  // Azure's
 constexpr int64_t kLeastRotationDays = 7;
+constexpr size_t kActionsMax = 2;  // Azure's
 
 Timestamp shifted(Timestamp time, int64_t months, int64_t days) {
   using std::chrono::floor;
@@ -32,7 +33,12 @@ Result<CalendarSpan> span_at(const JsonObject& json, std::string_view key) {
   return *span;
 }
 
-Result<JsonObject> read_action(const Json& value, unsigned& rotations) {
+struct Counts {
+  unsigned rotations = 0;
+  unsigned notices = 0;
+};
+
+Result<JsonObject> read_action(const Json& value, Counts& counts) {
   if (!value.is_object()) return bad_parameter("A lifetime action is not an object.");
   const JsonObject* trigger = object_at(value.get_object(), "trigger");
   const std::string type = ascii_lower(string_at(value.get_object(), "action.type").value_or(""));
@@ -46,7 +52,8 @@ Result<JsonObject> read_action(const Json& value, unsigned& rotations) {
   const CalendarSpan span = TRY(span_at(*trigger, key));
   if (span.least_days() < kLeastRotationDays)
     return bad_parameter("'" + key + "' is shorter than seven days.");
-  if (type == "rotate" && ++rotations > 1) return bad_parameter("A policy has one Rotate action at most.");
+  if (++(type == "rotate" ? counts.rotations : counts.notices) > 1)
+    return bad_parameter("A policy has one Rotate and one Notify action at most.");
   return JsonObject{{"trigger", {{key, *string_at(*trigger, key)}}},
                     {"action", {{"type", type == "rotate" ? "Rotate" : "Notify"}}}};
 }
@@ -86,10 +93,14 @@ Result<JsonObject> read_rotation_policy(const JsonObject& body) {
     policy["expiryTime"] = *text;
   }
   JsonArray actions;
-  unsigned rotations = 0;
-  if (const JsonArray* given = array_at(body, "lifetimeActions"))
+  Counts counts;
+  // A key's policy is read with each use of the key.
+  const JsonArray* given = array_at(body, "lifetimeActions");
+  if (given != nullptr && given->size() > kActionsMax)
+    return bad_parameter("A policy has two lifetimeActions at most: one Rotate and one Notify.");
+  if (given != nullptr)
     for (const Json& action : *given) {
-      actions.push_back(TRY(read_action(action, rotations)));
+      actions.push_back(TRY(read_action(action, counts)));
       const JsonObject& trigger = actions.back().as_object().at("trigger").as_object();
       if (!policy.contains("expiryTime")) {
         if (trigger.contains("timeBeforeExpiry"))
