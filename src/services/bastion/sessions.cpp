@@ -233,7 +233,7 @@ Result<bool> Service::may_log_in_still(store::Reader& reader, const identity::Pr
   if (!is_judged || session.login.empty() || session.target.contains("bh-hostconnect")) return true;
   if (TRY(has_data_right(reader, caller, kAdminLogin, session.target_text))) return true;
   const std::string& name = session.person_name;
-  return ascii_iequal(name.substr(0, name.find('@')), session.login) &&
+  return session.is_person && ascii_iequal(name.substr(0, name.find('@')), session.login) &&
          TRY(has_data_right(reader, caller, kUserLogin, session.target_text));
 }
 
