@@ -125,7 +125,7 @@ grep -q at-web-1 "$MERLON_TMP/link.out" || fail "the link's terminal: $(<"$MERLO
 ok "a shareable link opens a terminal"
 
 # -- whose login it is
-refused "who may log in as a user alone does not come in as another" "may log in to this machine as 'carl' only" \
+refused "who may log in as a user alone does not come in as another" "An application has no login of its own" \
   ssh_as carl "$to" hostname
 
 # -- the secret changes, and goes
