@@ -4,7 +4,7 @@
 // Written is version 3: [seconds since the event before, code, text] with the codes "o" output, "i" input,
 // "r" resize, "m" marker, "x" exit status. Two of our own, which players pass over as they must pass over any
 // code that they do not know:
-//   "b"  base64 of the exact bytes of the output event that follows, where those are not UTF-8
+//   "b"  base64 of the exact bytes of the output or input event that follows, where those are not UTF-8
 //   "e"  a JSON object: a command, a forward, a file transfer ({"kind": "command", …})
 // Version 2 (seconds since the start; no "x") is for players such as Debian 12's, which know no other.
 #pragma once

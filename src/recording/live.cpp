@@ -49,18 +49,30 @@ Result<void> Live::added(Duration, Random& random) {
   return cut(ChunkKind::data, random);
 }
 
-Result<void> Live::put(const Utf8Stream::Piece& piece, Duration now, Random& random) {
+Result<void> Live::put(char code, const Utf8Stream::Piece& piece, Duration now, Random& random) {
   if (piece.text.empty()) return {};
   if (!piece.bytes.empty()) append_line('b', to_base64(as_bytes(piece.bytes)), now);
-  append_line('o', piece.text, now);
-  segment_.output(piece.text, data->size());
+  append_line(code, piece.text, now);
+  if (code == 'i')
+    segment_.input(piece.text, data->size());
+  else
+    segment_.output(piece.text, data->size());
   return added(now, random);
 }
 
 Result<void> Live::output(std::string_view bytes, Duration now, Random& random) {
   TRY(check());
   while (!bytes.empty()) {
-    TRY(put(text_.push(bytes.substr(0, kPieceBytes)), now, random));
+    TRY(put('o', text_.push(bytes.substr(0, kPieceBytes)), now, random));
+    bytes.remove_prefix(std::min(bytes.size(), kPieceBytes));
+  }
+  return {};
+}
+
+Result<void> Live::input(std::string_view bytes, Duration now, Random& random) {
+  TRY(check());
+  while (!bytes.empty()) {
+    TRY(put('i', typed_.push(bytes.substr(0, kPieceBytes)), now, random));
     bytes.remove_prefix(std::min(bytes.size(), kPieceBytes));
   }
   return {};
@@ -77,7 +89,10 @@ bool Live::is_due(Duration now, Duration flush_every) const {
   return now - buffer_since_ >= (now < watched_until ? std::min(kWatchedFlush, flush_every) : flush_every);
 }
 
-Result<void> Live::finish_text(Duration now, Random& random) { return put(text_.finish(), now, random); }
+Result<void> Live::finish_text(Duration now, Random& random) {
+  TRY(put('i', typed_.finish(), now, random));
+  return put('o', text_.finish(), now, random);
+}
 
 Result<void> Live::cut(ChunkKind kind, Random& random) {
   if (buffer_.empty() && kind == ChunkKind::data) return {};

@@ -41,6 +41,7 @@ class Live {
 
   // Each returns the failure, if there was one. `now` is the clock's boottime.
   Result<void> output(std::string_view bytes, Duration now, Random& random);
+  Result<void> input(std::string_view bytes, Duration now, Random& random);
   Result<void> event(char code, std::string_view data, Duration now, Random& random);
   // For the index alone: words that the event just added is to be found by.
   void searchable(std::string_view text) { segment_.line(text); }
@@ -57,7 +58,7 @@ class Live {
  private:
   Result<void> check() const;
   Result<void> added(Duration now, Random& random);
-  Result<void> put(const Utf8Stream::Piece& piece, Duration now, Random& random);
+  Result<void> put(char code, const Utf8Stream::Piece& piece, Duration now, Random& random);
   void append_line(char code, std::string_view data, Duration now);
   void write_segment(Random& random);
 
@@ -67,7 +68,7 @@ class Live {
   Duration buffer_since_{0};
   Duration last_event_{0};  // since the start
   Duration chunk_from_{0};
-  Utf8Stream text_;
+  Utf8Stream text_, typed_;
   SegmentBuilder segment_;
   uint64_t segments_ = 0;
   bool index_failed_ = false;

@@ -96,10 +96,7 @@ Result<void> Recorder::output(std::string_view bytes) {
   return all_.add(*live_, [&](Duration now) { return live_->output(bytes, now, all_.random_); });
 }
 Result<void> Recorder::input(std::string_view bytes) {
-  Utf8Stream text;
-  std::string whole(text.push(bytes).text);
-  whole += text.finish().text;
-  return all_.add(*live_, [&](Duration now) { return live_->event('i', whole, now, all_.random_); });
+  return all_.add(*live_, [&](Duration now) { return live_->input(bytes, now, all_.random_); });
 }
 Result<void> Recorder::resize(int64_t cols, int64_t rows) {
   const std::string size = fmt::format("{}x{}", std::clamp<int64_t>(cols, 1, kTerminalMax),

@@ -102,7 +102,7 @@ class RecordingSearch {
   // One chunk more than the stretch has: a line may end there.
   Result<void> read(const Stretch& stretch) {
     ChunkReader reader(read_blob(all_.blobs(), record_.data_name()), stretch.begin);
-    VisibleText visible;
+    VisibleText visible, typed;
     double seconds = 0;
     bool first = true;
     const auto line = [&](std::string_view text) { look_at(text, seconds); };
@@ -119,11 +119,13 @@ class RecordingSearch {
         if (!event || !*event) continue;
         seconds += (*event)->seconds;
         if ((*event)->code == 'o') visible.feed((*event)->data, line);
+        if ((*event)->code == 'i') typed.feed(typed_text((*event)->data), line);
         if ((*event)->code == 'e' || (*event)->code == 'm') look_at((*event)->data, seconds);
       }
       if ((*chunk)->offset >= stretch.end) break;
     }
     visible.end_line(line);
+    typed.end_line(line);
     return {};
   }
 

@@ -46,6 +46,22 @@ TEST_F(SearchTest, TextIsFoundWhenItRunsAndAfterItHasEnded) {
   }
 }
 
+// What is piped into a command, beside what it says, and with bytes that would hide it on a terminal.
+TEST_F(SearchTest, WhatIsSentWithoutAnEchoIsFound) {
+  auto recorder = start();
+  ASSERT_TRUE(recorder->input("\x1b]\x08 rm -rf xylo"));
+  ASSERT_TRUE(recorder->output("said\r\n"));
+  ASSERT_TRUE(recorder->input("phone \xff\xfe\ntromb"));
+  ASSERT_TRUE(recorder->input("one"));
+  pass(std::chrono::seconds(2));
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(find("xylophone").hits.size(), 1U);
+    EXPECT_EQ(find("trombone").hits.size(), 1U);
+    EXPECT_EQ(find("said").hits[0].line, "said");
+    ASSERT_TRUE(recorder->close("end"));
+  }
+}
+
 TEST_F(SearchTest, CommandsAndMarkersAreFoundAsWell) {
   auto recorder = start();
   ASSERT_TRUE(recorder->fact("transfer", {{"path", "/etc/shadow"}, {"direction", "download"}}));

@@ -1,6 +1,8 @@
 // Segments in and out of bytes, and their text in.
 #include "recording/segment_index.h"
 
+#include <algorithm>
+
 #include "crypto/aead.h"
 #include "recording/index_numbers.h"
 
@@ -42,9 +44,24 @@ std::optional<Segment> open_segment(const Secret& key, const Uuid& recording, ui
   return Segment{number_at(bytes, 0, 8), number_at(bytes, 8, 8), Bytes(bytes.begin() + 16, bytes.end())};
 }
 
+std::string typed_text(std::string_view input) {
+  std::string text(input);
+  for (char& c : text)
+    if (c == '\r')
+      c = '\n';
+    else if (c != '\n' && (static_cast<uint8_t>(c) < 0x20 || c == '\x7f'))
+      c = ' ';
+  return text;
+}
+
 void SegmentBuilder::output(std::string_view bytes, uint64_t place) {
   visible_.mark(place);
   visible_.feed(bytes, [this](std::string_view line) { add(line); });
+}
+
+void SegmentBuilder::input(std::string_view bytes, uint64_t place) {
+  typed_.mark(place);
+  typed_.feed(typed_text(bytes), [this](std::string_view line) { add(line); });
 }
 
 void SegmentBuilder::line(std::string_view text) { add(text); }
@@ -55,16 +72,18 @@ void SegmentBuilder::add(std::string_view line) {
 }
 
 bool SegmentBuilder::may_hold(const std::vector<uint32_t>& trigrams) const {
-  return filter_.may_hold(trigrams) || !visible_.unfinished().empty();
+  return filter_.may_hold(trigrams) || !visible_.unfinished().empty() || !typed_.unfinished().empty();
 }
 
 Segment SegmentBuilder::cut(uint64_t end) {
   filter_.add(visible_.unfinished());
+  filter_.add(typed_.unfinished());
   Segment segment{begin_, end, filter_.folded()};
   filter_.clear();
   text_bytes_ = 0;
   visible_.mark(end);
-  begin_ = visible_.line_began_at();
+  typed_.mark(end);
+  begin_ = std::min(visible_.line_began_at(), typed_.line_began_at());
   return segment;
 }
 

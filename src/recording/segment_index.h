@@ -30,15 +30,21 @@ Bytes seal_segment(const Secret& key, const Uuid& recording, uint64_t number, co
 std::optional<Segment> open_segment(const Secret& key, const Uuid& recording, uint64_t number, ByteView file,
                                     size_t& offset);
 
+// Input as the search reads it: no terminal has it, so nothing in it hides or erases what stands beside it.
+std::string typed_text(std::string_view input);
+
 // Gathers the text of the stretch that is being written. Not thread-safe.
 class SegmentBuilder {
  public:
   // Output of the chunk that will begin at `place`.
   void output(std::string_view bytes, uint64_t place);
+  void input(std::string_view bytes, uint64_t place);
   // A line of its own: a command, a marker.
   void line(std::string_view text);
   bool is_full() const { return text_bytes_ >= kTextBytes; }
-  bool is_empty() const { return filter_.empty() && visible_.unfinished().size() < 3; }
+  bool is_empty() const {
+    return filter_.empty() && visible_.unfinished().size() < 3 && typed_.unfinished().size() < 3;
+  }
   bool may_hold(const std::vector<uint32_t>& trigrams) const;
   uint64_t begin() const { return begin_; }
   // What was gathered, up to `end`; the next stretch begins with the line that is not finished yet.
@@ -48,7 +54,7 @@ class SegmentBuilder {
   static constexpr size_t kTextBytes = 128 * 1024;
   void add(std::string_view line);
 
-  VisibleText visible_;
+  VisibleText visible_, typed_;
   TrigramFilter filter_;
   size_t text_bytes_ = 0;
   uint64_t begin_ = kFileMagic.size();

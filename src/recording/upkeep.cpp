@@ -221,6 +221,7 @@ void Recordings::rebuild_index(const Record& record, const Secret& key) {
         const auto event = parse_event(line);
         if (!event || !*event) continue;
         if ((*event)->code == 'o') builder.output((*event)->data, chunk->offset);
+        if ((*event)->code == 'i') builder.input((*event)->data, chunk->offset);
         if ((*event)->code == 'e' || (*event)->code == 'm') builder.line((*event)->data);
       }
       if (builder.is_full()) TRY(write(chunk->end()));

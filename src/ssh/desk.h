@@ -83,6 +83,7 @@ class Passage {
   virtual void watch(std::function<void(const Notice&)> tell) = 0;
   // For the recording; return quickly. An error: what is required cannot be written, so the session must end.
   virtual Result<void> output(std::string_view bytes) = 0;
+  virtual Result<void> input(std::string_view bytes) = 0;  // what no echo shows
   virtual Result<void> resize(int64_t columns, int64_t rows) = 0;
   virtual Result<void> fact(std::string_view kind, JsonObject facts) = 0;
   // Once; waits: from a worker.

@@ -88,6 +88,7 @@ bool EdgeConnection::handle(const Frame& frame) {
     case FrameKind::ask:
       return frame.session == 0 && ask(frame.payload);
     case FrameKind::output:
+    case FrameKind::input:
     case FrameKind::resize:
     case FrameKind::fact:
       return record(frame);
@@ -297,6 +298,8 @@ bool EdgeConnection::record(const Frame& frame) {
   Result<void> done;
   if (frame.kind == FrameKind::output) {
     done = passage.output(frame.payload);
+  } else if (frame.kind == FrameKind::input) {
+    done = passage.input(frame.payload);
   } else if (frame.kind == FrameKind::resize) {
     const auto words = split(frame.payload, ' ');
     int64_t columns = 0, rows = 0;

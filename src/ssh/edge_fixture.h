@@ -25,7 +25,7 @@ namespace merlon::ssh::test {
 
 struct Recorded {
   std::mutex mutex;
-  std::string output;
+  std::string output, input;
   std::vector<std::pair<std::string, JsonObject>> facts;
   std::vector<std::string> ended;  // reasons
   JsonObject end_facts;
@@ -115,6 +115,12 @@ class FakePassage final : public Passage {
     if (wishes_.recording_fails) return fail(ErrorKind::unavailable, "StorageFull", "The disk is full.");
     const std::lock_guard lock(recorded_.mutex);
     recorded_.output += bytes;
+    return {};
+  }
+  Result<void> input(std::string_view bytes) override {
+    if (wishes_.recording_fails) return fail(ErrorKind::unavailable, "StorageFull", "The disk is full.");
+    const std::lock_guard lock(recorded_.mutex);
+    recorded_.input += bytes;
     return {};
   }
   Result<void> resize(int64_t columns, int64_t rows) override {

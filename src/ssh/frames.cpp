@@ -19,7 +19,7 @@ std::unexpected<Error> broken(std::string why) {
 }
 
 bool is_kind(uint8_t kind) {
-  return std::string_view("qanorfe").find(static_cast<char>(kind)) != std::string_view::npos;
+  return std::string_view("qanoirfe").find(static_cast<char>(kind)) != std::string_view::npos;
 }
 
 Result<std::string> name_at(const JsonObject& json, std::string_view key) {

@@ -24,6 +24,7 @@ enum class FrameKind : uint8_t {
   answer = 'a',  // server → process: JSON, perhaps with a descriptor
   notice = 'n',  // server → process: JSON {"kind", "message"}; nobody answers
   output = 'o',  // process → server: bytes of a terminal, for the recording
+  input = 'i',   // process → server: what the person sends, where nothing echoes it
   resize = 'r',  // process → server: columns and rows
   fact = 'f',    // process → server: JSON {"kind", …}, for the recording
   ended = 'e',   // process → server: JSON {"reason", "message", …}

@@ -253,17 +253,25 @@ void PersonEnd::tell_command(const std::string& command, bool terminal) {
 void PersonEnd::prepare_start(int type, const std::string& what, Relay& relay) {
   if (passage_ == 0) return;  // lead_on(): what it is was looked at before
   const uint32_t session = passage_;
-  std::function<void(std::string_view)> record;
-  if (bool_at(allowed_, "recorded").value_or(true))
-    record = [this, session](std::string_view bytes) { site_.link.tell(FrameKind::output, session, bytes); };
+  // Without a terminal nothing echoes what is typed or piped. With one it is told where the echo is not: all
+  // of it would hold the passwords of every prompt.
+  const auto record = [&] {
+    if (!bool_at(allowed_, "recorded").value_or(true)) return;
+    const auto teller = [this, session](FrameKind kind) {
+      return [this, session, kind](std::string_view bytes) { site_.link.tell(kind, session, bytes); };
+    };
+    relay.record(teller(FrameKind::output));
+    relay.record_input(relay.has_terminal ? Relay::Inputs::unseen : Relay::Inputs::all,
+                       teller(FrameKind::input));
+  };
   if (type == SSH_CHANNEL_REQUEST_SHELL) {
     fact("shell", {{"terminal", relay.has_terminal}});
-    relay.record(record);
+    record();
   } else if (type == SSH_CHANNEL_REQUEST_EXEC) {
     tell_command(what, relay.has_terminal);
     const DataCommand data = data_command(what);
     // A protocol between two programs is no text: it is counted, and the command says what it was.
-    if (!data.is_protocol) relay.record(record);
+    if (!data.is_protocol) record();
   } else {
     fact("subsystem", {{"name", what}});
     relay.watch(std::make_unique<SftpWatch>(

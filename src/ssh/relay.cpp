@@ -78,7 +78,18 @@ int Relay::offered(ssh_channel from, std::string_view bytes, bool is_error) {
   return static_cast<int>(bytes.size());
 }
 
+// What the machine echoes waits there, or here, and its terminal may drop it in the end.
+bool Relay::takes_nothing() const {
+  return down_.waiting.size() >= kWaitingMax || ssh_channel_window_size(person_) == 0;
+}
+
+// Recorded here, and not when it leaves: a client that takes nothing hides nothing by that.
 void Relay::take(Flow& flow, std::string_view bytes) {
+  if (&flow != &up_) {
+    if (output_) output_(bytes);
+  } else if (input_ && (inputs_ == Inputs::all || takes_nothing())) {
+    input_(bytes);
+  }
   (&flow == &up_ ? to_machine_bytes : to_person_bytes) += bytes.size();
   if (watch_ && &flow == &up_)
     flow.waiting += watch_->from_person(bytes, down_.waiting);
@@ -116,15 +127,10 @@ bool Relay::write(ssh_channel to, bool is_error, Flow& flow) {
   if (room == 0) return false;
   // Sending may bring what comes, and with it what waits here.
   const std::string sent = std::exchange(flow.waiting, {});
-  if (output_ && &flow != &up_ && room > flow.recorded) {
-    output_(std::string_view(sent).substr(flow.recorded, room - flow.recorded));
-    flow.recorded = room;
-  }
   const auto size = static_cast<uint32_t>(room);
   const int count =
       is_error ? ssh_channel_write_stderr(to, sent.data(), size) : ssh_channel_write(to, sent.data(), size);
   const auto gone = static_cast<size_t>(std::max(count, 0));
-  flow.recorded -= std::min(gone, flow.recorded);
   if (gone < sent.size()) flow.waiting.insert(0, sent, gone);
   return count > 0;
 }

@@ -1,5 +1,5 @@
 // Two channels, one towards the person and one towards the machine, and what passes between them: bounded in
-// both directions, recorded before it is shown, with ends and exit statuses passed on.
+// both directions, recorded as it comes in, with ends and exit statuses passed on.
 #pragma once
 
 #include <functional>
@@ -37,6 +37,13 @@ class Relay {
   ssh_channel machine() const { return machine_; }
   void join(ssh_channel machine);
   void record(std::function<void(std::string_view)> output) { output_ = std::move(output); }
+  // What the person sends: all of it, or where somebody's terminal takes nothing, so that no echo is asked
+  // for.
+  enum class Inputs { all, unseen };
+  void record_input(Inputs which, std::function<void(std::string_view)> input) {
+    inputs_ = which;
+    input_ = std::move(input);
+  }
   void watch(std::unique_ptr<StreamWatch> watch) { watch_ = std::move(watch); }
 
   // Moves what can be moved; true when something was. Never waits.
@@ -57,7 +64,6 @@ class Relay {
  private:
   struct Flow {
     std::string waiting;
-    size_t recorded = 0;  // of `waiting`
     // libssh may have bytes that it has not offered, or that were not taken when it did.
     bool has_more = true;
     bool at_end = false, end_sent = false;
@@ -66,6 +72,7 @@ class Relay {
   // How much of what libssh offers, as soon as it has come, is taken.
   int offered(ssh_channel from, std::string_view bytes, bool is_error);
   bool has_room(const Flow& flow) const;
+  bool takes_nothing() const;
   void take(Flow& flow, std::string_view bytes);
   bool read_rest(ssh_channel from, bool is_error, Flow& flow);
   void look_for_end(ssh_channel from, Flow& flow);
@@ -77,7 +84,8 @@ class Relay {
   ssh_channel machine_ = nullptr;
   ssh_channel_callbacks_struct person_calls_{}, machine_calls_{};
   Flow up_, down_, down_error_;
-  std::function<void(std::string_view)> output_;
+  std::function<void(std::string_view)> output_, input_;
+  Inputs inputs_ = Inputs::unseen;
   std::unique_ptr<StreamWatch> watch_;
   std::string signal_;  // from the person, not passed on yet
   bool held_ = false;

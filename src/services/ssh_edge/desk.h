@@ -20,6 +20,7 @@ class Tape {
  public:
   virtual ~Tape() = default;
   virtual Result<void> output(std::string_view bytes) = 0;
+  virtual Result<void> input(std::string_view bytes) = 0;
   virtual Result<void> resize(int64_t columns, int64_t rows) = 0;
   virtual Result<void> fact(std::string_view kind, JsonObject facts) = 0;
   virtual void close(std::string_view reason, std::optional<int> exit_status) = 0;

@@ -88,6 +88,9 @@ class Session final : public ssh::Passage {
   Result<void> output(std::string_view bytes) override {
     return keep([&] { return tape_->output(bytes); });
   }
+  Result<void> input(std::string_view bytes) override {
+    return keep([&] { return tape_->input(bytes); });
+  }
   Result<void> resize(int64_t columns, int64_t rows) override {
     return keep([&] { return tape_->resize(columns, rows); });
   }

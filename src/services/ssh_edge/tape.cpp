@@ -10,6 +10,7 @@ class RecorderTape final : public Tape {
  public:
   explicit RecorderTape(std::unique_ptr<recording::Recorder> recorder) : recorder_(std::move(recorder)) {}
   Result<void> output(std::string_view bytes) override { return recorder_->output(bytes); }
+  Result<void> input(std::string_view bytes) override { return recorder_->input(bytes); }
   Result<void> resize(int64_t columns, int64_t rows) override { return recorder_->resize(columns, rows); }
   Result<void> fact(std::string_view kind, JsonObject facts) override {
     return recorder_->fact(kind, std::move(facts));
