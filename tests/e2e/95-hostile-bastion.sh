@@ -108,6 +108,16 @@ name=$'x\e]0;gotcha\a'
 printf '%s' "$hostile" >"$MERLON_TMP/$name"
 in_ns alice scp "${ssh_options[@]}" -i "$MERLON_TMP/eve/ssh/id_merlon" -P "$ssh_port" "$MERLON_TMP/$name" "$to:" ||
   fail "a file with a hostile name is not sent"
+# -- who sends what nothing echoes is on the record all the same
+ssh_as eve -T "$to" <<<'echo marked-one > hidden-one' >/dev/null 2>&1 || fail "a shell without a terminal"
+ssh_as eve "$to" 'bash -s' <<<'echo marked-two > hidden-two' || fail "a shell that reads what to do"
+for number in one two; do
+  equal "it ran ($number)" "marked-$number" "$(ssh_as eve "$to" "cat hidden-$number" </dev/null)"
+  typed() { merlon recording search "> hidden-$number" --output json | jq -e '.value | length == 1' >/dev/null; }
+  wait_for 15 "what was typed is found ($number)" typed
+  ok "what was typed is found ($number)"
+done
+
 ssh_as eve "$to" "cat x*; echo seen-by-eve; : '$hostile'" >/dev/null
 found() { merlon recording search seen-by-eve --output json | jq -e '.value | length > 0' >/dev/null; }
 wait_for 15 "her session is recorded" found
