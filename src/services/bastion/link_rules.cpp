@@ -272,8 +272,8 @@ Result<void> Service::check_link_login(store::Reader& reader, const identity::Pr
                                        const std::string& name, const std::string& login,
                                        const Target& target) {
   if (login.empty() || TRY(has_data_right(reader, caller, kAdminLogin, target.id.text()))) return {};
-  const bool is_own = caller.kind == identity::PrincipalKind::user &&
-                      ascii_iequal(name.substr(0, name.find('@')), login);
+  const bool is_own =
+      caller.kind == identity::PrincipalKind::user && ascii_iequal(name.substr(0, name.find('@')), login);
   if (is_own && TRY(has_data_right(reader, caller, kUserLogin, target.id.text()))) return {};
   return fail(
       ErrorKind::forbidden, "LoginNotAllowed",
