@@ -81,6 +81,7 @@ class Arrows(Tree):
     def test_main_only_hands_over(self):
         self.clean("src/main.cpp", '#include "cli/commands.h"\n')
         self.planted("src/main.cpp", '#include "ledger/ledger.h"\n', "2: room-arrow")
+        os.remove(os.path.join(self.root, "src/main.cpp"))
         self.clean("src/session.cpp", '#include "ssh/session_process.h"\n')
         self.planted("src/session.cpp", '#include "ledger/ledger.h"\n', "2: room-arrow")
 
