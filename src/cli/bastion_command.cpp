@@ -94,14 +94,15 @@ Result<int> sessions(Context& context, const NameOptions& options) {
   const JsonObject host = TRY(bastion_named(api, options.name));
   const JsonObject known = TRY(
       api.list(TRY(scope_path(text_at(host, "id"))) + "/providers/Merlon.Bastion/sessions", kBastionVersion));
-  Table table({"SESSION", "WHO", "MACHINE", "PROTOCOL", "FROM", "SINCE", "UNTIL", "STATE"});
+  Table table({"SESSION", "WHO", "SIGNED IN BY", "MACHINE", "PROTOCOL", "FROM", "SINCE", "UNTIL", "STATE"});
   for (const Json& value : known.at("value").get_array()) {
     const JsonObject& session = value.get_object();
     const std::string reason = text_at(session, "properties.endReason");
     table.add({text_at(session, "name"), text_at(session, "properties.userName"),
-               text_at(session, "properties.targetHostName"), text_at(session, "properties.protocol"),
-               text_at(session, "properties.clientAddress"), text_at(session, "properties.startTimeUtc"),
-               text_at(session, "properties.deadlineUtc"), reason.empty() ? "Active" : reason});
+               text_at(session, "properties.signedInBy"), text_at(session, "properties.targetHostName"),
+               text_at(session, "properties.protocol"), text_at(session, "properties.clientAddress"),
+               text_at(session, "properties.startTimeUtc"), text_at(session, "properties.deadlineUtc"),
+               reason.empty() ? "Active" : reason});
   }
   show(context, known, table.size() == 0 ? "There are none.\n" : table.text());
   return kDone;

@@ -137,8 +137,11 @@ Result<recording::LedgerFacts> facts_of(const std::string& path, const LedgerTru
     const JsonObject* entry = json ? object_at(*json, "entry") : nullptr;
     if (entry == nullptr) continue;
     const JsonObject* details = object_at(*entry, "details");
-    facts.add(text_at(*entry, "action"), text_at(*entry, "resource"),
-              details == nullptr ? JsonObject() : *details, text_at(*entry, "actor.objectId"));
+    ledger::Entry of;
+    of.action = text_at(*entry, "action");
+    of.resource = text_at(*entry, "resource");
+    if (details != nullptr) of.details = *details;
+    facts.add(of);
   }
   return facts;
 }

@@ -42,6 +42,7 @@ Result<CastHeader> header_of(const JsonObject& json, const JsonObject& size, std
   }
   header.title = string_at(json, "title").value_or("");
   header.command = string_at(json, "command").value_or("");
+  header.signed_in_by = string_at(json, "merlon.signedInBy").value_or("");
   return header;
 }
 
@@ -61,6 +62,7 @@ std::string header_line(const CastHeader& header, CastForm form) {
   if (!header.title.empty()) json["title"] = header.title;
   if (!header.command.empty()) json["command"] = header.command;
   if (form == CastForm::v2 && !header.term_type.empty()) json["env"] = JsonObject{{"TERM", header.term_type}};
+  if (!header.signed_in_by.empty()) json["merlon"] = JsonObject{{"signedInBy", header.signed_in_by}};
   return to_text(json) + "\n";
 }
 

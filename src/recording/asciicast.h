@@ -29,6 +29,7 @@ struct CastHeader {
   std::string term_type;
   std::string title;
   std::string command;
+  std::string signed_in_by;  // {"merlon": {"signedInBy"}}: how the person showed who they are
 };
 
 struct CastEvent {

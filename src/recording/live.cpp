@@ -25,6 +25,7 @@ Live::Live(Record record_in, Secret key_in, std::unique_ptr<store::BlobAppender>
   header.cols = record.cols;
   header.rows = record.rows;
   header.title = record.title;
+  header.signed_in_by = record.signed_in_by;
   header.timestamp_s =
       std::chrono::duration_cast<std::chrono::seconds>(record.started.time_since_epoch()).count();
   buffer_ = header_line(header, CastForm::v3);

@@ -14,7 +14,7 @@
 
 namespace merlon::recording {
 
-// Every member under `mutex`, but `id`.
+// Every member under `mutex`, but `id`, and `end_failed`, which is tick()'s.
 class Live {
  public:
   Live(Record record_in, Secret key_in, std::unique_ptr<store::BlobAppender> data_in,
@@ -29,10 +29,18 @@ class Live {
   std::optional<Error> failure;  // once it cannot be written, it stays so
   std::function<void(const Error&)> on_failure;
   bool failure_told = false;
-  bool ended = false;  // nothing may be added any more
+  bool ending = false;  // somebody has closed it
+  bool ended = false;   // nothing may be added any more
+  // How it ended, until row and ledger have it.
+  struct End {
+    Record record;
+    bool failed = false;
+  };
+  std::optional<End> end;
   bool unsynced = false;
   std::optional<Duration> told_time;  // instead of the clock's, since the start
   Duration watched_until{0};          // boottime: somebody looks on
+  bool end_failed = false;            // and it was said
 
   uint64_t chunks = 0;  // in the file
   ChunkHash head{};     // of the last of them

@@ -14,6 +14,26 @@
 
 namespace merlon::recording {
 
+// A database that takes nothing while `is_full`.
+class FillingStore final : public store::Store {
+ public:
+  explicit FillingStore(store::Store& store) : store_(store) {}
+  Result<void> write(const std::function<Result<void>(store::Transaction&)>& work) override {
+    if (is_full) return fail(ErrorKind::unavailable, "StorageFull", "The disk is full.");
+    return store_.write(work);
+  }
+  Result<void> read(const std::function<Result<void>(store::Reader&)>& work) override {
+    return store_.read(work);
+  }
+  void before_commit(store::BeforeCommit hook) override { store_.before_commit(std::move(hook)); }
+  uint64_t commit_count() const override { return store_.commit_count(); }
+
+  bool is_full = false;
+
+ private:
+  store::Store& store_;
+};
+
 class RecordingTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -41,12 +61,14 @@ class RecordingTest : public ::testing::Test {
     ledger_ = *std::move(ledger);
     auto blobs = store::open_blob_directory((directory_ / "blobs").string(), "place-1");
     ASSERT_TRUE(blobs) << blobs.error().message;
-    all_ =
-        std::make_unique<Recordings>(*store_, *seal_, *ledger_, *std::move(blobs), clock_, random_, tenant_);
+    database_ = std::make_unique<FillingStore>(*store_);
+    all_ = std::make_unique<Recordings>(*database_, *seal_, *ledger_, *std::move(blobs), clock_, random_,
+                                        tenant_);
   }
   // As kill -9: nothing is ended.
   void kill() {
     all_.reset();
+    database_.reset();
     ledger_.reset();
     seal_.reset();
     store_.reset();
@@ -56,7 +78,7 @@ class RecordingTest : public ::testing::Test {
     {
       const auto live = all_->live(recorder->id());
       const std::lock_guard lock(live->mutex);
-      live->ended = true;
+      live->ending = live->ended = true;
     }
     recorder.reset();
   }
@@ -139,6 +161,7 @@ class RecordingTest : public ::testing::Test {
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<seal::Seal> seal_;
   std::unique_ptr<ledger::Ledger> ledger_;
+  std::unique_ptr<FillingStore> database_;
   std::unique_ptr<Recordings> all_;
 };
 

@@ -1,6 +1,5 @@
-// What is begun, added to, made durable and ended.
+// What is begun, added to, made durable and read.
 #include "recording/recordings.h"
-#include "recording/group_index.h"
 
 #include <fmt/format.h>
 
@@ -9,29 +8,20 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "base/time_text.h"
+#include "base/utf8.h"
 #include "crypto/aead.h"
+#include "recording/entries.h"
 #include "recording/live.h"
-#include "recording/verify.h"
 
 namespace merlon::recording {
 namespace {
 
 constexpr int64_t kTerminalMax = 10'000;
-
-JsonObject head_details(uint64_t chunks, const ChunkHash& hash) {
-  return {{"chunks", chunks}, {"hash", chunks == 0 ? std::string() : to_hex(hash)}};
-}
-
-ledger::Entry entry_of(const Record& record, std::string_view action, Timestamp now, JsonObject details) {
-  ledger::Entry entry;
-  entry.time = now;
-  entry.actor = record.person;
-  entry.action = action;
-  entry.resource = record.resource();
-  entry.correlation_id = record.correlation_id;
-  entry.details = std::move(details);
-  return entry;
-}
+constexpr size_t kTitleBytesMax = 512;
+// 50 heads take some 6 of an entry's 8 KiB. Who begins much later is of another company: an entry is written
+// as long as anybody of its company is there.
+constexpr size_t kCompanyMax = 50;
+constexpr Duration kCompanyFor = std::chrono::hours(1);
 
 Result<std::pair<uint64_t, uint64_t>> position_of(std::string_view text) {
   std::pair<uint64_t, uint64_t> position{0, kFileMagic.size()};
@@ -59,7 +49,8 @@ Record record_of(const Opening& opening, const Uuid& id, Timestamp now, const st
   record.kind = opening.kind;
   record.protocol = opening.protocol;
   record.login = opening.login;
-  record.title = opening.title;
+  record.title = opening.title.substr(0, whole_characters(opening.title, kTitleBytesMax));
+  record.signed_in_by = opening.signed_in_by;
   record.correlation_id = opening.correlation_id.empty() ? id.text() : opening.correlation_id;
   record.person = opening.person;
   record.started = now;
@@ -67,16 +58,6 @@ Record record_of(const Opening& opening, const Uuid& id, Timestamp now, const st
   record.rows = std::clamp<int64_t>(opening.rows, 1, kTerminalMax);
   record.place = place;
   return record;
-}
-
-JsonObject opening_details(const Record& record, const Live& live) {
-  JsonObject details = head_details(live.chunks, live.head);
-  details["session"] = record.session;
-  details["machine"] = record.machine;
-  details["kind"] = record.kind;
-  details["protocol"] = record.protocol;
-  details["login"] = record.login;
-  return details;
 }
 
 }  // namespace
@@ -154,9 +135,11 @@ Result<std::unique_ptr<Recorder>> Recordings::start(const Opening& opening) {
                     limits_.open_max));
   const auto space = opening.may_use_reserve ? store::BlobSpace::reserve : store::BlobSpace::ordinary;
   Record record = record_of(opening, Uuid::generate(random_), clock_.now(), blobs_->id());
-  if (opening.keep) record.keep_until = record.started + *opening.keep;
+  record.keep = opening.keep;
+  if (record.keep) record.keep_until = record.started + *record.keep;
+  record.heads = heads_of_new(clock_.boottime());
   const Secret key(random_.bytes(crypto::kAes256KeyBytes));
-  record.sealed_key = seal_key(seal_, record.id, key);
+  record.sealed_key = seal_key(seal_, record, key);
   auto data = TRY(blobs_->append_to(record.data_name(), space));
   auto index = TRY(blobs_->append_to(record.index_name(), space));
   const auto live = std::make_shared<Live>(record, key, std::move(data), std::move(index), clock_.boottime());
@@ -169,17 +152,25 @@ Result<std::unique_ptr<Recorder>> Recordings::start(const Opening& opening) {
     const std::lock_guard lock(mutex_);
     live_.emplace(live->id, live);
   }
-  const JsonObject details = opening_details(record, *live);
+  const ledger::Entry opened = opening_entry(record, live->chunks, to_hex(live->head));
   const auto written = store_.write([&](store::Transaction& tx) -> Result<void> {
     if (opening.may_use_reserve) tx.urgent();
     TRY(tx.put(recordings_table(), tenant_, record.to_row()));
-    return ledger_.append(tx, entry_of(record, kOpenAction, record.started, details));
+    return ledger_.append(tx, opened);
   });
   if (written) return std::make_unique<Recorder>(*this, live);
   const std::lock_guard lock(mutex_);
   live_.erase(live->id);
   doomed_.push_back(live->id);
   return std::unexpected(written.error());
+}
+
+std::string Recordings::heads_of_new(Duration now) {
+  const std::lock_guard lock(mutex_);
+  if (company_.heads.empty() || company_.members == kCompanyMax || now - company_.since > kCompanyFor)
+    company_ = {"recording-heads/" + Uuid::generate(random_).text(), 0, now};
+  ++company_.members;
+  return company_.heads;
 }
 
 size_t Recordings::open_count() {
@@ -248,70 +239,6 @@ Result<void> Recordings::flush(const std::shared_ptr<Live>& live) {
   return make_durable({live});
 }
 
-Result<void> Recordings::close(const std::shared_ptr<Live>& live, std::string_view reason,
-                               std::optional<int> exit_status) {
-  const Timestamp wall = clock_.now();
-  const Duration now = clock_.boottime();
-  std::optional<Error> failure;
-  {
-    const std::lock_guard lock(live->mutex);
-    if (live->ended) return {};
-    const auto wrote = [&]() -> Result<void> {
-      TRY(live->finish_text(now, random_));
-      if (exit_status) TRY(live->event('x', std::to_string(*exit_status), now, random_));
-      return live->cut(ChunkKind::last, random_);
-    };
-    if (live->failure)
-      failure = live->failure;
-    else if (const auto done = wrote(); !done)
-      failure = done.error();
-    live->ended = true;
-    live->finish_index(random_);
-  }
-  if (!failure)
-    if (const auto synced = make_durable({live}); !synced) failure = synced.error();
-  if (failure) fail_live(live, *failure);  // found by the session's own call: nobody has been told yet
-  Record record;
-  {
-    const std::lock_guard lock(live->mutex);
-    record = live->record;
-    record.chunks = live->chunks;
-    record.head = to_hex(live->head);
-    record.bytes = live->data->size();
-    record.duration_ms = live->length().count();
-  }
-  if (const auto grouped = write_groups(*blobs_, record, index_key(live->key), random_); !grouped)
-    log_error("the index of a recording has no groups; a search takes longer", grouped.error(),
-              {{"recording", live->id.text()}});
-  record.state = RecordState::closed;
-  record.ended = wall;
-  record.reason = reason;
-  if (failure) record.reason += "; it could be recorded no further: " + failure->message;
-  if (record.keep_until) record.keep_until = wall + (*record.keep_until - record.started);
-  JsonObject details{{"chunks", record.chunks},
-                     {"hash", record.head},
-                     {"bytes", record.bytes},
-                     {"durationMs", record.duration_ms},
-                     {"reason", record.reason}};
-  TRY(store_.write([&](store::Transaction& tx) -> Result<void> {
-    tx.urgent();
-    TRY(tx.put(recordings_table(), tenant_, record.to_row()));
-    ledger::Entry entry = entry_of(record, kCloseAction, wall, details);
-    if (failure) entry.decision = ledger::Decision::failed;
-    return ledger_.append(tx, entry);
-  }));
-  const std::lock_guard lock(mutex_);
-  live_.erase(live->id);
-  return {};
-}
-
-void Recordings::close_all(std::string_view reason) {
-  for (const auto& live : all_live())
-    if (const auto closed = close(live, reason, std::nullopt); !closed)
-      log_error("a recording could not be ended; the next start does it", closed.error(),
-                {{"recording", live->id.text()}});
-}
-
 void Recordings::look_on(const Uuid& id) {
   const auto found = live(id);
   if (!found) return;
@@ -330,6 +257,7 @@ Result<Page> Recordings::read(const Record& record, std::string_view from, size_
   ChunkReader reader(read_blob(*blobs_, record.data_name()), offset);
   if (from.empty()) TRY(reader.check_magic());
   Page page;
+  bool is_whole = false;
   uint64_t wanted = number;
   std::optional<ChunkHash> previous;
   if (number == 0) previous.emplace();
@@ -353,12 +281,12 @@ Result<Page> Recordings::read(const Record& record, std::string_view from, size_
     ++wanted;
     page.next = fmt::format("{}-{}", wanted, found.end());
     if (found.header.kind == ChunkKind::last) {
-      page.at_end = true;
+      page.at_end = is_whole = true;
       break;
     }
   }
   if (page.next.empty()) page.next = fmt::format("{}-{}", number, offset);
-  page.ended = page.at_end && !live;
+  page.ended = page.at_end && (!live || is_whole);
   return page;
 }
 

@@ -34,6 +34,7 @@ struct Opening {
   std::string login;
   std::string title;
   std::string correlation_id;
+  std::string signed_in_by;  // how the person showed who they are: "certificate", "key", "webSession" …
   ledger::Actor person;
   int64_t cols = 80, rows = 24;
   std::optional<Duration> keep;  // after its end; none = until somebody deletes it
@@ -65,7 +66,8 @@ class Recorder {
   Result<void> flush();
   // For what was recorded elsewhere: what is added from now on happened then, since the start.
   void at(Duration since_start);
-  // The end, in the row and in the ledger. Waits. The second time nothing happens.
+  // The end, in the row and in the ledger. Waits. The second time nothing happens. An error: they could not
+  // be written yet, and tick() goes on trying.
   Result<void> close(std::string_view reason, std::optional<int> exit_status = std::nullopt);
   // Called once, from another thread, with no lock held, when it can be written no further.
   void on_failure(std::function<void(const Error&)> tell);
@@ -135,7 +137,9 @@ class Recordings {
   Result<void> flush(const std::shared_ptr<Live>& live);
   Result<void> close(const std::shared_ptr<Live>& live, std::string_view reason,
                      std::optional<int> exit_status);
-  Result<void> enter_end(const Record& record, std::string_view action, JsonObject details);
+  std::optional<Error> finish_file(const std::shared_ptr<Live>& live, std::optional<int> exit_status);
+  Result<void> enter_end(const std::shared_ptr<Live>& live);
+  void enter_ends(const LiveList& lives);
   void fail_live(const std::shared_ptr<Live>& live, const Error& error);
   void write_due(Duration now);
   void keep_progress(const LiveList& lives);
@@ -145,6 +149,7 @@ class Recordings {
   void rebuild_index(const Record& record, const Secret& key);
   void expire();
   void remove_blobs();
+  std::string heads_of_new(Duration now);
 
   store::Store& store_;
   const seal::Seal& seal_;
@@ -157,6 +162,12 @@ class Recordings {
   std::mutex mutex_;
   std::map<Uuid, std::shared_ptr<Live>> live_;
   std::vector<Uuid> doomed_;  // deleted: their blobs may go
+  // Recordings that began after one another have their heads in the same entries, which are theirs alone.
+  struct Company {
+    std::string heads;  // correlation id
+    size_t members = 0;
+    Duration since{0};
+  } company_;
   std::optional<Duration> entered_at_, expired_at_, progress_at_;
   bool recovered_ = false;
   bool progress_failed_ = false;

@@ -67,6 +67,40 @@ TEST_F(RecordingTest, NothingOfItLiesInClear) {
   }
 }
 
+TEST_F(RecordingTest, AnEndThatTheDatabaseDidNotTakeIsWrittenLaterAsOfWhenItWas) {
+  auto recorder = start();
+  const Uuid id = recorder->id();
+  ASSERT_TRUE(recorder->output("the last words"));
+  clock_.advance(std::chrono::seconds(5));
+  const Timestamp ended = clock_.now();
+  database_->is_full = true;
+  EXPECT_EQ(recorder->close("the shell ended", 3).error().code, "StorageFull");
+  pass();
+  EXPECT_EQ(record(id).state, RecordState::open);
+  EXPECT_TRUE(all_->read(record(id), "", 1 << 20)->ended) << "whoever watches it need not wait";
+  database_->is_full = false;
+  pass(std::chrono::seconds(2));
+  const Record kept = record(id);
+  EXPECT_EQ(kept.state, RecordState::closed);
+  EXPECT_EQ(kept.reason, "the shell ended");
+  EXPECT_EQ(kept.ended, ended);
+  EXPECT_FALSE(all_->is_live(id));
+  EXPECT_EQ(report(id).state, "closed");
+  EXPECT_EQ(problem(id), "");
+  recorder.reset();
+  EXPECT_EQ(record(id).reason, "the shell ended");
+}
+
+TEST_F(RecordingTest, AServerThatStopsTriesOnceMoreToWriteAnEnd) {
+  auto recorder = start();
+  database_->is_full = true;
+  EXPECT_FALSE(recorder->close("the shell ended"));
+  database_->is_full = false;
+  all_->close_all("its server stops");
+  EXPECT_EQ(record(recorder->id()).reason, "the shell ended");
+  EXPECT_EQ(all_->open_count(), 0U);
+}
+
 TEST_F(RecordingTest, WhatIsFlushedSurvivesAKillAndTheRestIsAtMostOneSecond) {
   auto recorder = start();
   ASSERT_TRUE(recorder->output("first"));
@@ -121,132 +155,6 @@ TEST_F(RecordingTest, ATailCutWhileTheServerIsDownIsNoCrash) {
 }
 
 // A recording of five chunks, and another one like it.
-class TamperTest : public RecordingTest {
- protected:
-  void SetUp() override {
-    RecordingTest::SetUp();
-    id_ = make();
-    other_ = make();
-    whole_ = bytes(id_);
-    offsets_ = chunk_offsets(whole_);
-    ASSERT_EQ(offsets_.size(), 6U);
-    ASSERT_EQ(problem(id_), "");
-  }
-  Uuid make() {
-    auto recorder = start();
-    for (const char* text : {"one", "two", "three"}) {
-      EXPECT_TRUE(recorder->output(text));
-      pass();
-    }
-    EXPECT_TRUE(recorder->close("end", 0));
-    return recorder->id();
-  }
-  std::string chunk(size_t number) const {
-    return whole_.substr(offsets_[number], offsets_[number + 1] - offsets_[number]);
-  }
-  Uuid id_, other_;
-  std::string whole_;
-  std::vector<size_t> offsets_;
-};
-
-TEST_F(TamperTest, AnyChangedByteIsFound) {
-  for (size_t at = 0; at < whole_.size(); at += 7) {
-    std::string changed = whole_;
-    changed[at] = static_cast<char>(changed[at] ^ 1);
-    put_bytes(id_, changed);
-    EXPECT_NE(problem(id_), "") << "byte " << at;
-  }
-}
-
-TEST_F(TamperTest, ARemovedChunkIsFound) {
-  for (size_t number = 0; number < 5; ++number) {
-    put_bytes(id_, whole_.substr(0, offsets_[number]) + whole_.substr(offsets_[number + 1]));
-    EXPECT_NE(problem(id_), "") << "chunk " << number;
-  }
-}
-
-TEST_F(TamperTest, SwappedAndDoubledChunksAreFound) {
-  put_bytes(id_, whole_.substr(0, offsets_[1]) + chunk(2) + chunk(1) + whole_.substr(offsets_[3]));
-  EXPECT_EQ(problem(id_), "Changed");
-  EXPECT_EQ(text(id_), "error RecordingDamaged");
-  put_bytes(id_, whole_ + chunk(4));
-  EXPECT_EQ(problem(id_), "Changed");
-}
-
-TEST_F(TamperTest, ACutTailIsFoundWhereverItIsCut) {
-  for (size_t size = 0; size < whole_.size(); size += 11) {
-    put_bytes(id_, whole_.substr(0, size));
-    EXPECT_NE(problem(id_), "") << size;
-  }
-  put_bytes(id_, whole_.substr(0, offsets_[4]));
-  EXPECT_EQ(problem(id_), "Cut") << "the last chunk, cleanly";
-  std::filesystem::remove(file(id_));
-  EXPECT_NE(problem(id_), "");
-}
-
-TEST_F(TamperTest, AnotherRecordingInItsPlaceIsFound) {
-  put_bytes(id_, bytes(other_));
-  EXPECT_EQ(problem(id_), "Changed");
-  // With its row as well, as who can write the database would: the ledger knows better.
-  Record forged = record(other_);
-  forged.id = id_;
-  ASSERT_TRUE(store_->write(
-      [&](store::Transaction& tx) { return tx.put(recordings_table(), tenant_, forged.to_row()); }));
-  EXPECT_NE(problem(id_), "");
-}
-
-TEST_F(TamperTest, AChangedRowIsFound) {
-  const Record before = record(id_);
-  const auto put = [&](const std::function<void(Record&)>& change) {
-    Record changed = before;
-    change(changed);
-    ASSERT_TRUE(store_->write(
-        [&](store::Transaction& tx) { return tx.put(recordings_table(), tenant_, changed.to_row()); }));
-  };
-  put([](Record& row) { row.person.object_id = "somebody-else"; });
-  EXPECT_EQ(problem(id_), "RowChanged");
-  put([](Record& row) { row.machine = "/another"; });
-  EXPECT_EQ(problem(id_), "RowChanged");
-  put([](Record& row) { row.chunks = 2; });
-  EXPECT_EQ(problem(id_), "RowChanged");
-  put([&](Record& row) { row.sealed_key = record(other_).sealed_key; });
-  EXPECT_EQ(problem(id_), "RowChanged");
-  put([](Record& row) { row.correlation_id = "another-thread"; });
-  EXPECT_EQ(problem(id_), "NotInLedger");
-}
-
-TEST_F(TamperTest, AnExportedFileVerifiesWithoutServerOrKey) {
-  std::vector<ledger::RecordedEntry> entries;
-  ASSERT_TRUE(store_->read([&](store::Reader& reader) -> Result<void> {
-    entries = TRY(ledger_->list(reader, {}, std::nullopt, 1000, false));
-    return {};
-  }));
-  LedgerFacts facts(id_);
-  for (const auto& [index, entry] : entries)
-    facts.add(entry.action, entry.resource, entry.details, entry.actor.object_id);
-  const ReadAt name = read_blob(all_->blobs(), "recordings/" + id_.text());
-  EXPECT_TRUE(verify_file(name, id_, facts).sound());
-  put_bytes(id_, whole_.substr(0, offsets_[4]));
-  EXPECT_EQ(verify_file(name, id_, facts).problems.front().code, "Cut");
-  put_bytes(id_, bytes(other_));
-  EXPECT_EQ(verify_file(name, id_, facts).problems.front().code, "Changed");
-}
-
-TEST_F(TamperTest, DeletingTakesTheKeyAndTheFilesAndIsInTheLedger) {
-  const Record kept = record(id_);
-  ASSERT_TRUE(store_->write([&](store::Transaction& tx) {
-    return all_->remove(tx, kept, {"User", "boss", "boss@contoso.example", ""}, "assignment-1", "req");
-  }));
-  all_->tick();
-  EXPECT_FALSE(std::filesystem::exists(file(id_)));
-  EXPECT_EQ(record(id_).state, RecordState::deleted);
-  EXPECT_EQ(record(id_).sealed_key, "");
-  EXPECT_EQ(text(id_), "error RecordingDeleted");
-  const auto facts = ledger_facts(*all_, kept);
-  ASSERT_TRUE(facts);
-  EXPECT_TRUE(facts->deleted);
-}
-
 TEST_F(RecordingTest, WhatRunsIsNotDeleted) {
   auto recorder = start();
   const auto done = store_->write(

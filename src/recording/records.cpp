@@ -10,7 +10,31 @@ namespace {
 
 constexpr std::string_view kStates[] = {"open", "closed", "interrupted", "deleted"};
 
-std::string key_context(const Uuid& recording) { return "recordings/" + recording.text() + "/key/1"; }
+// Of recordings that began before their rows were bound to their keys.
+std::string unbound_key_context(const Uuid& recording) { return "recordings/" + recording.text() + "/key/1"; }
+// A digest, since a context is a name and titles are long.
+std::string key_context(const Record& record) {
+  const JsonArray settled{record.session,
+                          record.scope,
+                          record.machine,
+                          record.kind,
+                          record.protocol,
+                          record.login,
+                          record.title,
+                          record.signed_in_by,
+                          record.correlation_id,
+                          record.person.kind,
+                          record.person.object_id,
+                          record.person.name,
+                          record.person.address,
+                          to_rfc3339(record.started),
+                          record.cols,
+                          record.rows,
+                          record.place,
+                          record.heads,
+                          record.keep ? record.keep->count() : int64_t{-1}};
+  return "recordings/" + record.id.text() + "/key/2/" + to_hex(crypto::sha256(as_bytes(to_text(settled))));
+}
 std::string progress_context(const std::string& place) { return "recording_progress/" + place + "/heads/1"; }
 
 Result<std::optional<Timestamp>> time_at(const JsonObject& json, std::string_view name) {
@@ -68,6 +92,7 @@ store::Row Record::to_row() const {
                   {"protocol", protocol},
                   {"login", login},
                   {"title", title},
+                  {"signedInBy", signed_in_by},
                   {"correlationId", correlation_id},
                   {"person", person_json(person)},
                   {"started", to_rfc3339(started)},
@@ -80,6 +105,8 @@ store::Row Record::to_row() const {
                   {"head", head},
                   {"place", place},
                   {"key", sealed_key}};
+  if (keep) json["keepMs"] = keep->count();
+  if (!heads.empty()) json["heads"] = heads;
   if (ended) json["ended"] = to_rfc3339(*ended);
   if (keep_until) json["keepUntil"] = to_rfc3339(*keep_until);
   const bool gone = state == RecordState::deleted;
@@ -113,6 +140,7 @@ Result<Record> Record::from_row(const store::Row& row) {
   record.protocol = text_at(json, "protocol");
   record.login = text_at(json, "login");
   record.title = text_at(json, "title");
+  record.signed_in_by = text_at(json, "signedInBy");
   record.correlation_id = text_at(json, "correlationId");
   record.person = {text_at(json, "person.kind"), text_at(json, "person.objectId"),
                    text_at(json, "person.name"), text_at(json, "person.address")};
@@ -125,18 +153,21 @@ Result<Record> Record::from_row(const store::Row& row) {
   record.head = text_at(json, "head");
   record.place = text_at(json, "place");
   record.sealed_key = text_at(json, "key");
+  if (const auto keep = int_at(json, "keepMs")) record.keep = Duration(*keep);
+  record.heads = text_at(json, "heads");
   return record;
 }
 
-std::string seal_key(const seal::Seal& seal, const Uuid& recording, const Secret& key) {
-  return seal.seal(key_context(recording), key);
+std::string seal_key(const seal::Seal& seal, const Record& record, const Secret& key) {
+  return seal.seal(key_context(record), key);
 }
 
 Result<Secret> open_key(const seal::Seal& seal, const Record& record) {
   if (record.sealed_key.empty())
     return fail(ErrorKind::gone, "RecordingDeleted",
                 "The recording " + record.id.text() + " was deleted: its key is gone.");
-  auto key = seal.open(key_context(record.id), record.sealed_key);
+  auto key = seal.open(key_context(record), record.sealed_key);
+  if (!key) key = seal.open(unbound_key_context(record.id), record.sealed_key);
   if (!key)
     return fail(ErrorKind::conflict, "RecordingDamaged",
                 "The key of the recording " + record.id.text() +

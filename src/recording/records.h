@@ -37,6 +37,7 @@ struct Record {
   std::string protocol;  // "ssh"
   std::string login;     // the account on the machine
   std::string title;
+  std::string signed_in_by;  // "certificate"; empty where nobody says
   std::string correlation_id;
   ledger::Actor person;
   Timestamp started;
@@ -50,6 +51,8 @@ struct Record {
   std::string head;   // hex: the hash of the last chunk
   std::string place;  // BlobStore::id() of where it lies
   std::string sealed_key;
+  std::optional<Duration> keep;  // after its end, as it was wanted at the start
+  std::string heads;  // correlation id of the ledger's entries with its heads; empty: see verify.cpp
 
   std::string data_name() const { return "recordings/" + id.text(); }
   std::string index_name() const { return "recording-indexes/" + id.text(); }
@@ -60,8 +63,9 @@ struct Record {
   static Result<Record> from_row(const store::Row& row);
 };
 
-// One secret, for the content; index_key() for the index.
-std::string seal_key(const seal::Seal& seal, const Uuid& recording, const Secret& key);
+// One secret, for the content; index_key() for the index. It opens only in a row that says what this one says
+// of everything that is settled at the start: who, where, when, what, for how long.
+std::string seal_key(const seal::Seal& seal, const Record& record, const Secret& key);
 Result<Secret> open_key(const seal::Seal& seal, const Record& record);
 Secret index_key(const Secret& key);
 

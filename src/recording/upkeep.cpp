@@ -2,9 +2,12 @@
 // or that have been kept long enough.
 #include <fmt/format.h>
 
+#include <map>
+
 #include "base/log.h"
 #include "base/text.h"
 #include "base/time_text.h"
+#include "recording/entries.h"
 #include "recording/group_index.h"
 #include "recording/live.h"
 #include "recording/recordings.h"
@@ -13,7 +16,6 @@
 namespace merlon::recording {
 namespace {
 
-constexpr size_t kHeadsPerEntry = 50;  // 50 heads take some 6 of an entry's 8 KiB
 constexpr Duration kProgressEvery = std::chrono::seconds(1);
 constexpr size_t kExpirePerTick = 100;
 constexpr size_t kRecoverMax = 100'000;
@@ -57,6 +59,7 @@ void Recordings::write_due(Duration now) {
       log_error("recordings could not be made durable", done.error(), {{"recordings", written.size()}});
   if (!lives.empty() && is_due(progress_at_, kProgressEvery, now)) {
     progress_at_ = now;
+    enter_ends(lives);
     keep_progress(lives);
   }
   if (!lives.empty() && is_due(entered_at_, limits_.ledger_every, now)) {
@@ -81,24 +84,24 @@ void Recordings::keep_progress(const LiveList& lives) {
 
 void Recordings::enter_heads(const LiveList& lives) {
   std::vector<std::pair<std::shared_ptr<Live>, uint64_t>> entered;
-  std::vector<JsonArray> groups;
+  std::map<std::string, JsonArray> groups;  // by company
   for (const auto& live : lives) {
     const std::lock_guard lock(live->mutex);
     if (live->durable.chunks <= live->ledgered) continue;
-    if (groups.empty() || groups.back().size() == kHeadsPerEntry) groups.emplace_back();
-    groups.back().push_back(JsonArray{live->id.text(), live->durable.chunks, to_hex(live->durable.hash)});
+    groups[live->record.heads].push_back(
+        JsonArray{live->id.text(), live->durable.chunks, to_hex(live->durable.hash)});
     entered.emplace_back(live, live->durable.chunks);
   }
   if (groups.empty()) return;
   const Timestamp wall = clock_.now();
   const auto done = store_.write([&](store::Transaction& tx) -> Result<void> {
-    for (const JsonArray& heads : groups) {
+    for (const auto& [company, heads] : groups) {
       ledger::Entry entry;
       entry.time = wall;
       entry.actor = merlon_itself();
       entry.action = kHeadsAction;
       entry.resource = "/providers/Merlon.Bastion/recordings";
-      entry.correlation_id = heads_correlation(wall);
+      entry.correlation_id = company;
       entry.details = {{"heads", heads}};
       TRY(ledger_.append(tx, entry));
     }
@@ -181,24 +184,21 @@ Result<void> Recordings::recover_one(Record record, const Progress& progress) {
   if (!evidence.empty())
     log(LogLevel::error, "A RECORDING WAS DAMAGED WHILE ITS SERVER WAS DOWN",
         {{"recording", record.id.text()}, {"what", evidence}});
+  ledger::Entry entry =
+      entry_of(record, record.state == RecordState::closed ? kCloseAction : kInterruptedAction, clock_.now(),
+               end_details(record));
+  entry.actor = merlon_itself();
+  entry.decision = evidence.empty() ? ledger::Decision::allowed : ledger::Decision::failed;
+  entry.details["droppedBytes"] = dropped;
+  // What was certainly there counts, not what somebody has left of it: verification goes on finding the
+  // damage.
+  if (!evidence.empty() && expected.chunks > 0) {
+    entry.details["chunks"] = expected.chunks;
+    entry.details["hash"] = to_hex(expected.hash);
+  }
   return store_.write([&](store::Transaction& tx) -> Result<void> {
     tx.urgent();
     TRY(tx.put(recordings_table(), tenant_, record.to_row()));
-    ledger::Entry entry;
-    entry.time = clock_.now();
-    entry.actor = merlon_itself();
-    entry.action = record.state == RecordState::closed ? kCloseAction : kInterruptedAction;
-    entry.resource = record.resource();
-    entry.correlation_id = record.correlation_id;
-    entry.decision = evidence.empty() ? ledger::Decision::allowed : ledger::Decision::failed;
-    // What was certainly there counts, not what somebody has left of it: verification goes on finding the
-    // damage.
-    const bool damaged = !evidence.empty() && expected.chunks > 0;
-    entry.details = {{"chunks", damaged ? expected.chunks : record.chunks},
-                     {"hash", damaged ? to_hex(expected.hash) : record.head},
-                     {"bytes", record.bytes},
-                     {"droppedBytes", dropped},
-                     {"reason", record.reason}};
     return ledger_.append(tx, entry);
   });
 }

@@ -2,11 +2,14 @@
 #include "recording/verify.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
+#include <span>
 
-#include "base/text.h"
 #include "base/time_text.h"
+#include "recording/entries.h"
 
 namespace merlon::recording {
 namespace {
@@ -41,7 +44,7 @@ void judge(const Chain& chain, const LedgerFacts& facts, bool live, VerifyReport
   report.bytes = chain.bytes;
   if (!chain.hashes.empty()) report.head = to_hex(chain.hashes.back());
   report.state = facts.end ? (facts.ended_properly ? "closed" : "interrupted") : "open";
-  if (!facts.opened) report.problems.push_back({"NotInLedger", "The ledger knows no recording of this id."});
+  if (!facts.opening) report.problems.push_back({"NotInLedger", "The ledger knows no recording of this id."});
   const bool cut_while_written = live && chain.fault && chain.fault->code == "ChunkCut";
   if (chain.fault && !cut_while_written)
     report.problems.push_back(
@@ -53,11 +56,79 @@ void judge(const Chain& chain, const LedgerFacts& facts, bool live, VerifyReport
                                                        chain.hashes.size(), facts.end->chunks)});
 }
 
+// What the ledger's entry has of `names`, and the row's own differs from. Older entries have less.
+void compare(const JsonObject& entered, const JsonObject& of_row,
+             std::span<const std::pair<std::string_view, std::string_view>> names,
+             std::vector<std::string_view>& differing) {
+  for (const auto& [name, called] : names) {
+    const Json* said = entered.if_contains(name);
+    const Json* has = of_row.if_contains(name);
+    if (said != nullptr && (has == nullptr || to_canonical_text(*said) != to_canonical_text(*has)))
+      differing.push_back(called);
+  }
+}
+
+// The ledger cuts what is too long, and says so.
+bool is_same(std::string_view entered, std::string_view of_row) {
+  constexpr std::string_view kCut = "…";
+  return entered == of_row ||
+         (entered.ends_with(kCut) && of_row.starts_with(entered.substr(0, entered.size() - kCut.size())));
+}
+
+void compare_opening(const Record& record, const ledger::Entry& opening,
+                     std::vector<std::string_view>& differing) {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 12> kNames{{
+      {"session", "session"},
+      {"machine", "machine"},
+      {"kind", "kind"},
+      {"protocol", "protocol"},
+      {"login", "login"},
+      {"signedInBy", "how the person signed in"},
+      {"title", "title"},
+      {"cols", "width"},
+      {"rows", "height"},
+      {"place", "where it lies"},
+      {"heads", "where its heads are entered"},
+      {"keepMs", "how long it is kept"},
+  }};
+  const ledger::Actor& person = record.person;
+  if (opening.actor.kind != person.kind || opening.actor.object_id != person.object_id ||
+      !is_same(opening.actor.name, person.name))
+    differing.emplace_back("person");
+  if (!is_same(opening.actor.address, person.address)) differing.emplace_back("address");
+  if (!is_same(opening.resource, record.resource())) differing.emplace_back("scope");
+  if (opening.time != record.started) differing.emplace_back("start");
+  compare(opening.details, opening_entry(record, 0, "").details, kNames, differing);
+  // From its end on the ledger says until when.
+  if (record.state == RecordState::open && opening.details.contains("keepMs") &&
+      record.keep_until != (record.keep ? std::optional(record.started + *record.keep) : std::nullopt))
+    differing.emplace_back("until when it is kept");
+}
+
+void compare_end(const Record& record, const LedgerFacts& facts, std::vector<std::string_view>& differing) {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kNames{{
+      {"bytes", "size"},
+      {"durationMs", "duration"},
+      {"reason", "reason of the end"},
+      {"endTime", "end"},
+      {"keepUntil", "until when it is kept"},
+  }};
+  const RecordState state = !facts.ending          ? RecordState::open
+                            : facts.ended_properly ? RecordState::closed
+                                                   : RecordState::interrupted;
+  if (record.state != state) differing.emplace_back("state");
+  if (facts.ending) compare(facts.ending->details, end_details(record), kNames, differing);
+}
+
 void judge_row(const Record& record, const Chain& chain, const LedgerFacts& facts, VerifyReport& report) {
-  if (!facts.opened) return;
-  if (facts.person != record.person.object_id || !ascii_iequal(facts.machine, record.machine))
+  if (!facts.opening) return;
+  std::vector<std::string_view> differing;
+  compare_opening(record, *facts.opening, differing);
+  compare_end(record, facts, differing);
+  if (!differing.empty())
     report.problems.push_back(
-        {"RowChanged", "Person or machine in its record are not those that the ledger knows."});
+        {"RowChanged",
+         fmt::format("Its record was changed. Not what the ledger knows: {}.", fmt::join(differing, ", "))});
   if (record.state == RecordState::open || chain.fault) return;
   const std::string head = chain.hashes.empty() ? std::string() : to_hex(chain.hashes.back());
   if (record.chunks != chain.hashes.size() || record.head != head)
@@ -92,7 +163,7 @@ Result<void> add_entries(Recordings& all, ledger::Filter filter, LedgerFacts& fa
           return all.ledger().list(reader, filter, after, kEntriesPerPage, false);
         }));
     for (const auto& [index, entry] : entries) {
-      facts.add(entry.action, entry.resource, entry.details, entry.actor.object_id);
+      facts.add(entry);
       after = index;
     }
     if (entries.size() < kEntriesPerPage) return {};
@@ -107,8 +178,9 @@ void LedgerFacts::add_head(const JsonObject& details) {
     heads.push_back({static_cast<uint64_t>(*chunks), string_at(details, "hash").value_or("")});
 }
 
-void LedgerFacts::add(std::string_view action, std::string_view resource, const JsonObject& details,
-                      std::string_view actor_id) {
+void LedgerFacts::add(const ledger::Entry& entry) {
+  const std::string_view action = entry.action, resource = entry.resource;
+  const JsonObject& details = entry.details;
   if (!action.starts_with("Merlon.Bastion/recordings/")) return;
   if (action == kHeadsAction) {
     const JsonArray* all = array_at(details, "heads");
@@ -126,13 +198,12 @@ void LedgerFacts::add(std::string_view action, std::string_view resource, const 
   }
   if (resource.size() < recording_.size() || !resource.ends_with("/" + recording_)) return;
   if (action == kOpenAction) {
-    opened = true;
-    person = std::string(actor_id);
-    machine = string_at(details, "machine").value_or("");
+    if (!opening) opening = entry;
     add_head(details);
   } else if (action == kCloseAction || action == kInterruptedAction) {
     add_head(details);
     if (!heads.empty()) end = heads.back();
+    ending = entry;
     ended_properly = action == kCloseAction;
   } else if (action == kDeleteAction) {
     deleted = true;
@@ -188,6 +259,12 @@ Result<LedgerFacts> ledger_facts(Recordings& all, const Record& record) {
   filter.correlation_id = record.correlation_id;
   filter.action_prefix = "merlon.bastion/recordings/";
   TRY(add_entries(all, filter, facts));
+  if (!facts.opening) return facts;
+  if (const auto heads = string_at(facts.opening->details, "heads"); heads && !heads->empty()) {
+    filter.correlation_id = *heads;
+    TRY(add_entries(all, filter, facts));
+    return facts;
+  }
   // A day more on either side: the wall clock may have been set meanwhile.
   const Timestamp last = record.ended.value_or(all.clock().now()) + kDay;
   for (Timestamp day = record.started - kDay; day <= last; day += kDay) {
@@ -198,11 +275,12 @@ Result<LedgerFacts> ledger_facts(Recordings& all, const Record& record) {
 }
 
 Result<VerifyReport> verify(Recordings& all, const Record& given) {
-  // The ledger first: what is in it was in the file before.
-  const LedgerFacts facts = TRY(ledger_facts(all, given));
+  // The ledger first: what is in it was in the file before, and in the row.
+  LedgerFacts facts = TRY(ledger_facts(all, given));
   const auto found = TRY(store::read_value<std::optional<Record>>(
       all.store(), [&](store::Reader& reader) { return find_record(reader, all.tenant(), given.id); }));
   const Record record = found.value_or(given);
+  if (record.state != given.state) facts = TRY(ledger_facts(all, record));  // it has ended meanwhile
   if (record.place != all.blobs().id())
     return fail(ErrorKind::conflict, "RecordingElsewhere",
                 "The recording " + record.id.text() + " lies with another server, at " + record.place +

@@ -17,23 +17,21 @@ namespace merlon::recording {
 class LedgerFacts {
  public:
   explicit LedgerFacts(const Uuid& recording) : recording_(recording.text()) {}
-  void add(std::string_view action, std::string_view resource, const JsonObject& details,
-           std::string_view actor_id);
+  void add(const ledger::Entry& entry);
 
   struct Head {
     uint64_t chunks = 0;
     std::string hash;  // hex
   };
-  bool opened = false;
-  std::string person, machine;  // as its opening says
-  std::vector<Head> heads;      // opening and end included
+  std::optional<ledger::Entry> opening, ending;
+  std::vector<Head> heads;  // opening and end included
   std::optional<Head> end;
   bool ended_properly = false;  // by its session, not by a recovery
   bool deleted = false;
 
  private:
   void add_head(const JsonObject& details);
-  const std::string recording_;
+  std::string recording_;
 };
 
 struct Problem {
@@ -60,7 +58,8 @@ VerifyReport verify_file(const ReadAt& file, const Uuid& recording, const Ledger
 
 // The facts of the ledger of this server.
 Result<LedgerFacts> ledger_facts(Recordings& all, const Record& record);
-// The entries with heads of running recordings are found by the day.
+// Where the heads of recordings are whose opening names no entries of its own: all of a day together, as it
+// was before there were companies (Recordings::heads_of_new).
 std::string heads_correlation(Timestamp time);
 
 // Follows a chain to its end. Stops at the first fault, which it returns beside what came before.

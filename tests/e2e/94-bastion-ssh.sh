@@ -171,6 +171,10 @@ ANSIBLE_SSH_ARGS="${options[*]}" in_ns alice ansible -i "$MERLON_TMP/inventory" 
   </dev/null >"$MERLON_TMP/ansible.log" 2>&1 || fail "ansible: $(tail -n 5 "$MERLON_TMP/ansible.log")"
 grep -q web-1 "$MERLON_TMP/ansible.log"
 ok "ansible"
+equal "sessions say how their people signed in" '["certificate","key"]' "$(merlon bastion session list -n bst \
+  --output json | jq -c '[.value[].properties.signedInBy] | unique')"
+equal "so does the ledger" '["certificate","key"]' "$(merlon ledger export | jq -sc '[.[].entry
+  | select(.action == "Merlon.Bastion/sessions/start/action" and .decision == "allowed") | .details.signedInBy] | unique')"
 merlon ssh key remove test >/dev/null
 status=0
 in_ns alice ssh "${options[@]}" -i "$MERLON_TMP/rsa" -p "$port" "$to" hostname 2>/dev/null || status=$?

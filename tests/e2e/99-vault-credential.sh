@@ -109,7 +109,7 @@ tunnel_ended() {
 }
 wait_for 15 "the tunnels' sessions are ended" tunnel_ended
 equal "on the record with their login" true "$(jq '[.value[].properties
-  | select(.transport == "tunnel")] | all(.[]; .login == "admin" and .recording == "require")' "$MERLON_TMP/sessions.json")"
+  | select(.transport == "tunnel")] | all(.[]; .login == "admin" and .recording == "require" and .signedInBy == "token")' "$MERLON_TMP/sessions.json")"
 equal "what is typed in one is found" 1 "$(merlon recording search in-the-tunnel-web-1 --output json | jq '.value | length')"
 as carl bastion ssh web-1 -g rg --user admin -- hostname >"$MERLON_TMP/refused.out" 2>&1 </dev/null &&
   fail "by a tunnel carl comes in as another"

@@ -40,6 +40,7 @@ JsonObject start_details(const Session& session, const IpAddress& source) {
                         {"source", source.text()},
                         {"reachedBy", session.by_agent ? "agent" : "bastion"},
                         {"recording", recording_text(session.recording)}};
+  if (session.signed_in_by) details["signedInBy"] = signed_in_by_text(*session.signed_in_by);
   if (!session.login.empty()) details["login"] = session.login;
   if (session.moderation) details["moderation"] = *session.moderation == Moderation::end ? "end" : "pause";
   if (session.deadline) details["until"] = to_rfc3339(*session.deadline);
@@ -302,6 +303,7 @@ Result<Session> Service::session_of(WriteContext& context, const WayIn& way, con
   session.port = way.port;
   session.protocol = way.protocol;
   session.transport = way.transport;
+  session.signed_in_by = way.signed_in_by;
   session.login = way.login;
   session.logins = judged.limits.logins;
   session.person = way.caller.object_id;
@@ -355,6 +357,7 @@ Result<Admission> Service::register_session(WriteContext& context, const WayIn& 
                       .address = session.address,
                       .port = session.port,
                       .protocol = session.protocol,
+                      .signed_in_by = way.signed_in_by,
                       .login = session.login,
                       .logins = session.logins,
                       .channels = judged.limits.channels,

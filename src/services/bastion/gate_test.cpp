@@ -31,6 +31,21 @@ TEST_F(GateTest, AdmitsAReaderAndEntersIt) {
   EXPECT_EQ(string_at(sessions[0], "targetResourceGroup"), "rg1");
 }
 
+TEST_F(GateTest, ASessionSaysHowItsPersonSignedIn) {
+  make_setting();
+  for (const auto& [by, text] : {std::pair(SignedInBy::key, "key"),
+                                 {SignedInBy::certificate, "certificate"},
+                                 {SignedInBy::device_code, "deviceCode"},
+                                 {SignedInBy::web_session, "webSession"}}) {
+    WayIn in = way(ada_);
+    in.signed_in_by = by;
+    const Admission admission = must(bastion_->admit(in));
+    EXPECT_EQ(admission.signed_in_by, by);
+    EXPECT_EQ(string_at(session(admission.session), "properties.signedInBy"), text);
+    EXPECT_EQ(string_at(world_.entries("Merlon.Bastion/sessions/start").back().details, "signedInBy"), text);
+  }
+}
+
 TEST_F(GateTest, NobodyLearnsOfAMachineThatTheyMayNotSee) {
   make_setting();
   const Person eve = person("eve");

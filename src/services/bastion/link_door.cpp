@@ -93,6 +93,7 @@ Result<WayIn> Service::way_by_link(const net::Request& request, std::optional<id
   }
   way.user_agent = request.headers.value_or("User-Agent", "");
   way.transport = Transport::link;
+  way.signed_in_by = SignedInBy::link;
   way.ends_protocol = true;
   way.target = link.target_text;
   way.bastion = link.bastion_text;

@@ -87,6 +87,7 @@ TEST_F(LinkTest, ALinkLetsWhoeverHasItInByItsMakersRight) {
   const JsonObject shown = session(admission.session);
   EXPECT_EQ(string_at(shown, "properties.userName"), "a shareable link of ada@merlon.localhost");
   EXPECT_EQ(string_at(shown, "properties.transport"), "link");
+  EXPECT_EQ(string_at(shown, "properties.signedInBy"), "link");
   EXPECT_EQ(must(bastion_->link_of(with_cookie(token))).uses_left, kLinkUses - 1);
   const auto entries = world_.entries("Merlon.Bastion/sessions/start/action");
   ASSERT_EQ(entries.size(), 1U);

@@ -26,6 +26,11 @@ constexpr std::array kTransports = {Word{Transport::tunnel, "tunnel"}, Word{Tran
 constexpr std::array kRecordings = {Word{Recording::off, "off"}, Word{Recording::best_effort, "bestEffort"},
                                     Word{Recording::require, "require"}};
 
+constexpr std::array kSignedInBy = {
+    Word{SignedInBy::token, "token"}, Word{SignedInBy::web_session, "webSession"},
+    Word{SignedInBy::link, "link"},   Word{SignedInBy::certificate, "certificate"},
+    Word{SignedInBy::key, "key"},     Word{SignedInBy::device_code, "deviceCode"}};
+
 template <class T, size_t N>
 std::string_view text_of(const std::array<Word<T>, N>& words, T value) {
   return std::ranges::find(words, value, &Word<T>::value)->text;
@@ -59,9 +64,11 @@ std::string_view sku_text(Sku sku) { return text_of(kSkus, sku); }
 std::string_view protocol_text(Protocol protocol) { return text_of(kProtocols, protocol); }
 std::string_view transport_text(Transport transport) { return text_of(kTransports, transport); }
 std::string_view recording_text(Recording recording) { return text_of(kRecordings, recording); }
+std::string_view signed_in_by_text(SignedInBy by) { return text_of(kSignedInBy, by); }
 std::optional<Sku> sku_of(std::string_view text) { return value_of(kSkus, text); }
 std::optional<Protocol> protocol_of(std::string_view text) { return value_of(kProtocols, text); }
 std::optional<Transport> transport_of(std::string_view text) { return value_of(kTransports, text); }
+std::optional<SignedInBy> signed_in_by_of(std::string_view text) { return value_of(kSignedInBy, text); }
 std::optional<Recording> recording_of(std::string_view text) { return value_of(kRecordings, text); }
 
 Result<Host> read_host(const resource::Resource& resource) {

@@ -20,6 +20,8 @@ enum class Sku : uint8_t { developer, basic, standard, premium };     // in the 
 enum class Protocol : uint8_t { ssh, rdp, tcp };                      // tcp: whatever a tunnel carries
 enum class Transport : uint8_t { tunnel, plain_ssh, browser, link };  // how the person comes in
 enum class Recording : uint8_t { off, best_effort, require };         // in the order of strictness
+// How the person showed who they are. token: of the Resource Manager, as native clients and programs have it.
+enum class SignedInBy : uint8_t { token, web_session, link, certificate, key, device_code };
 
 // A second person has to look on; when they go, the session waits for them or ends. In the order of
 // strictness.
@@ -29,10 +31,12 @@ std::string_view sku_text(Sku sku);                    // "Standard"
 std::string_view protocol_text(Protocol protocol);     // "SSH", as Azure's active sessions show it
 std::string_view transport_text(Transport transport);  // "tunnel", "ssh", "browser", "link"
 std::string_view recording_text(Recording recording);  // "off", "bestEffort", "require"
+std::string_view signed_in_by_text(SignedInBy by);     // "token", "webSession", "link", "certificate" …
 std::optional<Sku> sku_of(std::string_view text);
 std::optional<Protocol> protocol_of(std::string_view text);
 std::optional<Transport> transport_of(std::string_view text);
 std::optional<Recording> recording_of(std::string_view text);
+std::optional<SignedInBy> signed_in_by_of(std::string_view text);
 
 inline constexpr std::string_view kHostType = "Microsoft.Network/bastionHosts";
 inline constexpr std::string_view kSubnetName = "AzureBastionSubnet";
@@ -83,6 +87,7 @@ struct WayIn {
   uint16_t client_port = 0;
   std::string user_agent;
   Transport transport = Transport::tunnel;
+  SignedInBy signed_in_by = SignedInBy::token;
   // Whether the transport ends the protocol itself: only then is there a recording, and only then do limits
   // on logins and channels mean anything. An opaque tunnel does not.
   bool ends_protocol = false;
@@ -109,6 +114,7 @@ struct Admission {
   IpAddress address;       // to connect to
   uint16_t port = 0;
   Protocol protocol = Protocol::ssh;
+  SignedInBy signed_in_by = SignedInBy::token;
   std::string login;
   std::optional<std::vector<std::string>> logins{};  // the only ones, where policies name some
   Channels channels;

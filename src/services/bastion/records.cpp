@@ -83,6 +83,7 @@ JsonObject Session::to_json() const {
                      {"server", server},
                      {"bytesToMachine", bytes_to_machine},
                      {"bytesToClient", bytes_to_client}};
+  if (signed_in_by) json["signedInBy"] = signed_in_by_text(*signed_in_by);
   put_text(json, "login", login);
   if (logins) {
     JsonArray named;
@@ -126,6 +127,7 @@ Result<Session> Session::from_json(const JsonObject& json) {
   session.port = static_cast<uint16_t>(TRY(require_int(json, "port")));
   session.protocol = protocol_of(text_at(json, "protocol")).value_or(Protocol::tcp);
   session.transport = transport_of(text_at(json, "transport")).value_or(Transport::tunnel);
+  session.signed_in_by = signed_in_by_of(text_at(json, "signedInBy"));
   session.login = text_at(json, "login");
   if (const JsonArray* named = array_at(json, "logins")) {
     session.logins.emplace();

@@ -23,6 +23,7 @@ struct Session {
   uint16_t port = 0;
   Protocol protocol = Protocol::ssh;
   Transport transport = Transport::tunnel;
+  std::optional<SignedInBy> signed_in_by;  // none: of before this was kept
   std::string login;
   std::optional<std::vector<std::string>> logins;  // the only ones that it may be
   // Who, and what the sign-in was that the session lives by.

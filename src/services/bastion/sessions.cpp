@@ -68,6 +68,7 @@ JsonObject session_json(const Session& session, Timestamp now) {
                            {"bytesToClient", session.bytes_to_client},
                            {"state", session.ended ? "Ended" : "Active"},
                            {"durationSeconds", whole_seconds(session.ended.value_or(now) - session.start)}};
+  if (session.signed_in_by) properties["signedInBy"] = signed_in_by_text(*session.signed_in_by);
   if (session.deadline) properties["deadlineUtc"] = to_rfc3339(*session.deadline);
   if (!session.grant.empty()) properties["openingId"] = session.grant;
   if (session.moderation) properties["moderation"] = *session.moderation == Moderation::end ? "end" : "pause";

@@ -70,6 +70,7 @@ JsonObject Service::shown(const Record& record) const {
                         {"hash", record.head},
                         {"correlationId", record.correlation_id},
                         {"running", all_.is_live(record.id)}};
+  if (!record.signed_in_by.empty()) properties["signedInBy"] = record.signed_in_by;
   if (record.ended) properties["endTime"] = to_rfc3339(*record.ended);
   if (record.keep_until && record.ended) properties["keepUntil"] = to_rfc3339(*record.keep_until);
   return {{"id", record.resource()},

@@ -15,6 +15,7 @@ namespace merlon::ssh_edge {
 struct Visitor {
   identity::Principal principal;
   bastion::Transport transport = bastion::Transport::browser;
+  bastion::SignedInBy signed_in_by = bastion::SignedInBy::web_session;
   std::string user_agent;
   std::string justification;
   // Of who came by a shareable link (Bastion::way_by_link): the whole way, and where they go is no choice of

@@ -31,9 +31,10 @@ class SignedIn final : public ssh::Person {
   const std::optional<bastion::Admission> admitted_;
 };
 
-std::unique_ptr<SignedIn> by_ssh(identity::Principal principal) {
+std::unique_ptr<SignedIn> by_ssh(identity::Principal principal, bastion::SignedInBy by) {
   return std::make_unique<SignedIn>(Visitor{.principal = std::move(principal),
                                             .transport = bastion::Transport::plain_ssh,
+                                            .signed_in_by = by,
                                             .user_agent = "ssh",
                                             .justification = {},
                                             .by_link = {}});
@@ -44,6 +45,7 @@ bastion::WayIn own_way(const Visitor& visitor, const ssh::Destination& to) {
   bastion::WayIn way;
   way.caller = visitor.principal;
   way.transport = visitor.transport;
+  way.signed_in_by = visitor.signed_in_by;
   way.justification = visitor.justification;
   way.target = to.machine;
   way.bastion = to.bastion;
@@ -126,7 +128,10 @@ class DeskImpl final : public ssh::Desk {
     auto found = store::read_value<identity::Principal>(parts_.core.store, [&](store::Reader& reader) {
       return parts_.identities.person(reader, key, source.address);
     });
-    if (found) return by_ssh(*std::move(found));
+    // A key alone reads as one; in a certificate it is the second part.
+    if (found)
+      return by_ssh(*std::move(found), ssh::PublicKey::from_blob(key) ? bastion::SignedInBy::key
+                                                                      : bastion::SignedInBy::certificate);
     note_refusal(source, found.error());
     return std::unexpected(found.error());
   }
@@ -161,7 +166,7 @@ class DeskImpl final : public ssh::Desk {
         TRY(store::read_value<identity::Principal>(parts_.core.store, [&](store::Reader& reader) {
           return parts_.core.issuer.authenticate(reader, bearer, source.address);
         }));
-    return by_ssh(std::move(principal));
+    return by_ssh(std::move(principal), bastion::SignedInBy::device_code);
   }
 
   Result<std::unique_ptr<ssh::Passage>> admit(const ssh::Person& person, const ssh::Destination& to,
@@ -271,6 +276,7 @@ Result<int> end_ssh_in_tunnel(const resource::Core& core, bastion::Bastion& bast
   if (of == nullptr) return internal_error("a tunnel's session is not there");
   Visitor visitor{.principal = {},
                   .transport = bastion::Transport::tunnel,
+                  .signed_in_by = admission.signed_in_by,
                   .user_agent = {},
                   .justification = {},
                   .by_link = {}};

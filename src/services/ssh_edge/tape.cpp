@@ -34,6 +34,7 @@ Result<std::unique_ptr<Tape>> begin_tape(recording::Recordings& recordings, cons
   opening.machine = admission.target_id;
   opening.kind = "shell";
   opening.login = admission.login;
+  opening.signed_in_by = bastion::signed_in_by_text(admission.signed_in_by);
   opening.title = person.name + " as " + admission.login + " on " +
                   admission.target_id.substr(admission.target_id.rfind('/') + 1);
   opening.person = person.actor();

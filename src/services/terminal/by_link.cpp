@@ -103,6 +103,7 @@ Result<net::TunnelPlan> Service::open_by_link(const net::Request& request) {
   ssh_edge::Visitor visitor;
   visitor.principal = way.caller;
   visitor.transport = bastion::Transport::link;
+  visitor.signed_in_by = bastion::SignedInBy::link;
   visitor.by_link = std::move(way);
   return begin(request, std::move(visitor), to);
 }

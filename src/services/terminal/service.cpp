@@ -140,6 +140,7 @@ Result<net::TunnelPlan> Service::open_terminal(const net::Request& request) {
   return begin(request,
                {.principal = session.principal,
                 .transport = bastion::Transport::browser,
+                .signed_in_by = bastion::SignedInBy::web_session,
                 .user_agent = {},
                 .justification = why == nullptr ? std::string() : why->substr(0, 1024)},
                to);
