@@ -1,5 +1,6 @@
 // merlon recording export, import and verify: recordings as files.
 #include <fmt/format.h>
+#include <poll.h>
 
 #include <fstream>
 #include <iostream>
@@ -19,6 +20,7 @@ namespace {
 
 constexpr size_t kLinesBytesMax = 512 * 1024;  // of an import, at once
 constexpr size_t kLineBytesMax = 2 * 1024 * 1024;
+constexpr int kTooFastMs = 300;
 
 struct ExportOptions {
   std::string recording, scope, sealed_file, version = "2";
@@ -66,7 +68,12 @@ struct ImportOptions {
 
 Result<void> send_lines(Api& api, const std::string& path, std::string& lines) {
   if (lines.empty()) return {};
-  TRY(api.post(path + "/append", kMerlonVersion, {{"events", lines}}));
+  for (;;) {
+    const auto sent = api.post(path + "/append", kMerlonVersion, {{"events", lines}});
+    if (sent) break;
+    if (sent.error().code != "ImportTooFast") return std::unexpected(sent.error());
+    static_cast<void>(::poll(nullptr, 0, kTooFastMs));
+  }
   lines.clear();
   return {};
 }

@@ -62,6 +62,11 @@ std::vector<Command> server_commands() {
                 "--bastion-reaches", given.options.bastion_reaches,
                 "A network (10.1.0.0/16) that bastions connect to, as often as needed: beside the addresses "
                 "that agents are seen at they then connect to no other; to any when not given")
+            .text(
+                "--recordings", given.options.recordings,
+                "What recordings may take: MiB in a second of each session and of all together, beyond which "
+                "sessions are slowed down, and how many percent of the disk may be in use for a new one to "
+                "begin; session=4,server=32,disk=95 when not given")
             .text("--advertise", given.options.advertise,
                   "ADDR:PORT where agents reach this very server, when several share one database and name: "
                   "agents that ask another one for news lead its bastion sessions there")

@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "base/bytes.h"
 #include "base/text.h"
 #include "base/utf8.h"
 
@@ -13,6 +14,7 @@ namespace {
 
 constexpr int64_t kTerminalMax = 10'000;
 constexpr size_t kLineBytesMax = 2 * 1024 * 1024;
+constexpr size_t kLineBytesMost = 32;  // around an event's text
 constexpr double kSecondsMax = 1e9;
 
 std::unexpected<Error> not_cast(std::string message) {
@@ -71,6 +73,43 @@ void append_event(std::string& out, Duration time, char code, std::string_view d
   fmt::format_to(std::back_inserter(out), "[{}.{:03}, \"{}\", ", ms / 1000, ms % 1000, code);
   append_json_string(out, data);
   out += "]\n";
+}
+
+void append_piece(std::string& out, Duration time, char code, std::string_view text, std::string_view bytes) {
+  const std::string_view exact = bytes.empty() ? text : bytes;
+  const size_t before = out.size(), base64 = (exact.size() + 2) / 3 * 4;
+  if (!bytes.empty()) append_event(out, time, 'b', to_base64(as_bytes(bytes)));
+  append_event(out, bytes.empty() ? time : Duration(0), code, text);
+  if (out.size() - before <= base64 + kLineBytesMost) return;
+  out.resize(before);
+  append_event(out, time, code == 'o' ? 'O' : 'I', to_base64(as_bytes(exact)));
+}
+
+std::string_view given_out(std::string_view kept, std::string& space) {
+  if (kept.find(R"(, "O", ")") == std::string_view::npos &&
+      kept.find(R"(, "I", ")") == std::string_view::npos)
+    return kept;
+  space.clear();
+  while (!kept.empty()) {
+    const std::string_view line = kept.substr(0, kept.find('\n'));
+    kept.remove_prefix(std::min(kept.size(), line.size() + 1));
+    const auto event = line.starts_with('[') ? parse_event(line) : Result<std::optional<CastEvent>>();
+    const bool is_bytes = event && *event && ((*event)->code == 'O' || (*event)->code == 'I');
+    const auto bytes = is_bytes ? from_base64((*event)->data) : std::nullopt;
+    if (!bytes) {
+      space.append(line) += '\n';
+      continue;
+    }
+    const char code = (*event)->code == 'O' ? 'o' : 'i';
+    const Duration time(std::llround((*event)->seconds * 1000));
+    if (is_utf8(as_text(*bytes))) {
+      append_event(space, time, code, as_text(*bytes));
+    } else {
+      append_event(space, time, 'b', (*event)->data);
+      append_event(space, Duration(0), code, with_replacements(as_text(*bytes)));
+    }
+  }
+  return space;
 }
 
 Result<ParsedHeader> parse_header(std::string_view line) {

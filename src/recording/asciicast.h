@@ -6,7 +6,11 @@
 // code that they do not know:
 //   "b"  base64 of the exact bytes of the output or input event that follows, where those are not UTF-8
 //   "e"  a JSON object: a command, a forward, a file transfer ({"kind": "command", …})
-// Version 2 (seconds since the start; no "x") is for players such as Debian 12's, which know no other.
+//
+// In the file, and nowhere else, output and input whose JSON would be longer than that (bytes that are no
+// text, control characters, which take six) is one event with its exact bytes in base64: "O" and "I".
+// given_out() makes of them what it stands for. Version 2 (seconds since the start; no "x") is for players
+// such as Debian 12's, which know no other.
 #pragma once
 
 #include <cstdint>
@@ -41,6 +45,12 @@ struct CastEvent {
 std::string header_line(const CastHeader& header, CastForm form);  // with its "\n"
 // Appends one line. `data` must be UTF-8.
 void append_event(std::string& out, Duration time, char code, std::string_view data);
+
+// Appends output ('o') or input ('i') in the shorter of its forms. `bytes`: only where `text` is not what
+// came.
+void append_piece(std::string& out, Duration time, char code, std::string_view text, std::string_view bytes);
+// Whole lines as they are in the file, as they are given out. What it answers lies in `kept` or in `space`.
+std::string_view given_out(std::string_view kept, std::string& space);
 
 // Of anybody's file. Refused: other versions, no terminal size or one beyond 10,000. Says what is wrong.
 struct ParsedHeader {

@@ -24,6 +24,7 @@ std::optional<Error> Recordings::finish_file(const std::shared_ptr<Live>& live,
     else if (const auto done = wrote(); !done)
       failure = done.error();
     live->ended = true;
+    rates_.leave(live->account);
     live->finish_index(random_);
   }
   if (!failure)

@@ -38,11 +38,11 @@ Result<void> Live::check() const {
   return {};
 }
 
-void Live::append_line(char code, std::string_view bytes, Duration now) {
+Duration Live::step(Duration now) {
   if (buffer_.empty()) buffer_since_ = now;
-  const Duration at = std::max(last_event_, told_time.value_or(now - started_));
-  append_event(buffer_, at - last_event_, code, bytes);
-  last_event_ = at;
+  const Duration before = last_event_;
+  last_event_ = std::max(last_event_, told_time.value_or(now - started_));
+  return last_event_ - before;
 }
 
 Result<void> Live::added(Duration, Random& random) {
@@ -52,8 +52,7 @@ Result<void> Live::added(Duration, Random& random) {
 
 Result<void> Live::put(char code, const Utf8Stream::Piece& piece, Duration now, Random& random) {
   if (piece.text.empty()) return {};
-  if (!piece.bytes.empty()) append_line('b', to_base64(as_bytes(piece.bytes)), now);
-  append_line(code, piece.text, now);
+  append_piece(buffer_, step(now), code, piece.text, piece.bytes);
   if (code == 'i')
     segment_.input(piece.text, data->size());
   else
@@ -81,7 +80,7 @@ Result<void> Live::input(std::string_view bytes, Duration now, Random& random) {
 
 Result<void> Live::event(char code, std::string_view bytes, Duration now, Random& random) {
   TRY(check());
-  append_line(code, bytes, now);
+  append_event(buffer_, step(now), code, bytes);
   return added(now, random);
 }
 

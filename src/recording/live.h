@@ -9,6 +9,7 @@
 #include <string>
 
 #include "recording/asciicast.h"
+#include "recording/rate.h"
 #include "recording/records.h"
 #include "recording/segment_index.h"
 
@@ -41,6 +42,8 @@ class Live {
   std::optional<Duration> told_time;  // instead of the clock's, since the start
   Duration watched_until{0};          // boottime: somebody looks on
   bool end_failed = false;            // and it was said
+  RateAccount account;
+  bool may_use_reserve = false;
 
   uint64_t chunks = 0;  // in the file
   ChunkHash head{};     // of the last of them
@@ -62,12 +65,15 @@ class Live {
 
   const SegmentBuilder& segment() const { return segment_; }
   Duration length() const { return last_event_; }
+  // What it has taken so far, as it is written; grows.
+  uint64_t volume() const { return data->size() + buffer_.size(); }
 
  private:
   Result<void> check() const;
   Result<void> added(Duration now, Random& random);
   Result<void> put(char code, const Utf8Stream::Piece& piece, Duration now, Random& random);
-  void append_line(char code, std::string_view data, Duration now);
+  // How long after the event before.
+  Duration step(Duration now);
   void write_segment(Random& random);
 
   const Secret index_key_;

@@ -34,6 +34,41 @@ class FillingStore final : public store::Store {
   store::Store& store_;
 };
 
+// Blobs on a disk that is as full as a test says.
+class MeasuredBlobs final : public store::BlobStore {
+ public:
+  explicit MeasuredBlobs(std::unique_ptr<store::BlobStore> blobs) : blobs_(std::move(blobs)) {}
+  Result<std::unique_ptr<store::BlobWriter>> create(store::BlobSpace space) override {
+    return blobs_->create(space);
+  }
+  Result<std::unique_ptr<store::BlobAppender>> append_to(const std::string& name,
+                                                         store::BlobSpace space) override {
+    return blobs_->append_to(name, space);
+  }
+  Result<void> sync(std::span<store::BlobAppender* const> appenders) override {
+    return blobs_->sync(appenders);
+  }
+  Result<Bytes> read(const std::string& name, uint64_t offset, size_t length) override {
+    return blobs_->read(name, offset, length);
+  }
+  Result<std::optional<uint64_t>> size(const std::string& name) override { return blobs_->size(name); }
+  Result<void> cut(const std::string& name, uint64_t size) override { return blobs_->cut(name, size); }
+  Result<void> remove(const std::string& name) override { return blobs_->remove(name); }
+  Result<std::vector<std::string>> list(const std::string& folder, const std::string& after,
+                                        size_t limit) override {
+    return blobs_->list(folder, after, limit);
+  }
+  bool has_room(store::BlobSpace space) override { return blobs_->has_room(space); }
+  store::BlobDisk disk() override { return {100 - used, 100}; }
+  void restore_reserve() override { blobs_->restore_reserve(); }
+  const std::string& id() const override { return blobs_->id(); }
+
+  uint64_t used = 50;  // percent
+
+ private:
+  const std::unique_ptr<store::BlobStore> blobs_;
+};
+
 class RecordingTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -62,7 +97,9 @@ class RecordingTest : public ::testing::Test {
     auto blobs = store::open_blob_directory((directory_ / "blobs").string(), "place-1");
     ASSERT_TRUE(blobs) << blobs.error().message;
     database_ = std::make_unique<FillingStore>(*store_);
-    all_ = std::make_unique<Recordings>(*database_, *seal_, *ledger_, *std::move(blobs), clock_, random_,
+    auto measured = std::make_unique<MeasuredBlobs>(*std::move(blobs));
+    disk_ = measured.get();
+    all_ = std::make_unique<Recordings>(*database_, *seal_, *ledger_, std::move(measured), clock_, random_,
                                         tenant_);
   }
   // As kill -9: nothing is ended.
@@ -162,6 +199,7 @@ class RecordingTest : public ::testing::Test {
   std::unique_ptr<seal::Seal> seal_;
   std::unique_ptr<ledger::Ledger> ledger_;
   std::unique_ptr<FillingStore> database_;
+  MeasuredBlobs* disk_ = nullptr;
   std::unique_ptr<Recordings> all_;
 };
 

@@ -104,6 +104,11 @@ void Recorder::at(Duration since_start) {
   const std::lock_guard lock(live_->mutex);
   live_->told_time = since_start;
 }
+Duration Recorder::wait() const {
+  const std::lock_guard lock(live_->mutex);
+  if (live_->ended) return Duration(0);
+  return all_.rates_.wait(live_->account, all_.clock_.boottime());
+}
 Result<void> Recorder::flush() { return all_.flush(live_); }
 Result<void> Recorder::close(std::string_view reason, std::optional<int> exit_status) {
   return all_.close(live_, reason, exit_status);
@@ -123,7 +128,8 @@ Recordings::Recordings(store::Store& store, const seal::Seal& seal, ledger::Ledg
       clock_(clock),
       random_(random),
       tenant_(std::move(tenant)),
-      limits_(limits) {}
+      limits_(limits),
+      rates_(limits.rate_each, limits.rate_all) {}
 
 Recordings::~Recordings() = default;
 
@@ -133,6 +139,8 @@ Result<std::unique_ptr<Recorder>> Recordings::start(const Opening& opening) {
         ErrorKind::throttled, "TooManyRecordings",
         fmt::format("{} sessions are being recorded, the most that this server does at once. End some.",
                     limits_.open_max));
+  if (!opening.may_use_reserve)
+    if (auto full = is_full(limits_.disk_percent, "nothing new is recorded")) return std::unexpected(*full);
   const auto space = opening.may_use_reserve ? store::BlobSpace::reserve : store::BlobSpace::ordinary;
   Record record = record_of(opening, Uuid::generate(random_), clock_.now(), blobs_->id());
   record.keep = opening.keep;
@@ -143,6 +151,7 @@ Result<std::unique_ptr<Recorder>> Recordings::start(const Opening& opening) {
   auto data = TRY(blobs_->append_to(record.data_name(), space));
   auto index = TRY(blobs_->append_to(record.index_name(), space));
   const auto live = std::make_shared<Live>(record, key, std::move(data), std::move(index), clock_.boottime());
+  live->may_use_reserve = opening.may_use_reserve;
   TRY(live->data->append(as_bytes(kFileMagic)));
   TRY(live->cut(ChunkKind::data, random_));
   TRY(make_durable({live}));
@@ -193,7 +202,10 @@ Recordings::LiveList Recordings::all_live() {
 Result<void> Recordings::add(Live& live, const std::function<Result<void>(Duration now)>& work) {
   const Duration now = clock_.boottime();
   const std::lock_guard lock(live.mutex);
-  return work(now);
+  const uint64_t before = live.volume();
+  const auto done = work(now);
+  if (const uint64_t after = live.volume(); after > before) rates_.spend(live.account, after - before, now);
+  return done;
 }
 
 Result<void> Recordings::make_durable(const LiveList& lives) {
@@ -257,6 +269,7 @@ Result<Page> Recordings::read(const Record& record, std::string_view from, size_
   ChunkReader reader(read_blob(*blobs_, record.data_name()), offset);
   if (from.empty()) TRY(reader.check_magic());
   Page page;
+  std::string space;
   bool is_whole = false;
   uint64_t wanted = number;
   std::optional<ChunkHash> previous;
@@ -276,7 +289,8 @@ Result<Page> Recordings::read(const Record& record, std::string_view from, size_
           fmt::format("Chunk {} of the recording {} is not where it should be. 'merlon recording verify {}' "
                       "says more.",
                       wanted, record.id.text(), record.id.text()));
-    page.text += TRY(open_chunk(key, record.id, found)).expose_text();
+    const Secret text = TRY(open_chunk(key, record.id, found));
+    page.text += given_out(text.expose_text(), space);
     previous = hash_chunk(record.id, found.body);
     ++wanted;
     page.next = fmt::format("{}-{}", wanted, found.end());

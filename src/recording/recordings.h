@@ -17,6 +17,8 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "ledger/ledger.h"
+#include "recording/limits.h"
+#include "recording/rate.h"
 #include "recording/records.h"
 #include "store/blob_store.h"
 
@@ -69,19 +71,15 @@ class Recorder {
   // The end, in the row and in the ledger. Waits. The second time nothing happens. An error: they could not
   // be written yet, and tick() goes on trying.
   Result<void> close(std::string_view reason, std::optional<int> exit_status = std::nullopt);
+  // How long nothing more should be added, so that it stays within its rate: what is added all the same is
+  // kept too.
+  Duration wait() const;
   // Called once, from another thread, with no lock held, when it can be written no further.
   void on_failure(std::function<void(const Error&)> tell);
 
  private:
   Recordings& all_;
   const std::shared_ptr<Live> live_;
-};
-
-struct RecordingLimits {
-  Duration flush_every = std::chrono::seconds(1);    // at most this much of a session is lost with the server
-  Duration ledger_every = std::chrono::seconds(30);  // how often heads of running recordings are entered
-  Duration expire_every = std::chrono::minutes(1);
-  size_t open_max = 10'000;
 };
 
 // A piece of a recording's asciicast text, of whole lines.
@@ -142,6 +140,9 @@ class Recordings {
   void enter_ends(const LiveList& lives);
   void fail_live(const std::shared_ptr<Live>& live, const Error& error);
   void write_due(Duration now);
+  // Why the disk is too full: it is in use to more than `percent`.
+  std::optional<Error> is_full(unsigned percent, std::string_view what) const;
+  void end_on_full_disk(const LiveList& lives);
   void keep_progress(const LiveList& lives);
   void enter_heads(const LiveList& lives);
   void recover();
@@ -159,6 +160,7 @@ class Recordings {
   Random& random_;
   const TenantId tenant_;
   const RecordingLimits limits_;
+  RateShare rates_;
   std::mutex mutex_;
   std::map<Uuid, std::shared_ptr<Live>> live_;
   std::vector<Uuid> doomed_;  // deleted: their blobs may go

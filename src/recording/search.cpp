@@ -103,6 +103,7 @@ class RecordingSearch {
   Result<void> read(const Stretch& stretch) {
     ChunkReader reader(read_blob(all_.blobs(), record_.data_name()), stretch.begin);
     VisibleText visible, typed;
+    std::string space;
     double seconds = 0;
     bool first = true;
     const auto line = [&](std::string_view text) { look_at(text, seconds); };
@@ -113,7 +114,7 @@ class RecordingSearch {
       if (!*chunk) break;
       if (std::exchange(first, false)) seconds = static_cast<double>((*chunk)->header.from.count()) / 1000;
       const Secret text = TRY(open_chunk(key_, record_.id, **chunk));
-      for (const std::string_view each : split(text.expose_text(), '\n')) {
+      for (const std::string_view each : split(given_out(text.expose_text(), space), '\n')) {
         if (each.starts_with('{')) continue;  // the header
         const auto event = parse_event(each);
         if (!event || !*event) continue;

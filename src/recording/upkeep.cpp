@@ -51,6 +51,7 @@ void Recordings::write_due(Duration now) {
         if (const auto done = live->cut(ChunkKind::data, random_); !done) failure = done.error();
       if (live->failure && !live->failure_told) failure = live->failure;  // found by its own call
       if (live->unsynced) written.push_back(live);
+      if (!live->ended) rates_.settle(live->account, now);
     }
     if (failure) fail_live(live, *failure);
   }
@@ -60,12 +61,44 @@ void Recordings::write_due(Duration now) {
   if (!lives.empty() && is_due(progress_at_, kProgressEvery, now)) {
     progress_at_ = now;
     enter_ends(lives);
+    end_on_full_disk(lives);
     keep_progress(lives);
   }
   if (!lives.empty() && is_due(entered_at_, limits_.ledger_every, now)) {
     entered_at_ = now;
     enter_heads(lives);
   }
+}
+
+std::optional<Error> Recordings::is_full(unsigned percent, std::string_view what) const {
+  const store::BlobDisk disk = blobs_->disk();
+  const double used = disk.whole == 0 ? 0
+                                      : 100 - 100 * static_cast<double>(std::min(disk.free, disk.whole)) /
+                                                  static_cast<double>(disk.whole);
+  if (used <= percent) return std::nullopt;
+  Error error;
+  error.kind = ErrorKind::unavailable;
+  error.code = "StorageFull";
+  error.message = fmt::format(
+      "The disk that recordings are kept on is {:.0f} % full, and beyond {} % {}. Whoever looks after the "
+      "server "
+      "makes room on it, or gives it more of the disk (--recordings).",
+      used, percent, what);
+  return error;
+}
+
+// What is recorded so far is kept; the session is told as it goes on.
+void Recordings::end_on_full_disk(const LiveList& lives) {
+  const auto full = is_full(limits_.disk_percent_running(), "no recording goes on");
+  if (!full) return;
+  LiveList ending;
+  for (const auto& live : lives) {
+    const std::lock_guard lock(live->mutex);
+    if (live->may_use_reserve || live->failure || live->ended) continue;
+    if (live->cut(ChunkKind::data, random_)) ending.push_back(live);
+  }
+  if (!make_durable(ending)) return;  // which has said so
+  for (const auto& live : ending) fail_live(live, *full);
 }
 
 void Recordings::keep_progress(const LiveList& lives) {
@@ -210,6 +243,7 @@ void Recordings::rebuild_index(const Record& record, const Secret& key) {
     const auto index = TRY(blobs_->append_to(record.index_name(), store::BlobSpace::reserve));
     const Secret indexed = index_key(key);
     SegmentBuilder builder;
+    std::string space;
     uint64_t segments = 0;
     ChunkReader reader(read_blob(*blobs_, record.data_name()));
     const auto write = [&](uint64_t end) {
@@ -217,7 +251,7 @@ void Recordings::rebuild_index(const Record& record, const Secret& key) {
     };
     while (auto chunk = TRY(reader.next())) {
       const Secret text = TRY(open_chunk(key, record.id, *chunk));
-      for (const std::string_view line : split(text.expose_text(), '\n')) {
+      for (const std::string_view line : split(given_out(text.expose_text(), space), '\n')) {
         const auto event = parse_event(line);
         if (!event || !*event) continue;
         if ((*event)->code == 'o') builder.output((*event)->data, chunk->offset);

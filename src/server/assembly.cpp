@@ -77,7 +77,7 @@ Result<std::unique_ptr<Assembly>> Assembly::assemble(std::unique_ptr<store::Serv
   }
   a->vaults_ = vault::install(*a->platform_, std::move(hsm));
   a->jit_ = jit::install(*a->platform_, *a->compute_, *a->network_);
-  TRY(a->open_recordings());
+  TRY(a->open_recordings(parameters.recordings));
   a->bastion_ = bastion::install(*a->platform_, *a->compute_, *a->network_, *a->jit_,
                                  {.source_for = net::source_address_for,
                                   .alone = !a->store_->is_shared(),
@@ -96,11 +96,11 @@ Result<std::unique_ptr<Assembly>> Assembly::assemble(std::unique_ptr<store::Serv
 }
 
 // Without a state directory there is no place for them.
-Result<void> Assembly::open_recordings() {
+Result<void> Assembly::open_recordings(const recording::RecordingLimits& limits) {
   if (state_dir_.empty()) return {};
   auto blobs = TRY(store::open_blob_directory(state_dir_ + "/blobs", Uuid::generate(core_->random).text()));
   recordings_ = std::make_unique<recording::Recordings>(*store_, *seal_, *ledger_, std::move(blobs),
-                                                        core_->clock, core_->random, core_->tenant);
+                                                        core_->clock, core_->random, core_->tenant, limits);
   recording_routes_ = recordings::install(*platform_, *recordings_);
   return {};
 }

@@ -41,8 +41,9 @@ struct AssemblyParameters {
   std::optional<resource::RateLimits> rate_limits{};  // none: nobody is throttled
   std::vector<std::string> private_issuers{};  // foreign token issuers that may be at private addresses
   std::vector<IpPrefix> bastion_reaches{};     // services/bastion/api.h
-  std::string hsm{};                           // the hardware token of vaults' keys, by its URI; empty: none
-  std::vector<std::string> own_audiences;      // Resource Manager audiences beside the origins asked for
+  recording::RecordingLimits recordings{};
+  std::string hsm{};                       // the hardware token of vaults' keys, by its URI; empty: none
+  std::vector<std::string> own_audiences;  // Resource Manager audiences beside the origins asked for
 };
 
 class Assembly {
@@ -92,7 +93,7 @@ class Assembly {
  private:
   Assembly() = default;
   void end_what_is_due();
-  Result<void> open_recordings();
+  Result<void> open_recordings(const recording::RecordingLimits& limits);
 
   Settings settings_;
   std::string state_dir_;

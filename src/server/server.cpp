@@ -67,6 +67,7 @@ Result<AssemblyParameters> assembly_parameters(const Options& options, const std
     parameters.bastion_reaches.push_back(*prefix);
   }
   parameters.hsm = options.hsm;
+  parameters.recordings = TRY(recording::parse_recording_limits(options.recordings));
   return parameters;
 }
 

@@ -23,6 +23,7 @@ struct Options {
   std::vector<std::string>
       bastion_ssh;  // where plain SSH clients reach the bastion: ADDR:PORT; none: nowhere
   std::vector<std::string> bastion_reaches;  // prefixes that bastions connect to; none: anywhere
+  std::string recordings;                    // recording::parse_recording_limits
   bool keep_bootstrap = false;               // the first credential does not expire: for tests
 };
 

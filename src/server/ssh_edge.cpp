@@ -25,7 +25,7 @@ Result<std::unique_ptr<SshEdge>> SshEdge::open(const Options& options, Assembly&
                              const bastion::Admission& admission) -> Result<std::unique_ptr<ssh_edge::Tape>> {
          if (assembly.recordings() == nullptr)
            return fail(ErrorKind::unavailable, "RecordingNotAvailable", "This server keeps no recordings.");
-         return ssh_edge::begin_tape(*assembly.recordings(), person, admission);
+         return ssh_edge::begin_tape(assembly.core(), *assembly.recordings(), person, admission);
        },
        .origin = "https://" + assembly.settings().domain + ":" + port});
   ssh::EdgeParameters parameters;

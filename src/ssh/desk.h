@@ -86,6 +86,8 @@ class Passage {
   virtual Result<void> input(std::string_view bytes) = 0;  // what no echo shows
   virtual Result<void> resize(int64_t columns, int64_t rows) = 0;
   virtual Result<void> fact(std::string_view kind, JsonObject facts) = 0;
+  // How long nothing more of it should be read, so that its recording stays within its rate.
+  virtual Duration wait() const { return Duration(0); }
   // Once; waits: from a worker.
   virtual void end(std::string_view reason, std::string_view message, const JsonObject& facts) = 0;
 };

@@ -12,15 +12,16 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
-#include <charconv>
 #include <csignal>
 #include <cstring>
 #include <map>
+#include <span>
 
 #include "base/log.h"
 #include "net/worker_pool.h"
 #include "ssh/browser_frames.h"
 #include "ssh/edge_connection.h"
+#include "ssh/listening.h"
 
 namespace merlon::ssh {
 namespace {
@@ -29,81 +30,9 @@ constexpr size_t kWorkMax = 4096;
 constexpr int kTickMs = 1000;
 constexpr int kEventsMax = 256;            // of one look; what is left over comes with the next
 constexpr size_t kReadBytes = 256 * 1024;  // at once, of one connection
+constexpr size_t kReadSlowlyBytes = 16 * 1024;
 constexpr Duration kStopWithin = std::chrono::seconds(3);
 constexpr Duration kGraceMargin = std::chrono::seconds(15);
-
-std::unexpected<Error> not_listening(const std::string& address, const std::string& why) {
-  return fail(ErrorKind::unavailable, "AddressNotUsable",
-              "The bastion cannot listen for SSH on " + address + ": " + why +
-                  ". Give another --bastion-ssh ADDR:PORT.");
-}
-
-struct SocketAddress {
-  sockaddr_storage storage{};
-  socklen_t size = 0;
-  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
-};
-
-std::optional<SocketAddress> socket_address(const std::string& text) {
-  const size_t colon = text.rfind(':');
-  if (colon == std::string::npos) return std::nullopt;
-  std::string host = text.substr(0, colon);
-  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-  const auto address = IpAddress::parse(host);
-  uint16_t port = 0;
-  const char* end = text.data() + text.size();
-  const auto [rest, fault] = std::from_chars(text.data() + colon + 1, end, port);
-  if (!address || fault != std::errc() || rest != end) return std::nullopt;
-  SocketAddress made;
-  if (address->is_v4()) {
-    auto& in = *reinterpret_cast<sockaddr_in*>(&made.storage);
-    in.sin_family = AF_INET;
-    in.sin_port = htons(port);
-    std::memcpy(&in.sin_addr, address->bytes().data(), 4);
-    made.size = sizeof in;
-  } else {
-    auto& in = *reinterpret_cast<sockaddr_in6*>(&made.storage);
-    in.sin6_family = AF_INET6;
-    in.sin6_port = htons(port);
-    std::memcpy(&in.sin6_addr, address->bytes().data(), 16);
-    made.size = sizeof in;
-  }
-  return made;
-}
-
-Source source_of(const sockaddr_storage& storage) {
-  if (storage.ss_family == AF_INET) {
-    const auto& in = reinterpret_cast<const sockaddr_in&>(storage);
-    return {IpAddress::from_v4(ntohl(in.sin_addr.s_addr)), ntohs(in.sin_port)};
-  }
-  const auto& in = reinterpret_cast<const sockaddr_in6&>(storage);
-  std::array<uint8_t, 16> bytes{};
-  std::memcpy(bytes.data(), &in.sin6_addr, bytes.size());
-  return {IpAddress::from_v6(bytes), ntohs(in.sin6_port)};
-}
-
-std::string text_of(const Source& source) {
-  const std::string address = source.address.text();
-  return (source.address.is_v4() ? address : "[" + address + "]") + ":" + std::to_string(source.port);
-}
-
-Result<Descriptor> listen_on(const std::string& text, std::string& bound) {
-  const auto address = socket_address(text);
-  if (!address) return not_listening(text, "it is no address and port, such as 192.0.2.10:2222");
-  Descriptor socket(::socket(address->storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  const int yes = 1;
-  ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-  if (address->storage.ss_family == AF_INET6)
-    ::setsockopt(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof yes);
-  if (!socket.is_open() || ::bind(socket.get(), address->get(), address->size) != 0 ||
-      ::listen(socket.get(), SOMAXCONN) != 0)
-    return not_listening(text, std::strerror(errno));
-  sockaddr_storage name{};
-  socklen_t size = sizeof name;
-  ::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&name), &size);
-  bound = text_of(source_of(name));
-  return socket;
-}
 
 // Who counts as one: an address, or the /64 that one customer has of IPv6.
 IpPrefix counted_as(const IpAddress& address) { return *IpPrefix::make(address, address.is_v4() ? 32 : 64); }
@@ -185,6 +114,11 @@ class EdgeImpl final : public Edge {
     std::shared_ptr<EdgeConnection> connection;
     Duration began{};
     bool waits_to_write = false;  // epoll says when there is room
+    bool is_slowed = false;       // nothing is read from it for a while
+    bool was_slowed = false;
+    uint32_t events() const {
+      return (is_slowed ? 0U : uint32_t{EPOLLIN}) | (waits_to_write ? uint32_t{EPOLLOUT} : 0U);
+    }
   };
 
   void wake() const {
@@ -223,7 +157,7 @@ class EdgeImpl final : public Edge {
     write_what_is_there();
     std::array<epoll_event, kEventsMax>
         events;  // NOLINT(cppcoreguidelines-pro-type-member-init): written before it is read
-    const int count = ::epoll_wait(events_.get(), events.data(), kEventsMax, kTickMs);
+    const int count = ::epoll_wait(events_.get(), events.data(), kEventsMax, read_on());
     uint64_t woken = 0;
     static_cast<void>(::read(wake_.get(), &woken, sizeof woken));
     for (int i = 0; i < count; ++i) {
@@ -253,9 +187,41 @@ class EdgeImpl final : public Edge {
   void serve(int socket, uint32_t events) {
     const auto found = entries_.find(socket);
     if (found == entries_.end()) return;
-    if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 && !found->second.connection->read(space_))
-      return drop(socket, "ClientClosed");
+    Entry& entry = found->second;
+    if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
+      const auto space = std::span(space_).first(entry.was_slowed ? kReadSlowlyBytes : kReadBytes);
+      if (!entry.connection->read(space)) return drop(socket, "ClientClosed");
+      if (!slow_down(socket, entry)) return drop(socket, "ClientClosed");
+    }
     if ((events & EPOLLOUT) != 0) write(socket);
+  }
+
+  // Who says more than may be recorded in the time is not read from for a while; afterwards in small parts,
+  // so that each while is short.
+  bool slow_down(int socket, Entry& entry) {
+    if (entry.is_slowed || entry.connection->wait() <= Duration(0)) return true;
+    entry.is_slowed = entry.was_slowed = true;
+    slowed_.push_back(socket);
+    return follow(socket, entry.events(), EPOLL_CTL_MOD);
+  }
+
+  // Listens again to those who have waited long enough, or are told to end. In how many milliseconds to look
+  // again.
+  int read_on() {
+    Duration next(kTickMs);
+    std::vector<int> gone;
+    std::erase_if(slowed_, [&](int socket) {
+      const auto found = entries_.find(socket);
+      if (found == entries_.end() || !found->second.is_slowed) return true;
+      const Duration wait = found->second.connection->wait();
+      next = std::min(next, wait > Duration(0) ? wait : next);
+      if (wait > Duration(0)) return false;
+      found->second.is_slowed = false;
+      if (!follow(socket, found->second.events(), EPOLL_CTL_MOD)) gone.push_back(socket);
+      return true;
+    });
+    for (const int socket : gone) drop(socket, "ClientClosed");
+    return static_cast<int>(next.count());
   }
 
   void write_what_is_there() {
@@ -272,7 +238,7 @@ class EdgeImpl final : public Edge {
     if (!entry.connection->write()) return drop(socket, "ClientClosed");
     const bool waits = entry.connection->wants_to_write();
     if (waits == std::exchange(entry.waits_to_write, waits)) return;
-    if (!follow(socket, waits ? EPOLLIN | EPOLLOUT : EPOLLIN, EPOLL_CTL_MOD)) drop(socket, "ClientClosed");
+    if (!follow(socket, entry.events(), EPOLL_CTL_MOD)) drop(socket, "ClientClosed");
   }
 
   void check_time() {
@@ -433,6 +399,7 @@ class EdgeImpl final : public Edge {
   const Clock& clock_;
   const Descriptor wake_;
   const Descriptor events_;    // epoll(7)
+  std::vector<int> slowed_;    // sockets that are not read from for a while
   std::vector<int> to_write_;  // sockets of connections that have something for their processes
   EdgeContext context_;
   Descriptor reserve_ = open_reserve();

@@ -4,6 +4,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -386,6 +387,13 @@ void EdgeConnection::notify(uint32_t session, const Notice& notice) {
       {"ends", notice.ends}, {"reason", told_text(notice.reason)}, {"message", told_text(notice.message)}};
   if (notice.hold) json["hold"] = *notice.hold;
   send({FrameKind::notice, session, to_text(json)});
+}
+
+Duration EdgeConnection::wait() const {
+  Duration longest{0};
+  if (!endings_.empty()) return longest;
+  for (const auto& [number, passage] : passages_) longest = std::max(longest, passage->wait());
+  return longest;
 }
 
 std::optional<std::string> EdgeConnection::overstays(Duration now) {

@@ -69,6 +69,9 @@ class EdgeConnection : public std::enable_shared_from_this<EdgeConnection> {
   bool write();
   // Of bytes as they come from the process. False as above.
   bool take(std::string_view bytes);
+  // How long nothing more should be read from the process: it waits meanwhile, and its sessions with it.
+  // Never where one of them was told to end, which it must be able to.
+  Duration wait() const;
   void notify(uint32_t session, const Notice& notice);
   // Why a session should have ended by now that its process was told to end: the process does not obey, and
   // is to be killed. Asked again and again; what it was told counts from the first time.

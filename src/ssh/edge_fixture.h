@@ -12,6 +12,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <mutex>
 
 #include "base/time_text.h"
@@ -56,6 +57,7 @@ struct Wishes {
   std::string machine_host_key;  // a line
   uint16_t sshd_port = 0;
   bool recording_fails = false;
+  std::function<Duration()> pace;  // how long nothing more may be read
   std::optional<crypto::PrivateKey> machine_authority;
   std::string refusal;  // with which everybody is turned away
   // In place of a certificate; asked once the machine is recognised.
@@ -111,6 +113,7 @@ class FakePassage final : public Passage {
     static std::vector<std::function<void(const Notice&)>> all;
     return all;
   }
+  Duration wait() const override { return wishes_.pace ? wishes_.pace() : Duration(0); }
   Result<void> output(std::string_view bytes) override {
     if (wishes_.recording_fails) return fail(ErrorKind::unavailable, "StorageFull", "The disk is full.");
     const std::lock_guard lock(recorded_.mutex);

@@ -81,11 +81,6 @@ Result<void> write_all(int file, ByteView bytes, uint64_t at, const std::string&
   return {};
 }
 
-struct DiskFacts {
-  uint64_t free = 0;
-  uint64_t whole = 0;
-};
-
 // The space that is kept back, as a file that owns its blocks.
 class Reserve {
  public:
@@ -119,7 +114,7 @@ class Reserve {
       }
       ::unlink(path().c_str());
     }
-    const DiskFacts disk = facts();
+    const BlobDisk disk = facts();
     const uint64_t bytes = std::clamp(disk.whole / kReservePart, kReserveLeast, kReserveMost);
     if (disk.free < 2 * bytes) {
       spent_ = true;
@@ -139,18 +134,18 @@ class Reserve {
 
   // New things stop while there is still some room besides the reserve: what runs has longer then.
   bool takes_new() const {
-    const DiskFacts disk = facts();
+    const BlobDisk disk = facts();
     return !spent_ && disk.free > std::clamp(disk.whole / kReservePart, kReserveLeast, kReserveMost) / 4;
+  }
+  BlobDisk facts() const {
+    struct statvfs disk{};
+    if (::statvfs(directory_.c_str(), &disk) != 0) return {};
+    return {disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize};
   }
   bool has_any() const { return facts().free > 64 * 1024 || !spent_; }
 
  private:
   std::string path() const { return directory_ + "/reserve"; }
-  DiskFacts facts() const {
-    struct statvfs disk{};
-    if (::statvfs(directory_.c_str(), &disk) != 0) return {};
-    return {disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize};
-  }
 
   const std::string directory_;
   std::mutex mutex_;
@@ -328,6 +323,7 @@ class BlobDirectory final : public BlobStore {
   bool has_room(BlobSpace space) override {
     return space == BlobSpace::ordinary ? reserve_.takes_new() : reserve_.has_any();
   }
+  BlobDisk disk() override { return reserve_.facts(); }
   void restore_reserve() override {
     if (reserve_.is_missed()) reserve_.restore();
   }

@@ -30,6 +30,12 @@ struct StoredBlob {
   uint64_t size = 0;
 };
 
+// Of all of it, in bytes, whoever uses it.
+struct BlobDisk {
+  uint64_t free = 0;   // for us
+  uint64_t whole = 0;  // 0: nobody knows
+};
+
 // One thing on its way in; dropped unfinished, nothing of it remains. Not thread-safe.
 class BlobWriter {
  public:
@@ -73,6 +79,7 @@ class BlobStore {
 
   // Whether something new may be begun.
   virtual bool has_room(BlobSpace space) = 0;
+  virtual BlobDisk disk() = 0;
   // Puts the reserve back once there is room: call it every few seconds.
   virtual void restore_reserve() = 0;
   // Of the place, made at its first use: a row that names it says where its blob lies.

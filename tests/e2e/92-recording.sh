@@ -232,7 +232,7 @@ mkdir -p "$small"
 # shellcheck disable=SC2016
 ip netns exec "$MERLON_RUN-server" unshare --mount bash -c 'mount -t tmpfs -o size=64m,mode=700 merlon "$0" &&
   exec "$@"' "$small" "$MERLON" server --state "$small" --domain "$domain" --keep-bootstrap \
-  --listen 127.0.0.1:8443 --listen '[::1]:8443' >>"$MERLON_TMP/server.log" 2>&1 &
+  --listen 127.0.0.1:8443 --listen '[::1]:8443' --recordings disk=100 >>"$MERLON_TMP/server.log" 2>&1 &
 server_pid=$!
 state=/proc/$server_pid/root$small
 wait_for 15 "a server on a small disk" healthy

@@ -111,6 +111,12 @@ Result<JsonObject> Service::add_to_import(const Call& call) {
   const auto import = TRY(own_import(call));
   const std::string events = string_at(body, "events").value_or("");
   const std::lock_guard one(import->mutex);
+  if (const Duration wait = import->recorder->wait(); wait > Duration(0))
+    return fail(
+        ErrorKind::throttled, "ImportTooFast",
+        "More was sent than the server records in the time (its option --recordings). Nothing of this part "
+        "was taken: send it again in " +
+            std::to_string(wait.count()) + " milliseconds.");
   for (const std::string_view line : split(events, '\n')) TRY(add_line(*import, line));
   TRY(import->recorder->flush());  // what is answered for is on the disk
   return JsonObject{{"seconds", import->seconds}};

@@ -23,6 +23,7 @@ class Tape {
   virtual Result<void> input(std::string_view bytes) = 0;
   virtual Result<void> resize(int64_t columns, int64_t rows) = 0;
   virtual Result<void> fact(std::string_view kind, JsonObject facts) = 0;
+  virtual Duration wait() const = 0;  // until it should be told more
   virtual void close(std::string_view reason, std::optional<int> exit_status) = 0;
 };
 

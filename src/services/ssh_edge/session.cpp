@@ -98,6 +98,8 @@ class Session final : public ssh::Passage {
     return keep([&] { return tape_->fact(kind, std::move(facts)); });
   }
 
+  Duration wait() const override { return tape_ && !ended_.load() ? tape_->wait() : Duration(0); }
+
   void end(std::string_view reason, std::string_view message, const JsonObject& facts) override {
     if (ended_.exchange(true)) return;
     std::optional<int> status;

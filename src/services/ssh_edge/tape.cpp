@@ -2,6 +2,7 @@
 #include "services/ssh_edge/tape.h"
 
 #include "base/log.h"
+#include "identity/directory.h"
 
 namespace merlon::ssh_edge {
 namespace {
@@ -15,6 +16,7 @@ class RecorderTape final : public Tape {
   Result<void> fact(std::string_view kind, JsonObject facts) override {
     return recorder_->fact(kind, std::move(facts));
   }
+  Duration wait() const override { return recorder_->wait(); }
   void close(std::string_view reason, std::optional<int> exit_status) override {
     if (const auto closed = recorder_->close(reason, exit_status); !closed)
       log_error("the end of a recording could not be written", closed.error());
@@ -26,7 +28,8 @@ class RecorderTape final : public Tape {
 
 }  // namespace
 
-Result<std::unique_ptr<Tape>> begin_tape(recording::Recordings& recordings, const identity::Principal& person,
+Result<std::unique_ptr<Tape>> begin_tape(const resource::Core& core, recording::Recordings& recordings,
+                                         const identity::Principal& person,
                                          const bastion::Admission& admission) {
   recording::Opening opening;
   opening.session = admission.session.text();
@@ -38,6 +41,12 @@ Result<std::unique_ptr<Tape>> begin_tape(recording::Recordings& recordings, cons
   opening.title = person.name + " as " + admission.login + " on " +
                   admission.target_id.substr(admission.target_id.rfind('/') + 1);
   opening.person = person.actor();
+  // A link is whoever's that has it, however much its maker may do.
+  if (admission.signed_in_by != bastion::SignedInBy::link)
+    opening.may_use_reserve = TRY(store::read_value<bool>(core.store, [&](store::Reader& reader) {
+      return core.directory.has_directory_role(reader, *Uuid::parse(identity::kGlobalAdministrator),
+                                               person.object_id);
+    }));
   return std::make_unique<RecorderTape>(TRY(recordings.start(opening)));
 }
 
