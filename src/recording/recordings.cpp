@@ -12,6 +12,7 @@
 #include "crypto/aead.h"
 #include "recording/entries.h"
 #include "recording/live.h"
+#include "recording/place.h"
 
 namespace merlon::recording {
 namespace {
@@ -63,7 +64,7 @@ Record record_of(const Opening& opening, const Uuid& id, Timestamp now, const st
 }  // namespace
 
 const std::vector<store::TableSpec>& tables() {
-  static const std::vector<store::TableSpec> all{recordings_table(), progress_table()};
+  static const std::vector<store::TableSpec> all{recordings_table(), progress_table(), places_table()};
   return all;
 }
 

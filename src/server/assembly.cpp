@@ -1,6 +1,8 @@
 // A table of contents of the product: what exists, in which order, and what each part is given.
 #include "server/assembly.h"
 
+#include <poll.h>
+
 #include <utility>
 
 #include "base/log.h"
@@ -15,6 +17,7 @@
 namespace merlon::server {
 namespace {
 
+constexpr int kClaimAgainMs = 200;
 constexpr auto kFlushEvery = std::chrono::seconds(5);
 
 // The name asked for, which the edge has checked against those that we serve (architecture.md, Names).
@@ -26,7 +29,12 @@ Result<std::unique_ptr<Assembly>> Assembly::make(const AssemblyParameters& param
                                                  Random& random) {
   auto store = TRY(store::open_store(parameters.store_url, parameters.state_dir, state_schema()));
   if (!parameters.restoring) TRY(refuse_unfinished_restore(*store));
-  return assemble(std::move(store), parameters, clock, random);
+  std::unique_ptr<recording::PlaceClaim> place;
+  if (store->is_shared() && !parameters.restoring && !parameters.state_dir.empty())
+    place = TRY(claim_place(*store, parameters.state_dir + "/blobs", clock, random));
+  auto assembly = TRY(assemble(std::move(store), parameters, clock, random));
+  assembly->place_ = std::move(place);
+  return assembly;
 }
 
 Result<std::unique_ptr<Assembly>> Assembly::assemble(std::unique_ptr<store::ServerStore> store,
@@ -95,6 +103,36 @@ Result<std::unique_ptr<Assembly>> Assembly::assemble(std::unique_ptr<store::Serv
   return a;
 }
 
+// That the directory of blobs is this server's own; a copy of another's gets an id of its own. Waits some
+// seconds where that is in doubt.
+Result<std::unique_ptr<recording::PlaceClaim>> Assembly::claim_place(store::Store& store,
+                                                                     const std::string& directory,
+                                                                     const Clock& clock, Random& random) {
+  using recording::PlaceClaim;
+  const std::string id =
+      std::string(TRY(store::open_blob_directory(directory, Uuid::generate(random).text()))->id());
+  const std::string where = TRY(recording::whereabouts(directory));
+  auto claim = std::make_unique<PlaceClaim>(store, clock, id, where);
+  auto whose = TRY(claim->look());
+  while (whose == PlaceClaim::Whose::unknown) {
+    static_cast<void>(::poll(nullptr, 0, kClaimAgainMs));
+    whose = TRY(claim->look());
+  }
+  if (whose == PlaceClaim::Whose::ours) return claim;
+  const std::string own = Uuid::generate(random).text();
+  log(LogLevel::error,
+      "THE DIRECTORY OF BLOBS IS A COPY of that of a server that runs. It gets an id of its own, and what it "
+      "holds "
+      "of the other's recordings is left alone. Should this be the original: stop both servers, write the id "
+      "of "
+      "before into the file 'id' here, and have the copy begin without 'blobs'",
+      {{"directory", directory}, {"id", id}, {"ownId", own}});
+  TRY(store::rename_blob_directory(directory, own));
+  claim = std::make_unique<PlaceClaim>(store, clock, own, where);
+  TRY(claim->look());
+  return claim;
+}
+
 // Without a state directory there is no place for them.
 Result<void> Assembly::open_recordings(const recording::RecordingLimits& limits) {
   if (state_dir_.empty()) return {};
@@ -107,6 +145,11 @@ Result<void> Assembly::open_recordings(const recording::RecordingLimits& limits)
 
 void Assembly::tick_recordings() {
   if (!recordings_) return;
+  if (place_)
+    if (const auto renewed = place_->renew(); renewed)
+      place_is_lost_ = false;
+    else if (!std::exchange(place_is_lost_, true))
+      log_error("THE RECORDINGS OF THIS SERVER may be taken for another's", renewed.error());
   recordings_->tick();
   recordings::tick(*recording_routes_);
 }
@@ -232,6 +275,9 @@ void Assembly::stop() {
   if (machines_) machines_->stop();
   if (network_) network_->tick();
   if (recordings_) recordings_->close_all("the server stopped");
+  if (place_)
+    if (const auto released = place_->release(); !released)
+      log_error("the place of the recordings could not be given back", released.error());
   if (timers_ && store_->is_shared())
     if (const auto released = timers_->release(); !released)
       log_error("the lease on the timers could not be given back", released.error());

@@ -13,6 +13,7 @@
 #include "identity/endpoints.h"
 #include "machine/machines.h"
 #include "machine/platform.h"
+#include "recording/place.h"
 #include "recording/recordings.h"
 #include "resource/begun_writes.h"
 #include "resource/manager.h"
@@ -93,6 +94,9 @@ class Assembly {
  private:
   Assembly() = default;
   void end_what_is_due();
+  static Result<std::unique_ptr<recording::PlaceClaim>> claim_place(store::Store& store,
+                                                                    const std::string& directory,
+                                                                    const Clock& clock, Random& random);
   Result<void> open_recordings(const recording::RecordingLimits& limits);
 
   Settings settings_;
@@ -115,6 +119,8 @@ class Assembly {
   std::unique_ptr<network::Network> network_;
   std::unique_ptr<vault::Vaults> vaults_;
   std::unique_ptr<jit::Jit> jit_;
+  std::unique_ptr<recording::PlaceClaim> place_;  // where the store is shared
+  bool place_is_lost_ = false;
   std::unique_ptr<recording::Recordings> recordings_;
   recordings::Handle recording_routes_;
   std::unique_ptr<bastion::Bastion> bastion_;

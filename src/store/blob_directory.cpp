@@ -350,6 +350,16 @@ class BlobDirectory final : public BlobStore {
   std::atomic<uint64_t> next_ = 0;
 };
 
+Result<void> write_id(const std::string& directory, const std::string& id) {
+  const std::string path = directory + "/id", next = path + ".next";
+  ::unlink(next.c_str());
+  const FileDescriptor file(::open(next.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!file.is_open()) return failed(next, errno);
+  TRY(write_all(file.get(), as_bytes(id), 0, next));
+  if (::fsync(file.get()) != 0 || ::rename(next.c_str(), path.c_str()) != 0) return failed(path, errno);
+  return sync_directory(directory);
+}
+
 Result<std::string> own_id(const std::string& directory, const std::string& given) {
   const std::string path = directory + "/id";
   const FileDescriptor known(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
@@ -358,13 +368,7 @@ Result<std::string> own_id(const std::string& directory, const std::string& give
     const ssize_t got = ::read(known.get(), text.data(), text.size());
     if (got > 0) return std::string(trim(text.substr(0, static_cast<size_t>(got))));
   }
-  const std::string next = path + ".next";
-  ::unlink(next.c_str());
-  const FileDescriptor file(::open(next.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!file.is_open()) return failed(next, errno);
-  TRY(write_all(file.get(), as_bytes(given), 0, next));
-  if (::fsync(file.get()) != 0 || ::rename(next.c_str(), path.c_str()) != 0) return failed(path, errno);
-  TRY(sync_directory(directory));
+  TRY(write_id(directory, given));
   return given;
 }
 
@@ -379,6 +383,10 @@ bool is_blob_name(std::string_view name) {
              return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
            });
          });
+}
+
+Result<void> rename_blob_directory(const std::string& directory, const std::string& id) {
+  return write_id(directory, id);
 }
 
 Result<std::unique_ptr<BlobStore>> open_blob_directory(const std::string& directory, const std::string& id) {

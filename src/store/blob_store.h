@@ -91,5 +91,7 @@ bool is_blob_name(std::string_view name);
 
 // `directory` is made, 0700, when it is not there. `id` is given to a new one.
 Result<std::unique_ptr<BlobStore>> open_blob_directory(const std::string& directory, const std::string& id);
+// Of a directory that nobody has open: from now on it is another place.
+Result<void> rename_blob_directory(const std::string& directory, const std::string& id);
 
 }  // namespace merlon::store
