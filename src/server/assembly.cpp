@@ -145,11 +145,11 @@ Result<void> Assembly::open_recordings(const recording::RecordingLimits& limits)
 
 void Assembly::tick_recordings() {
   if (!recordings_) return;
-  if (place_)
-    if (const auto renewed = place_->renew(); renewed)
-      place_is_lost_ = false;
-    else if (!std::exchange(place_is_lost_, true))
+  if (place_) {
+    const auto renewed = place_->renew();
+    if (!renewed && renewed.error().code == "PlaceTaken" && !std::exchange(place_is_lost_, true))
       log_error("THE RECORDINGS OF THIS SERVER may be taken for another's", renewed.error());
+  }
   recordings_->tick();
   recordings::tick(*recording_routes_);
 }

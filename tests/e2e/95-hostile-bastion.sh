@@ -118,6 +118,40 @@ for number in one two; do
   ok "what was typed is found ($number)"
 done
 
+# -- who pours is as slow as the recording, which has every byte; who types meanwhile does not wait
+head -c 12000000 /dev/urandom >"$MERLON_TMP/noise"
+digest=$(sha256sum <"$MERLON_TMP/noise")
+in_ns alice scp "${ssh_options[@]}" -i "$MERLON_TMP/ada/ssh/id_merlon" -P "$ssh_port" "$MERLON_TMP/noise" "$to:" ||
+  fail "the noise is not sent"
+began=$(date +%s%N)
+ssh_as eve "$to" 'cat noise' </dev/null 8>&- >"$MERLON_TMP/poured" &
+pouring=$!
+ada_works while-eve-pours
+wait "$pouring" || fail "pouring ends by itself"
+took=$((($(date +%s%N) - began) / 1000000))
+equal "what is poured comes whole" "$digest" "$(sha256sum <"$MERLON_TMP/poured")"
+((took >= 2000)) || fail "twelve megabytes came in $took ms, so that four in a second are recorded is not true"
+ok "twelve megabytes, sixteen of a recording, took $took ms"
+poured() {
+  merlon recording search 'cat noise' --output json | jq -er '.value[0].name' >"$MERLON_TMP/poured.id" &&
+    [[ $(merlon recording show "$(<"$MERLON_TMP/poured.id")" --output json | jq -r .properties.state) == closed ]]
+}
+wait_for 15 "its recording is closed" poured
+cat >"$MERLON_TMP/exact.py" <<'TEXT'
+import base64, hashlib, json, sys
+digest, exact = hashlib.sha256(), None
+for line in sys.stdin:
+    if line.startswith("{"): continue
+    _, code, data = json.loads(line)
+    if code == "b": exact = base64.b64decode(data)
+    if code == "o": digest.update(data.encode() if exact is None else exact); exact = None
+print(digest.hexdigest() + "  -")
+TEXT
+equal "and on the record it is exactly what it was" "$digest" "$(merlon recording export "$(<"$MERLON_TMP/poured.id")" \
+  --cast-version 3 | python3 "$MERLON_TMP/exact.py")"
+equal "in a third more than it was" true "$(merlon recording show "$(<"$MERLON_TMP/poured.id")" --output json |
+  jq '.properties.bytes < 16600000')"
+
 ssh_as eve "$to" "cat x*; echo seen-by-eve; : '$hostile'" >/dev/null
 found() { merlon recording search seen-by-eve --output json | jq -e '.value | length > 0' >/dev/null; }
 wait_for 15 "her session is recorded" found
