@@ -16,31 +16,19 @@ constexpr std::string_view kSyncPath = "/agent/v1/sync";
 constexpr std::string_view kRenewPath = "/agent/v1/renew";
 constexpr std::string_view kTokenPath = "/agent/v1/token";
 constexpr std::string_view kCallPath = "/agent/v1/call";
-constexpr std::string_view kTokenAction = "Merlon.Machines/machines/token/action";
 constexpr std::string_view kSyncAction = "Merlon.Machines/machines/sync/action";
-constexpr std::string_view kRenewAction = "Merlon.Machines/machines/renew/action";
 constexpr Duration kWriteSeenEvery = std::chrono::seconds(1);
 constexpr size_t kAgentsKept = 16'384;
 constexpr Duration kLookEvery = std::chrono::milliseconds(150);
 
-net::Response to_response(Result<net::Response> result, const std::string& request_id) {
-  if (result) return *std::move(result);
-  if (result.error().kind == ErrorKind::internal) log_error("agent channel", result.error());
-  return resource::error_response(result.error(), request_id);
-}
-
-Error no_such_operation() {
-  return fail(ErrorKind::not_found, "NotFound", "The agent channel has no such operation.").error();
-}
-
 // Whether a poll has anything to write down; most polls have not.
-bool has_news(const Machine& machine, const SyncRequest& said) {
+bool has_news(const Machine& machine, const SyncRequest& said, const std::string& key_hash) {
   SyncRequest known;
   known.applied = machine.applied;
   SyncRequest told;
   told.applied = said.applied;
   return !said.observations.empty() || said.facts.has_value() || said.boot_id != machine.facts.boot_id ||
-         !machine.previous_key_hash.empty() || Fleet::is_ahead(machine, said) ||
+         Fleet::is_unconfirmed(machine, key_hash) || Fleet::is_ahead(machine, said) ||
          to_text(known.to_json()) != to_text(told.to_json());
 }
 
@@ -68,7 +56,7 @@ void Channel::handle(net::Request request, net::Responder respond) {
   if (!agent) {
     respond(to_response(not_enrolled(), request.request_id));
   } else if (request.path == kRenewPath) {
-    respond(to_response(renew(request, agent->key_hash), request.request_id));
+    respond(to_response(renew(request, *agent), request.request_id));
   } else if (request.path == kTokenPath) {
     respond(to_response(token(request, *agent), request.request_id));
   } else if (request.path == kCallPath) {
@@ -129,98 +117,9 @@ void Channel::note_failure(const net::Request& request, std::string_view action,
   fleet_.core.ledger.note_denial(entry);
 }
 
-Result<net::Response> Channel::renew(const net::Request& request, const std::string& key_hash) {
-  const JsonObject body = TRY(parse_json_object(request.body));
-  const std::string wanted_pem = TRY(text_field(body, "request", kPemMax));
-  const crypto::PublicKey wanted = TRY(crypto::verify_request(wanted_pem));
-  const auto machine = TRY(store::read_value<std::optional<Machine>>(
-      fleet_.core.store, [&](store::Reader& reader) { return fleet_.by_key(reader, key_hash); }));
-  if (machine && !budgets_.may_renew(*machine)) {
-    note_throttled(request, *machine, kRenewAction);
-    return fail(ErrorKind::throttled, "MachineThrottled",
-                "This machine's certificate was renewed a moment ago. Renew it once in half of its life.");
-  }
-  const std::string pem = TRY(store::write_value<std::string>(
-      fleet_.core.store, [&](store::Transaction& tx) { return fleet_.renew(tx, key_hash, wanted); }));
-  return resource::json_response(200, {{"certificate", pem}});
-}
-
-// The machine of an agent that may act for it: enrolled, in time, and the one that it was when it last spoke.
-Result<Machine> Channel::working_machine(const Agent& agent, const std::string& boot_id) {
-  auto machine = TRY(store::read_value<std::optional<Machine>>(
-      fleet_.core.store, [&](store::Reader& reader) { return fleet_.by_key(reader, agent.key_hash); }));
-  if (!machine || machine->removed) return not_enrolled();
-  if (agent.certificate_end <= fleet_.core.clock.now())
-    return fail(ErrorKind::unauthenticated, "CertificateExpired",
-                "The agent's certificate has expired: it may only be renewed.");
-  if (machine->quarantined)
-    return fail(ErrorKind::forbidden, "MachineQuarantined",
-                "The machine '" + machine->name +
-                    "' is quarantined: its key was seen on two machines. Remove it and enrol it anew.");
-  if (machine->facts.boot_id != boot_id)
-    return fail(
-        ErrorKind::conflict, "OtherBoot",
-        "The machine has been started anew, or this is a copy of it. The agent must synchronise first.");
-  return *std::move(machine);
-}
-
-Result<net::Response> Channel::token(const net::Request& request, const Agent& agent) {
-  const auto answered = [&]() -> Result<TokenAnswer> {
-    const TokenRequest asked = TRY(TokenRequest::from_json(TRY(parse_json_object(request.body))));
-    const Machine machine = TRY(working_machine(agent, asked.boot_id));
-    if (!fleet_.token_hook) return std::unexpected(no_such_operation());
-    if (!budgets_.may_have_token(machine))
-      return fail(ErrorKind::throttled, "MachineThrottled",
-                  "The machine '" + machine.name +
-                      "' asks for more tokens than one a second. Keep those that it has until they expire.");
-    // The agents' name is for agents: tokens name the issuer as people reach it.
-    const size_t colon = request.host.rfind(':');
-    const std::string port = colon == std::string::npos ? std::string() : request.host.substr(colon);
-    return fleet_.token_hook(machine, asked, "https://" + fleet_.core.domain + port);
-  }();
-  if (answered) {
-    net::Response response = resource::json_response(200, answered->to_json());
-    response.headers.set("Cache-Control", "no-store");
-    return response;
-  }
-  if (answered.error().kind != ErrorKind::internal) note_failure(request, kTokenAction, answered.error());
-  return std::unexpected(answered.error());
-}
-
-// A call needs no boot id: it was told to the agent of this key alone, moments ago.
-Result<Machine> Channel::calling_machine(const std::string& certificate_pem) {
-  const Agent agent = TRY(agent_of(certificate_pem));
-  auto machine = TRY(store::read_value<std::optional<Machine>>(
-      fleet_.core.store, [&](store::Reader& reader) { return fleet_.by_key(reader, agent.key_hash); }));
-  if (!machine || machine->removed || machine->quarantined ||
-      agent.certificate_end <= fleet_.core.clock.now())
-    return not_enrolled();
-  return *std::move(machine);
-}
-
-Result<net::Response> Channel::refuse_call(const net::Request& request) {
-  const CallRefusal refusal = TRY(CallRefusal::from_json(TRY(parse_json_object(request.body))));
-  TRY(switchboard_.refuse(TRY(calling_machine(request.client_certificate_pem)), refusal));
-  return resource::json_response(200, {});
-}
-
-std::expected<net::TunnelPlan, net::Response> Channel::upgrade(const net::Request& request) {
-  const std::string prefix = std::string(kCallPath) + "/";
-  const auto plan = [&]() -> Result<net::TunnelPlan> {
-    if (!request.path.starts_with(prefix)) return std::unexpected(no_such_operation());
-    const Machine machine = TRY(calling_machine(request.client_certificate_pem));
-    return switchboard_.answer(machine, request.path.substr(prefix.size()));
-  }();
-  if (plan) return *plan;
-  return std::unexpected(to_response(std::unexpected(plan.error()), request.request_id));
-}
-
 Result<Channel::Heard> Channel::hear(const Agent& agent, const SyncRequest& said, const IpAddress& from,
                                      size_t bytes) {
-  auto known = TRY(store::read_value<std::optional<Machine>>(
-      fleet_.core.store, [&](store::Reader& reader) { return fleet_.by_key(reader, agent.key_hash); }));
-  if (!known) return not_enrolled();
-  Heard heard{.machine = *std::move(known)};
+  Heard heard{.machine = TRY(machine_of(agent.key_hash, from))};
   // Whoever holds the key of a removed machine is told so as often as it asks, and can report nothing more.
   if (heard.machine.removed) {
     if (said.gone)
@@ -232,15 +131,17 @@ Result<Channel::Heard> Channel::hear(const Agent& agent, const SyncRequest& said
   if (agent.certificate_end <= fleet_.core.clock.now())
     return fail(ErrorKind::unauthenticated, "CertificateExpired",
                 "The agent's certificate has expired: it may only be renewed.");
+  // Nothing of it is believed, nor written down.
+  if (heard.machine.quarantined) return quarantined_error(heard.machine);
   if (said.gone)
     return fail(ErrorKind::conflict, "MachineNotRemoved",
                 "The machine '" + heard.machine.name +
                     "' has not been removed from Merlon: its agent may not leave by itself.");
-  bool is_news = has_news(heard.machine, said);
+  bool is_news = has_news(heard.machine, said, agent.key_hash);
   std::optional<SyncRequest> bare;
   if (is_news && !budgets_.afford(heard.machine, said, bytes)) {
     bare = without_reports(heard.machine, said);
-    is_news = has_news(heard.machine, *bare);
+    is_news = has_news(heard.machine, *bare, agent.key_hash);
   }
   heard.throttled = bare.has_value();
   // A report can wait for its budget, and for room on the disk; what the machine must do can not.
@@ -259,10 +160,7 @@ Result<Channel::Heard> Channel::hear(const Agent& agent, const SyncRequest& said
       seen_.written({.machine = heard.machine.id, .at = fleet_.core.clock.now(), .from = from});
     }
   }
-  if (heard.machine.quarantined)
-    return fail(ErrorKind::forbidden, "MachineQuarantined",
-                "The machine '" + heard.machine.name +
-                    "' is quarantined: its key was seen on two machines. Remove it and enrol it anew.");
+  if (heard.machine.quarantined) return quarantined_error(heard.machine);
   return heard;
 }
 

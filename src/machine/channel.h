@@ -36,6 +36,8 @@ class Channel {
 
  private:
   static constexpr size_t kServerIdBytes = 12;
+  static net::Response to_response(Result<net::Response> result, const std::string& request_id);
+  static Error no_such_operation();
   struct Waiting {
     net::Responder respond;
     SyncRequest request;
@@ -55,16 +57,18 @@ class Channel {
   };
 
   Result<net::Response> enrol(const net::Request& request);
-  Result<net::Response> renew(const net::Request& request, const std::string& key_hash);
+  Result<net::Response> renew(const net::Request& request, const Agent& agent);
   Result<net::Response> token(const net::Request& request, const Agent& agent);
   void sync(const net::Request& request, const Agent& agent, net::Responder respond);
   Result<Heard> hear(const Agent& agent, const SyncRequest& said, const IpAddress& from, size_t bytes);
   Result<net::Response> answer(const SyncRequest& said, const std::string& key_hash, bool unheard,
                                Duration arrived);
   net::Response answer(const Waiting& waiting);
-  Result<Machine> calling_machine(const std::string& certificate_pem);
+  // Whose key this is. A machine that had it once is quarantined.
+  Result<Machine> machine_of(const std::string& key_hash, const IpAddress& from);
+  Result<Machine> calling_machine(const net::Request& request);
   Result<net::Response> refuse_call(const net::Request& request);
-  Result<Machine> working_machine(const Agent& agent, const std::string& boot_id);
+  Result<Machine> working_machine(const Agent& agent, const std::string& boot_id, const IpAddress& from);
   Result<Agent> agent_of(const std::string& certificate_pem);
   Result<std::pair<std::string, std::vector<std::string>>> newest_head(store::Reader& reader,
                                                                        const std::string& seen);

@@ -9,13 +9,12 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "base/time_text.h"
-#include "identity/sessions.h"
+#include "machine/keys.h"
 #include "resource/resource_id.h"
 
 namespace merlon::machine {
 namespace {
 
-constexpr size_t kPastBootIdsMax = 64;
 constexpr int64_t kFirstEpoch = 1;
 constexpr size_t kStateBytesMax = size_t{6} * 1024 * 1024;  // agents take answers of 8 MiB
 // Of what a machine may report: no time will be as late (2^53 ms), and what is beyond it is no epoch of ours.
@@ -112,7 +111,7 @@ Result<EnrolAnswer> Fleet::enrol(store::Transaction& tx, const EnrolRequest& req
                 "A machine named '" + machine.name +
                     "' is enrolled in this resource group already. Remove it first with " +
                     "'merlon machine remove', or ask for a token with another name.");
-  if (TRY(by_key(tx, machine.key_hash)))
+  if (TRY(is_known_key(tx, machine.key_hash)))
     return fail(ErrorKind::conflict, "KeyAlreadyEnrolled",
                 "This key belongs to another machine. Enrol with an empty --state directory, so that a new "
                 "key is made.");
@@ -187,13 +186,6 @@ Result<void> Fleet::add_seen(store::Reader& reader, Machine& machine) {
   return {};
 }
 
-Result<std::optional<Machine>> Fleet::by_key(store::Reader& reader, const std::string& key_hash) {
-  for (const std::string index : {"key_hash", "previous_key_hash"})
-    if (const auto known = TRY(known_.find_first(reader, core.tenant, index, key_hash)))
-      return std::optional<Machine>(*known);
-  return std::optional<Machine>();
-}
-
 Result<void> Fleet::change(store::Transaction& tx, const Uuid& id,
                            const std::function<void(Machine&)>& edit) {
   auto machine = TRY(store::get<Machine>(tx, core.tenant, id.text()));
@@ -226,31 +218,6 @@ void Fleet::mark_changed(store::Transaction& tx, const Uuid& id) {
 std::set<std::string> Fleet::take_changed() {
   const std::lock_guard lock(mutex_);
   return std::exchange(changed_, {});
-}
-
-Result<void> Fleet::note_boot(store::Transaction& tx, Machine& machine, const std::string& boot_id) {
-  if (boot_id == machine.facts.boot_id) return {};
-  const auto& past = machine.past_boot_ids;
-  if (std::find(past.begin(), past.end(), boot_id) != past.end()) {
-    // A boot id never comes back on one machine: two copies of the key are alive (trust.md, Keys).
-    machine.quarantined = true;
-    machine.desired.openings.clear();
-    machine.desired.identity = {};
-    machine.desired.ssh = {};
-    ++machine.desired.version.number;
-    mark_changed(tx, machine.id);
-    // And what either copy has had tokens for. The session of an identity's token is its machine's
-    // (sessions.h).
-    tx.urgent();
-    TRY(identity::end_session(tx, core.tenant, machine.id));
-    return core.ledger.append(tx, entry_of(machine, "Merlon.Machines/machines/quarantine/action",
-                                           {{"bootId", boot_id}, {"otherBootId", machine.facts.boot_id}}));
-  }
-  machine.past_boot_ids.push_back(machine.facts.boot_id);
-  if (machine.past_boot_ids.size() > kPastBootIdsMax)
-    machine.past_boot_ids.erase(machine.past_boot_ids.begin());
-  machine.facts.boot_id = boot_id;
-  return {};
 }
 
 Result<std::optional<Traffic>> Fleet::traffic_of(store::Reader& reader, const Machine& machine) {
@@ -327,9 +294,9 @@ Result<Machine> Fleet::hear(store::Transaction& tx, const std::string& key_hash,
                             const IpAddress& from) {
   auto machine = TRY(by_key(tx, key_hash));
   if (!machine) return not_enrolled();
-  TRY(note_boot(tx, *machine, said.boot_id));
+  TRY(note_boot(tx, *machine, said.boot_id, from));
   machine->applied = said.applied;
-  if (key_hash == machine->key_hash) machine->previous_key_hash.clear();
+  if (key_hash == machine->key_hash) TRY(confirm_key(tx, *machine));
   if (is_ahead(*machine, said)) TRY(go_beyond(tx, *machine, newest_of(said)));
   if (said.facts) {
     const std::string boot_id = machine->facts.boot_id;
@@ -344,28 +311,6 @@ Result<Machine> Fleet::hear(store::Transaction& tx, const std::string& key_hash,
   TRY(note_traffic(tx, *machine, said.observations));
   for (const Observation& observation : said.observations) TRY(observe(tx, *machine, observation));
   return *std::move(machine);
-}
-
-Result<std::string> Fleet::renew(store::Transaction& tx, const std::string& key_hash,
-                                 const crypto::PublicKey& wanted) {
-  auto machine = TRY(by_key(tx, key_hash));
-  if (!machine || machine->removed) return not_enrolled();
-  if (machine->quarantined)
-    return fail(ErrorKind::forbidden, "MachineQuarantined",
-                "The machine '" + machine->name +
-                    "' is quarantined: its key was seen on two machines. Remove and enrol it anew.");
-  const std::string wanted_hash = crypto::spki_hash_hex(wanted);
-  if (wanted_hash != machine->key_hash) {
-    if (TRY(by_key(tx, wanted_hash)))
-      return fail(ErrorKind::conflict, "KeyAlreadyEnrolled", "The new key belongs to another machine.");
-    machine->previous_key_hash = machine->key_hash;
-    machine->key_hash = wanted_hash;
-  }
-  machine->certificate_end = core.clock.now() + kAgentCertificateLifetime;
-  TRY(store::put(tx, core.tenant, *machine));
-  TRY(core.ledger.append(
-      tx, entry_of(*machine, "Merlon.Machines/machines/renew/action", {{"keyHash", machine->key_hash}})));
-  return authority.issue(core, wanted, machine->id.text());
 }
 
 Result<void> Fleet::remove(resource::WriteContext& context, Machine machine) {
@@ -389,6 +334,8 @@ Result<void> Fleet::forget(store::Transaction& tx, const Machine& machine) {
   TRY(store::erase<Machine>(tx, core.tenant, machine.key()));
   TRY(store::erase<Traffic>(tx, core.tenant, machine.key()));
   TRY(store::erase<Seen>(tx, core.tenant, machine.key()));
+  for (const RetiredKey& key : TRY(store::find<RetiredKey>(tx, core.tenant, "machine", machine.key())))
+    TRY(store::erase<RetiredKey>(tx, core.tenant, key.key()));
   return core.ledger.append(tx, entry_of(machine, "Merlon.Machines/machines/released/action", {}));
 }
 

@@ -43,7 +43,15 @@ class Fleet {
   Result<std::vector<Machine>> all(store::Reader& reader);
   // With when it was last seen: a machine's record alone does not say.
   Result<void> add_seen(store::Reader& reader, Machine& machine);
+  // Whose key this is now, or may still be; and whose it was, where that machine is removed: it must let go
+  // whatever its key has become.
   Result<std::optional<Machine>> by_key(store::Reader& reader, const std::string& key_hash);
+  // Whose key this was, and no request that the machine itself has made with it can still be under way: two
+  // are alive, of which one is not the machine.
+  Result<std::optional<Machine>> betrayed_by(store::Reader& reader, const std::string& key_hash);
+  // Quarantines that machine, and answers it.
+  Result<Machine> retired_key_used(store::Transaction& tx, const std::string& key_hash,
+                                   const IpAddress& from);
   // Changes a machine's desired state; the number grows only when something differs. What no agent would take
   // is refused here, where somebody is told.
   Result<void> change(store::Transaction& tx, const Uuid& id, const std::function<void(Machine&)>& edit);
@@ -56,6 +64,10 @@ class Fleet {
   static bool is_recorded(std::string_view kind);
   Result<std::string> renew(store::Transaction& tx, const std::string& key_hash,
                             const crypto::PublicKey& wanted);
+  // A key that its machine has asked for and not used yet: it may be asked for news and renewed, no more.
+  static bool is_unconfirmed(const Machine& machine, const std::string& key_hash) {
+    return key_hash == machine.key_hash && !machine.previous_key_hash.empty();
+  }
   Result<void> remove(resource::WriteContext& context, Machine machine);
   Result<void> forget(store::Transaction& tx, const Machine& machine);  // its agent has taken the rules down
   Result<size_t> start_new_epoch(store::Transaction& tx);
@@ -76,7 +88,16 @@ class Fleet {
   Result<void> tell_facts(store::Transaction& tx, const Machine& machine);
   Result<void> observe(store::Transaction& tx, const Machine& machine, const Observation& observation);
   Result<std::vector<Machine>> readable(store::Reader& reader);
-  Result<void> note_boot(store::Transaction& tx, Machine& machine, const std::string& boot_id);
+  Result<void> note_boot(store::Transaction& tx, Machine& machine, const std::string& boot_id,
+                         const IpAddress& from);
+  Result<void> confirm_key(store::Transaction& tx, Machine& machine);
+  Result<void> change_key(store::Transaction& tx, Machine& machine, const std::string& held,
+                          const std::string& wanted);
+  Result<void> retire(store::Transaction& tx, const Machine& machine, const std::string& key_hash);
+  Result<std::optional<Machine>> by_retired_key(store::Reader& reader, const std::string& key_hash);
+  Result<bool> is_known_key(store::Reader& reader, const std::string& key_hash);
+  Result<void> quarantine(store::Transaction& tx, Machine& machine, std::string_view reason,
+                          const IpAddress& from, JsonObject details);
   void mark_changed(store::Transaction& tx, const Uuid& id);
   Result<void> go_beyond(store::Transaction& tx, Machine& machine, const Version& reported);
 
@@ -88,5 +109,6 @@ class Fleet {
 };
 
 std::unexpected<Error> not_enrolled();
+std::unexpected<Error> quarantined_error(const Machine& machine);
 
 }  // namespace merlon::machine

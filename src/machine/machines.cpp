@@ -3,6 +3,7 @@
 #include "machine/machines.h"
 
 #include "machine/channel.h"
+#include "machine/keys.h"
 #include "machine/reach.h"
 #include "machine/routes.h"
 #include "machine/traffic.h"
@@ -100,8 +101,8 @@ Reach& reach_of(Machines& machines) { return static_cast<MachinesImpl&>(machines
 
 const std::vector<store::TableSpec>& tables() {
   static const std::vector<store::TableSpec> specs = {
-      Machine::table(), EnrolmentToken::table(), AgentsAuthority::table(),
-      Traffic::table(), Seen::table(),           LeftCall::table()};
+      Machine::table(), EnrolmentToken::table(), AgentsAuthority::table(), Traffic::table(),
+      Seen::table(),    LeftCall::table(),       RetiredKey::table()};
   return specs;
 }
 

@@ -23,9 +23,11 @@ struct Machine {
   std::string previous_key_hash;  // accepted until the new key was used, after a renewal
   MachineFacts facts;
   Mode mode = Mode::audit;
-  bool quarantined = false;                // one key seen from two boot ids at once
+  bool quarantined = false;                // two have its key, or had (keys.h)
+  std::string quarantine_reason;           // a word of keys.h; empty from before there were several
   bool removed = false;                    // deleted; kept until the agent has said that its rules are down
   std::vector<std::string> past_boot_ids;  // newest last, bounded; one that comes back is a clone
+  std::vector<Timestamp> recent_boots;     // when the last few of them came, by the server's clock
   DesiredState desired;
   Applied applied;
   std::optional<Timestamp> last_seen;  // within a minute or so (seen.h)

@@ -65,6 +65,12 @@ JsonObject Machine::to_json() const {
                      {"enrolled", to_rfc3339(enrolled)},
                      {"certificateEnd", to_rfc3339(certificate_end)}};
   if (last_seen) json["lastSeen"] = to_rfc3339(*last_seen);
+  if (!quarantine_reason.empty()) json["quarantineReason"] = quarantine_reason;
+  if (!recent_boots.empty()) {
+    JsonArray times;
+    for (const Timestamp& time : recent_boots) times.emplace_back(to_rfc3339(time));
+    json["recentBoots"] = std::move(times);
+  }
   return json;
 }
 
@@ -85,6 +91,13 @@ Result<Machine> Machine::from_json(const JsonObject& json) {
   machine.enrolled = TRY(require_time(json, "enrolled"));
   machine.certificate_end = TRY(require_time(json, "certificateEnd"));
   if (json.contains("lastSeen")) machine.last_seen = TRY(require_time(json, "lastSeen"));
+  machine.quarantine_reason = string_at(json, "quarantineReason").value_or("");
+  if (json.contains("recentBoots"))
+    for (const std::string& text : TRY(texts_field(json, "recentBoots", 64))) {
+      const auto time = from_rfc3339(text);
+      if (!time) return internal_error("stored record has a malformed time in recentBoots");
+      machine.recent_boots.push_back(*time);
+    }
   return machine;
 }
 

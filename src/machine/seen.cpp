@@ -9,6 +9,9 @@ namespace {
 // Together with the longest poll well below what counts as silent (90 s).
 constexpr Duration kWriteAfter = std::chrono::seconds(40);
 constexpr Duration kWriteAtOnceAfter = std::chrono::seconds(60);
+// A machine moves now and then; one that comes from two addresses in turn would have each poll of it
+// committed.
+constexpr Duration kMovesAtOnceAfter = std::chrono::seconds(60);
 constexpr size_t kAtOnce = 500;
 
 // Of a clock that was set back too.
@@ -38,16 +41,19 @@ Result<Seen> Seen::from_json(const JsonObject& json) {
 
 bool SeenBook::note(const Seen& seen) {
   const std::lock_guard lock(mutex_);
-  const auto [entry, is_new] = entries_.try_emplace(seen.machine);
-  entry->second.heard = seen.at;
-  entry->second.from = seen.from;
-  return !is_new && seen.from == entry->second.written_from &&
-         !is_past(seen.at, entry->second.written, kWriteAtOnceAfter);
+  const auto [found, is_new] = entries_.try_emplace(seen.machine);
+  Entry& entry = found->second;
+  entry.heard = seen.at;
+  entry.from = seen.from;
+  const bool is_told =
+      seen.from == entry.written_from || (entry.moved && !is_past(seen.at, *entry.moved, kMovesAtOnceAfter));
+  return !is_new && is_told && !is_past(seen.at, entry.written, kWriteAtOnceAfter);
 }
 
 void SeenBook::written(const Seen& seen) {
   const std::lock_guard lock(mutex_);
   Entry& entry = entries_[seen.machine];
+  if (entry.written_from && entry.written_from != seen.from) entry.moved = seen.at;
   entry.written = seen.at;
   entry.written_from = seen.from;
   if (seen.at >= entry.heard) entry.from = seen.from;

@@ -30,7 +30,8 @@ struct Seen {
 // speaks again. Thread-safe.
 class SeenBook {
  public:
-  // False when it is time to write it at once: nobody has for a while, or it comes from somewhere else.
+  // False when it is time to write it at once: nobody has for a while, or it comes from somewhere else, for
+  // the first time in a minute.
   bool note(const Seen& seen);
   void written(const Seen& seen);
   void forget(const Uuid& machine);
@@ -41,6 +42,7 @@ class SeenBook {
   struct Entry {
     Timestamp heard, written;
     std::optional<IpAddress> from, written_from;
+    std::optional<Timestamp> moved;  // when another address than before was last written
   };
   mutable std::mutex mutex_;
   std::map<Uuid, Entry> entries_;

@@ -76,6 +76,36 @@ TEST(SeenBook, WhoeverComesFromSomewhereElseIsWrittenAtOnce) {
       << "a row from before";
 }
 
+// Its row is at most 40 s behind all the same, and this server knows better meanwhile (switchboard.h).
+TEST(SeenBook, WhoeverComesFromTwoAddressesInTurnIsWrittenTwiceAMinuteAtMost) {
+  SeenBook book;
+  book.written(seen(machine(1), kNoon, "10.7.0.4"));
+  Seen stored = seen(machine(1), kNoon, "10.7.0.4");
+  int writes = 0;
+  Timestamp differs_since = kNoon;
+  for (int second = 1; second <= 3600; ++second) {
+    const Timestamp now = kNoon + seconds(second);
+    const Seen here = seen(machine(1), now, second % 2 == 0 ? "10.7.0.4" : "203.0.113.9");
+    std::vector<Seen> due = book.due(now);
+    if (!book.note(here)) due = {here};
+    for (const Seen& each : due) {
+      ++writes;
+      stored = each;
+      book.written(each);
+    }
+    if (stored.from == here.from) differs_since = now;
+    ASSERT_LE(now - differs_since, seconds(41)) << second;
+  }
+  EXPECT_LE(writes, 2 * 60 + 2);
+  // It has settled somewhere: every server knows it within that time.
+  for (int second = 1; second <= 45; ++second)
+    for (const Seen& each : book.due(kNoon + hours(1) + seconds(second))) {
+      stored = each;
+      book.written(each);
+    }
+  EXPECT_EQ(stored.from, IpAddress::parse("10.7.0.4"));
+}
+
 TEST(SeenBook, OneWriteIsNeverLong) {
   SeenBook book;
   for (unsigned i = 1; i <= 1200; ++i) {
