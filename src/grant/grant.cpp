@@ -2,6 +2,8 @@
 #include "grant/grant.h"
 
 #include <algorithm>
+#include <span>
+#include <utility>
 
 #include "base/log.h"
 #include "base/time_text.h"
@@ -11,7 +13,8 @@ namespace merlon::grant {
 namespace {
 
 constexpr Duration kMarkEvery = std::chrono::minutes(1);
-constexpr size_t kDueAtOnce = 64;  // share one commit
+constexpr size_t kDueAtOnce = 256;  // share one commit
+constexpr size_t kDueRead = 4096;   // are looked at together
 // Ended grants that a subject keeps, to be looked at; the ledger has all of them.
 constexpr size_t kEndedKept = 100;
 
@@ -164,17 +167,31 @@ Result<Grant> Grants::set_data(store::Transaction& tx, const Uuid& id, JsonObjec
 }
 
 Result<void> Grants::end(resource::WriteContext& context, const Uuid& id, std::string_view reason) {
-  auto grant = TRY(get(context.tx, id));
-  if (!grant || grant->state == State::ended) return {};
+  return end_together(context, {id}, reason);
+}
+
+Result<void> Grants::end_together(resource::WriteContext& context, const std::vector<Uuid>& ids,
+                                  std::string_view reason) {
+  const Timestamp time = now();
+  std::map<std::string, std::vector<Grant>> ended;
+  for (const Uuid& id : ids) {
+    auto grant = TRY(get(context.tx, id));
+    if (!grant || grant->state == State::ended) continue;
+    grant->state = State::ended;
+    grant->end_reason = reason;
+    grant->ended = time;
+    TRY(store::put(context.tx, core_.tenant, *grant));
+    ended[grant->kind].push_back(*std::move(grant));
+  }
+  if (ended.empty()) return {};
   context.tx.urgent();
-  const auto kind = kinds_.find(grant->kind);
-  MERLON_CHECK(kind != kinds_.end());
-  grant->state = State::ended;
-  grant->end_reason = reason;
-  grant->ended = now();
-  TRY(store::put(context.tx, core_.tenant, *grant));
-  TRY(mark(context.tx, *grant->ended));
-  return kind->second(context, *grant);
+  TRY(mark(context.tx, time));
+  for (const auto& [name, grants] : ended) {
+    const auto kind = kinds_.find(name);
+    MERLON_CHECK(kind != kinds_.end());
+    TRY(kind->second(context, grants));
+  }
+  return {};
 }
 
 Result<std::optional<Grant>> Grants::get(store::Reader& reader, const Uuid& id) {
@@ -238,7 +255,7 @@ Result<size_t> Grants::end_all(resource::WriteContext& context, std::string_view
   std::vector<Uuid> ids;
   for (const auto& [kind, handler] : kinds_)
     for (const Grant& grant : TRY(active(context.tx, kind))) ids.push_back(grant.id);
-  for (const Uuid& id : ids) TRY(end(context, id, reason));
+  TRY(end_together(context, ids, reason));
   return ids.size();
 }
 
@@ -246,12 +263,16 @@ Result<size_t> Grants::expire_due(const Guard& guard) {
   const Timestamp time = now();
   const uint64_t opened_before = opened();
   size_t ended = 0;
-  store::Range range{.prefix = {}, .after = {}, .after_key = {}, .limit = kDueAtOnce};
+  store::Range range{.prefix = {}, .after = {}, .after_key = {}, .limit = kDueRead};
   for (bool last = false; !last;) {
     const auto page = TRY(store::read_value<DuePage>(
         core_.store, [&](store::Reader& reader) { return due(reader, time, range); }));
     if (page.none_active) note_none_active(opened_before);
-    ended += expire(page.ids, time, guard);
+    for (size_t from = 0; from < page.ids.size(); from += kDueAtOnce) {
+      const std::span ids = std::span(page.ids).subspan(from);
+      const std::span some = ids.first(std::min(ids.size(), kDueAtOnce));
+      ended += expire({some.begin(), some.end()}, time, guard);
+    }
     last = page.last;
   }
   // What has ended has written the mark of its time.
@@ -269,15 +290,14 @@ size_t Grants::expire(const std::vector<Uuid>& ids, Timestamp time, const Guard&
   if (ids.empty()) return 0;
   const auto all = core_.store.write([&](store::Transaction& tx) -> Result<void> {
     if (guard) TRY(guard(tx));
-    for (const Uuid& id : ids) TRY(expire_in(tx, id, time));
-    return {};
+    return expire_in(tx, ids, time);
   });
   if (all) return ids.size();
   size_t ended = 0;
   for (const Uuid& id : ids) {
     const auto done = core_.store.write([&](store::Transaction& tx) -> Result<void> {
       if (guard) TRY(guard(tx));
-      return expire_in(tx, id, time);
+      return expire_in(tx, {id}, time);
     });
     if (done) {
       ++ended;
@@ -289,28 +309,39 @@ size_t Grants::expire(const std::vector<Uuid>& ids, Timestamp time, const Guard&
   return ended;
 }
 
-Result<void> Grants::expire_in(store::Transaction& tx, const Uuid& id, Timestamp time) {
-  // Its state is judged here, not as it was when the list was read.
-  const auto grant = TRY(get(tx, id));
-  if (!grant || grant->state == State::ended || grant->deadline > time) return {};
-  return manager_.as_system(tx, "the deadline of the grant has passed",
-                            [&](resource::WriteContext& context) { return end(context, id, "Expired"); });
+Result<void> Grants::expire_in(store::Transaction& tx, const std::vector<Uuid>& ids, Timestamp time) {
+  std::vector<Uuid> due;
+  // Their state is judged here, not as it was when the list was read.
+  for (const Uuid& id : ids)
+    if (const auto grant = TRY(get(tx, id));
+        grant && grant->state == State::active && grant->deadline <= time)
+      due.push_back(id);
+  if (due.empty()) return {};
+  return manager_.as_system(tx, "the deadline of the grant has passed", [&](resource::WriteContext& context) {
+    return end_together(context, due, "Expired");
+  });
 }
 
 Result<Grants::DuePage> Grants::due(store::Reader& reader, Timestamp time, store::Range& range) {
-  DuePage page;
+  DuePage page{.ids = {}, .last = false, .none_active = false};
+  std::vector<std::pair<std::string, Uuid>> due_of;
   const bool first = range.after.empty();
   const auto rows = TRY(reader.scan_index(Grant::table(), core_.tenant, "active_deadline", range));
   page.none_active = first && rows.empty();
   for (const auto& row : rows) {
     const auto grant = store::decode<Grant>(row.row);
-    if (grant && grant->deadline > time) return page;
+    page.last = grant && grant->deadline > time;
+    if (page.last) break;
     // One that cannot be read is tried like one that is due, and fails by itself: behind it wait others.
-    if (const auto id = Uuid::parse(row.row.key)) page.ids.push_back(*id);
+    if (const auto id = Uuid::parse(row.row.key))
+      due_of.emplace_back(grant ? grant->subject : std::string(), *id);
     range.after = row.value;
     range.after_key = row.row.key;
   }
-  page.last = rows.size() < range.limit;
+  page.last = page.last || rows.size() < range.limit;
+  // What ends together shares what it is brought in line with.
+  std::ranges::sort(due_of);
+  for (const auto& [subject, id] : due_of) page.ids.push_back(id);
   return page;
 }
 

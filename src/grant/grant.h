@@ -48,8 +48,9 @@ struct Grant {
 
 std::string active_key(std::string_view kind, std::string_view of);  // value of an index of active grants
 
-// Runs in the transaction that ends the grant; must undo what the grant did.
-using EndHandler = std::function<Result<void>(resource::WriteContext&, const Grant&)>;
+// Runs in the transaction that ends the grants, for all of its kind that end together: thousands may have
+// been opened by one request, and what they share is brought in line once. Must undo what they did.
+using EndHandler = std::function<Result<void>(resource::WriteContext&, const std::vector<Grant>&)>;
 
 class Grants {
  public:
@@ -68,6 +69,8 @@ class Grants {
                      Grant grant);  // id, start and state are set here; deadline must be ahead
   Result<void> end(resource::WriteContext& context, const Uuid& id,
                    std::string_view reason);  // ending twice is fine
+  Result<void> end_together(resource::WriteContext& context, const std::vector<Uuid>& ids,
+                            std::string_view reason);
   // A later deadline for a grant that is still going on: one whose time is over cannot be brought back, also
   // when nobody has ended it yet.
   Result<Grant> extend(store::Transaction& tx, const Uuid& id, Timestamp deadline);
@@ -107,7 +110,7 @@ class Grants {
   // Those that are due after `range.after`, which moves on.
   Result<DuePage> due(store::Reader& reader, Timestamp time, store::Range& range);
   size_t expire(const std::vector<Uuid>& ids, Timestamp time, const Guard& guard);
-  Result<void> expire_in(store::Transaction& tx, const Uuid& id, Timestamp time);
+  Result<void> expire_in(store::Transaction& tx, const std::vector<Uuid>& ids, Timestamp time);
   Result<void> forget_oldest(store::Transaction& tx, std::string_view subject);
   Timestamp last_stored_mark() const;
   Timestamp advance() const;  // under mutex_

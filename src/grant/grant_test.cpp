@@ -20,6 +20,10 @@ using testing::SizeIs;
 
 const std::string kSubject = "/subscriptions/s/doors/1";
 
+const EndHandler kNothing = [](resource::WriteContext&, const std::vector<Grant>&) -> Result<void> {
+  return {};
+};
+
 class GrantTest : public testing::Test {
  protected:
   GrantTest() : world_(clock_, {}) { start(); }
@@ -30,14 +34,19 @@ class GrantTest : public testing::Test {
     world_.close();
     world_.open();
     grants_ = std::make_unique<Grants>(world_.core(), world_.manager());
-    grants_->add_kind("door", [this](resource::WriteContext& context, const Grant& grant) -> Result<void> {
-      ++tried_[grant.justification];
-      if (stuck_.contains(grant.justification))
-        return fail(ErrorKind::conflict, "Stuck", "The door is stuck.");
-      ended_.push_back(grant.justification);
-      return context.record("Toy.Doors/close/action", kSubject, {{"why", grant.end_reason}});
-    });
-    grants_->add_kind("window", [](resource::WriteContext&, const Grant&) -> Result<void> { return {}; });
+    const auto close = [this](resource::WriteContext& context,
+                              const std::vector<Grant>& grants) -> Result<void> {
+      for (const Grant& grant : grants) {
+        ++tried_[grant.justification];
+        if (stuck_.contains(grant.justification))
+          return fail(ErrorKind::conflict, "Stuck", "The door is stuck.");
+        ended_.push_back(grant.justification);
+        TRY(context.record("Toy.Doors/close/action", kSubject, {{"why", grant.end_reason}}));
+      }
+      return {};
+    };
+    grants_->add_kind("door", close);
+    grants_->add_kind("window", kNothing);
   }
 
   static Grant wanted(const std::string& name, Timestamp deadline, const std::string& kind = "door") {
@@ -198,7 +207,7 @@ TEST_F(GrantTest, WithoutAGrantTimeWaitsForTheClockThatWasSetBack) {
 
 TEST_F(GrantTest, AGrantOfAnotherServerKeepsTimeRunningHereToo) {
   Grants other(world_.core(), world_.manager());
-  other.add_kind("door", [](resource::WriteContext&, const Grant&) -> Result<void> { return {}; });
+  other.add_kind("door", kNothing);
   EXPECT_EQ(must(other.expire_due()), 0U);
   EXPECT_EQ(expire(), 0U);
   clock_.step_wall(-hours(3));

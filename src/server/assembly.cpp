@@ -84,7 +84,7 @@ Result<std::unique_ptr<Assembly>> Assembly::assemble(std::unique_ptr<store::Serv
       log_error("the hardware token of --hsm is not usable yet", there.error());
   }
   a->vaults_ = vault::install(*a->platform_, std::move(hsm));
-  a->jit_ = jit::install(*a->platform_, *a->compute_, *a->network_);
+  a->jit_ = jit::install(*a->platform_, *a->network_);
   TRY(a->open_recordings(parameters.recordings));
   a->bastion_ = bastion::install(*a->platform_, *a->compute_, *a->network_, *a->jit_,
                                  {.source_for = net::source_address_for,
@@ -153,6 +153,8 @@ void Assembly::tick_recordings() {
   recordings_->tick();
   recordings::tick(*recording_routes_);
 }
+
+void Assembly::tick_flow_logs() { network_->tick_flow_logs(); }
 
 Assembly::~Assembly() { stop(); }
 
@@ -254,7 +256,6 @@ void Assembly::tick() {
       log_error("the other servers' clock mark could not be read", followed.error());
   end_what_is_due();
   machines_->tick();
-  network_->tick();
   const Timestamp now = core_->clock.now();
   if (now - flushed_ < kFlushEvery && now >= flushed_) return;
   flushed_ = now;
@@ -273,7 +274,7 @@ void Assembly::stop() {
   if (store_) store_->on_foreign_commit({});
   if (bastion_) bastion_->stop();
   if (machines_) machines_->stop();
-  if (network_) network_->tick();
+  if (network_) network_->tick_flow_logs();
   if (recordings_) recordings_->close_all("the server stopped");
   if (place_)
     if (const auto released = place_->release(); !released)

@@ -72,7 +72,8 @@ class Assembly {
   // Writes to the disk what recordings have gathered: several times a second, on a thread that may wait for
   // the disk.
   void tick_recordings();
-  void stop();  // answers what waits, writes what is pending
+  void tick_flow_logs();  // likewise, what machines have reported for flow logs
+  void stop();            // answers what waits, writes what is pending
 
   const Settings& settings() const { return settings_; }
   store::ServerStore& store() { return *store_; }

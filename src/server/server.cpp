@@ -216,6 +216,8 @@ Result<void> run(const Options& options) {
       assembly->tick();
       certificate.renew_when_due(*server);
     });
+    // A slow disk must not keep anything from closing on time: each on a thread of its own.
+    net::Periodic flow_logs("flow-logs", kTickMs, [&] { assembly->tick_flow_logs(); });
     net::Periodic recorder("recordings", kTickMs, [&] { assembly->tick_recordings(); });
     // Beside it: what is due takes the writer's time, and somebody waits for the other end of an opening.
     net::Periodic answerer("answer", kTickMs, [&] { assembly->machines().answer_waits(); });

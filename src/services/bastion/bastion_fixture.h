@@ -69,7 +69,7 @@ class BastionFixture : public testing::Test {
     platform_.reset(new Platform{core(), world_.manager(), *grants_, *machines_});
     compute_ = compute::install(*platform_);
     network_ = network::install(*platform_, *compute_);
-    jit_ = jit::install(*platform_, *compute_, *network_);
+    jit_ = jit::install(*platform_, *network_);
     bastion_ = install(*platform_, *compute_, *network_, *jit_,
                        {.source_for = [this](const IpAddress&) { return IpAddress::parse(source_); },
                         .alone = true,

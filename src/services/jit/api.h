@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "machine/platform.h"
-#include "services/compute/api.h"
 #include "services/network/api.h"
 
 namespace merlon::jit {
@@ -44,7 +43,7 @@ class Jit {
   virtual Result<void> tick(const grant::Grants::Guard& guard) = 0;
 };
 
-std::unique_ptr<Jit> install(Platform& platform, compute::Compute& compute, network::Network& network);
+std::unique_ptr<Jit> install(Platform& platform, network::Network& network);
 const std::vector<store::TableSpec>& tables();
 
 }  // namespace merlon::jit

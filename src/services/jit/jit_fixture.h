@@ -67,7 +67,7 @@ class JitFixture : public testing::Test {
     platform_.reset(new Platform{core(), world_.manager(), *grants_, *machines_});
     compute_ = compute::install(*platform_);
     network_ = network::install(*platform_, *compute_);
-    jit_ = install(*platform_, *compute_, *network_);
+    jit_ = install(*platform_, *network_);
   }
   void stop() {
     if (machines_) machines_->stop();

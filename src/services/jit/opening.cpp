@@ -68,9 +68,10 @@ Result<Grant> Service::live_opening(store::Reader& reader, const ResourceId& pol
 
 Result<void> Service::end_openings(WriteContext& context, const ResourceId& policy, std::string_view reason,
                                    const std::function<bool(const PortGrant&)>& which) {
+  std::vector<Uuid> ids;
   for (const Grant& grant : TRY(platform_.grants.active_of_group(context.tx, kOpeningKind, policy.key())))
-    if (which(TRY(PortGrant::from_json(grant.data)))) TRY(platform_.grants.end(context, grant.id, reason));
-  return {};
+    if (which(TRY(PortGrant::from_json(grant.data)))) ids.push_back(grant.id);
+  return platform_.grants.end_together(context, ids, reason);
 }
 
 Result<Grant> Service::open_port(WriteContext& context, const Policy& policy, const AccessRequest& request,
@@ -118,18 +119,23 @@ Result<Service::Replaced> Service::end_older(WriteContext& context, const Policy
   std::map<std::string, std::set<Door>> wanted;
   for (const PortRequest& port : request.ports) wanted[port.vm.key()].emplace(port.number, port.sources);
   Replaced replaced;
-  std::vector<Grant> ended;
-  const InOneGo in_one_go(in_one_go_);
+  std::vector<Uuid> ids;
   for (const auto& [vm, doors] : wanted)
     for (const Grant& grant : TRY(platform_.grants.active_of_subject(context.tx, kOpeningKind, vm))) {
       if (grant.group != policy.id.key() || grant.holder != terms.holder.object_id.text()) continue;
       const PortGrant older = TRY(PortGrant::from_json(grant.data));
       if (!doors.contains({older.number, older.sources})) continue;
-      TRY(platform_.grants.end(context, grant.id, "NewerRequestInitiated"));
-      ended.push_back(TRY(platform_.grants.get(context.tx, grant.id)).value_or(grant));
+      ids.push_back(grant.id);
       replaced.grants.insert(grant.id.text());
       replaced.vms.insert(older.vm_id);
     }
+  {
+    const InOneGo in_one_go(in_one_go_);
+    TRY(platform_.grants.end_together(context, ids, "NewerRequestInitiated"));
+  }
+  std::vector<Grant> ended;
+  for (const Uuid& id : ids)
+    if (auto grant = TRY(platform_.grants.get(context.tx, id))) ended.push_back(*std::move(grant));
   TRY(show_openings(context, policy.id, ended));
   return replaced;
 }
@@ -257,25 +263,36 @@ Result<JsonObject> Service::revoke(WriteContext& context, const ResourceId& poli
   return opening(context.tx, policy, id);
 }
 
-Result<void> Service::opening_ended(WriteContext& context, const Grant& grant) {
-  const PortGrant port = TRY(PortGrant::from_json(grant.data));
-  const ResourceId policy_id = TRY(ResourceId::parse(port.policy_id));
-  if (!in_one_go_) {
-    TRY(hide_rules(context, grant));
-    TRY(sync_openings(context, TRY(ResourceId::parse(port.vm_id))));
-    TRY(show_opening(context, grant));
+// A thousand may run out in the same moment: each machine, group and policy is written once.
+Result<void> Service::openings_ended(WriteContext& context, const std::vector<Grant>& grants) {
+  std::map<std::string, std::vector<Grant>> of_policy;
+  std::set<std::string> vms, ids;
+  for (const Grant& grant : grants) {
+    const PortGrant port = TRY(PortGrant::from_json(grant.data));
+    of_policy[port.policy_id].push_back(grant);
+    vms.insert(port.vm_id);
+    ids.insert(grant.id.text());
+    TRY(context.record("Merlon.Jit/openings/close/action", port.vm_id,
+                       {{"opening", grant.id.text()},
+                        {"policy", port.policy_id},
+                        {"port", port.number},
+                        {"sources", texts_json(port.sources)},
+                        {"reason", grant.end_reason},
+                        {"holder", grant.holder_name},
+                        {"holderId", grant.holder},
+                        {"request", port.request_id}}));
   }
-  TRY(context.record("Merlon.Jit/openings/close/action", port.vm_id,
-                     {{"opening", grant.id.text()},
-                      {"policy", port.policy_id},
-                      {"port", port.number},
-                      {"sources", texts_json(port.sources)},
-                      {"reason", grant.end_reason},
-                      {"holder", grant.holder_name},
-                      {"holderId", grant.holder},
-                      {"request", port.request_id}}));
-  return end_requests(context, policy_id, "OpeningEnded",
-                      [&](const WaitingRequest& waiting) { return waiting.extends == grant.id.text(); });
+  if (!in_one_go_) {
+    TRY(hide_rules(context, grants));
+    for (const std::string& vm : vms) TRY(sync_openings(context, TRY(ResourceId::parse(vm))));
+  }
+  for (const auto& [policy, ended] : of_policy) {
+    const ResourceId policy_id = TRY(ResourceId::parse(policy));
+    if (!in_one_go_) TRY(show_openings(context, policy_id, ended));
+    TRY(end_requests(context, policy_id, "OpeningEnded",
+                     [&](const WaitingRequest& waiting) { return ids.contains(waiting.extends); }));
+  }
+  return {};
 }
 
 }  // namespace merlon::jit

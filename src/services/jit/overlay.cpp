@@ -34,6 +34,8 @@ std::string rule_name(Access access, const std::string& subject) {
   return fmt::format("{}{}{}{}{}", "SecurityCenter-JITRule", joint, static_cast<int32_t>(number), joint, hex);
 }
 
+std::string grant_of(const OverlayRule& rule) { return rule.id.substr(0, rule.id.find('/')); }
+
 bool has_family(const std::vector<std::string>& sources, IpFamily family, std::vector<std::string>& fitting) {
   fitting.clear();
   for (const std::string& source : sources) {
@@ -120,7 +122,6 @@ Result<void> Service::show_rules(WriteContext& context, const ResourceId& policy
     for (const VmInterface& interface : TRY(interfaces_of(context.tx, TRY(ResourceId::parse(vm)))))
       for (const ResourceId& group : interface.groups) added[group.key()];
   for (const Grant& grant : grants) TRY(add_allow_rules(context.tx, grant, added));
-  const auto grant_of = [](const OverlayRule& rule) { return rule.id.substr(0, rule.id.find('/')); };
   const auto place = [&](const OverlayRule& rule) {
     const bool allows = rule.access == Access::allow;
     return std::pair(allows, allows ? grant_of(rule) : std::string());
@@ -140,18 +141,23 @@ Result<void> Service::show_rules(WriteContext& context, const ResourceId& policy
   return {};
 }
 
-Result<void> Service::hide_rules(WriteContext& context, const Grant& grant) {
-  const PortGrant port = TRY(PortGrant::from_json(grant.data));
-  const std::string owner = overlay_owner(TRY(ResourceId::parse(port.policy_id)));
-  std::set<std::string> groups;
-  for (const VmInterface& interface : TRY(interfaces_of(context.tx, TRY(ResourceId::parse(port.vm_id)))))
-    for (const ResourceId& group : interface.groups) groups.insert(group.key());
-  for (const std::string& group : groups)
-    TRY(network_.change_overlay(
-        context, TRY(ResourceId::parse(group)), owner, [&](std::vector<OverlayRule>& rules) {
-          std::erase_if(rules,
-                        [&](const OverlayRule& rule) { return rule.id.starts_with(grant.id.text() + "/"); });
-        }));
+Result<void> Service::hide_rules(WriteContext& context, const std::vector<Grant>& grants) {
+  std::map<std::pair<std::string, std::string>, std::set<std::string>> hidden;  // machine, policy: grants
+  for (const Grant& grant : grants) {
+    const PortGrant port = TRY(PortGrant::from_json(grant.data));
+    hidden[{port.vm_id, port.policy_id}].insert(grant.id.text());
+  }
+  for (const auto& [place, ids] : hidden) {
+    const std::string owner = overlay_owner(TRY(ResourceId::parse(place.second)));
+    std::set<std::string> groups;
+    for (const VmInterface& interface : TRY(interfaces_of(context.tx, TRY(ResourceId::parse(place.first)))))
+      for (const ResourceId& group : interface.groups) groups.insert(group.key());
+    for (const std::string& group : groups)
+      TRY(network_.change_overlay(
+          context, TRY(ResourceId::parse(group)), owner, [&](std::vector<OverlayRule>& rules) {
+            std::erase_if(rules, [&](const OverlayRule& rule) { return ids.contains(grant_of(rule)); });
+          }));
+  }
   return {};
 }
 

@@ -220,8 +220,8 @@ const std::vector<store::TableSpec>& tables() {
   return specs;
 }
 
-std::unique_ptr<Jit> install(Platform& platform, compute::Compute& compute, network::Network& network) {
-  auto service = std::make_unique<Service>(platform, compute, network);
+std::unique_ptr<Jit> install(Platform& platform, network::Network& network) {
+  auto service = std::make_unique<Service>(platform, network);
   resource::Manager& resources = platform.resources;
   resources.add(policies(*service));
   resources.add(initiate_route(*service));
@@ -229,12 +229,16 @@ std::unique_ptr<Jit> install(Platform& platform, compute::Compute& compute, netw
   add_requests(resources, *service);
   add_options(resources, *service);
   Service* s = service.get();
-  platform.grants.add_kind(std::string(kOpeningKind), [s](WriteContext& context, const grant::Grant& grant) {
-    return s->opening_ended(context, grant);
-  });
-  platform.grants.add_kind(std::string(kRequestKind), [s](WriteContext& context, const grant::Grant& grant) {
-    return s->request_ended(context, grant);
-  });
+  platform.grants.add_kind(std::string(kOpeningKind),
+                           [s](WriteContext& context, const std::vector<grant::Grant>& grants) {
+                             return s->openings_ended(context, grants);
+                           });
+  platform.grants.add_kind(
+      std::string(kRequestKind),
+      [s](WriteContext& context, const std::vector<grant::Grant>& grants) -> Result<void> {
+        for (const grant::Grant& grant : grants) TRY(s->request_ended(context, grant));
+        return {};
+      });
   platform.machines.on_observation(
       [s](WriteContext& context, const machine::Machine& machine, const machine::Observation& observation) {
         return s->observed(context, machine, observation);

@@ -139,8 +139,9 @@ Result<void> Service::layout_changed(WriteContext& context, const ResourceId& vm
     if (TRY(read_policy(resource.id, resource.body)).machine(vm) != nullptr) policies.push_back(resource.id);
   for (const ResourceId& policy : policies) TRY(sync_overlay(context, policy));
   if (TRY(addresses_of(context.tx, vm)).empty()) {
-    for (const Grant& grant : TRY(platform_.grants.of_subject(context.tx, vm.key())))
-      TRY(platform_.grants.end(context, grant.id, "MachineRemoved"));
+    std::vector<Uuid> ids;
+    for (const Grant& grant : TRY(platform_.grants.of_subject(context.tx, vm.key()))) ids.push_back(grant.id);
+    TRY(platform_.grants.end_together(context, ids, "MachineRemoved"));
     const auto is_of_it = [&](std::string_view vm_id, int64_t) {
       const auto id = ResourceId::parse(vm_id);
       return id && *id == vm;

@@ -31,8 +31,7 @@ using Need = std::function<Result<void>(std::string_view action, std::string_vie
 
 class Service final : public Jit {
  public:
-  Service(Platform& platform, compute::Compute& compute, network::Network& network)
-      : platform_(platform), compute_(compute), network_(network) {}
+  Service(Platform& platform, network::Network& network) : platform_(platform), network_(network) {}
 
   // Hooks of the declared type.
   Result<JsonObject> put_policy(resource::WriteContext& context, const resource::ResourceId& id,
@@ -71,7 +70,7 @@ class Service final : public Jit {
   Result<JsonObject> request(store::Reader& reader, const resource::ResourceId& policy, const Uuid& id);
 
   // What happens to them from elsewhere.
-  Result<void> opening_ended(resource::WriteContext& context, const grant::Grant& grant);
+  Result<void> openings_ended(resource::WriteContext& context, const std::vector<grant::Grant>& grants);
   Result<void> request_ended(resource::WriteContext& context, const grant::Grant& grant);
   Result<void> allow_removed(resource::WriteContext& context, const network::OverlayRule& rule);
   Result<void> layout_changed(resource::WriteContext& context, const resource::ResourceId& vm);
@@ -172,7 +171,7 @@ class Service final : public Jit {
   Result<void> add_allow_rules(store::Reader& reader, const grant::Grant& grant, GroupRules& rules);
   Result<void> show_rules(resource::WriteContext& context, const resource::ResourceId& policy,
                           const std::vector<grant::Grant>& grants, const Replaced& replaced);
-  Result<void> hide_rules(resource::WriteContext& context, const grant::Grant& grant);
+  Result<void> hide_rules(resource::WriteContext& context, const std::vector<grant::Grant>& grants);
   Result<void> sync_openings(resource::WriteContext& context, const resource::ResourceId& vm);
   Result<std::vector<IpAddress>> addresses_of(store::Reader& reader, const resource::ResourceId& vm);
   Result<std::vector<network::VmInterface>> interfaces_of(store::Reader& reader,
@@ -182,7 +181,6 @@ class Service final : public Jit {
   Result<std::vector<grant::Grant>> openings_of_nobody(store::Reader& reader);  // holders.cpp
 
   Platform& platform_;
-  compute::Compute& compute_;
   network::Network& network_;
   Duration look_again_{};             // tick's alone, as is:
   std::optional<uint64_t> people_{};  // the directory as it was when no opening was without its holder

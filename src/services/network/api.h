@@ -96,8 +96,9 @@ class Network {
   // is not the machine's.
   virtual Result<FlowAnswer> verify_flow(store::Reader& reader, const resource::ResourceId& vm,
                                          const machine::Flow& flow, std::string_view nic) = 0;
-  // Several times a second: what flow logs wait to write, and what is too old in them.
-  virtual void tick() = 0;
+  // Writes what flow logs wait with, and removes what is too old in them: several times a second, on a thread
+  // that may wait for the disk.
+  virtual void tick_flow_logs() = 0;
 };
 
 // Without a directory for flow logs what machines report for them is kept nowhere.

@@ -283,7 +283,7 @@ Result<void> Service::note_flows_of(WriteContext& context, const NicLink& link, 
   return {};
 }
 
-void Service::tick() {
+void Service::tick_flow_logs() {
   flow_files_.flush();
   const Duration now = platform_.core.clock.boottime();
   if (retained_ && now - *retained_ < kRetentionEvery) return;

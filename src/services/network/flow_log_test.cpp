@@ -67,7 +67,7 @@ class FlowLogs : public NetworkFixture {
     machines_->handle(std::move(request),
                       net::Responder([&](net::Response answer) { response = std::move(answer); }));
     ASSERT_EQ(response.status, 200) << response.body;
-    network_->tick();
+    network_->tick_flow_logs();
   }
   // Tokens end within the hour.
   void pass(std::chrono::hours time) {
@@ -319,7 +319,7 @@ TEST_F(FlowLogs, OldDaysGo) {
     report("m1", sent);
     pass(std::chrono::hours(24));
   }
-  network_->tick();
+  network_->tick_flow_logs();
   EXPECT_EQ(count("&since=2000-01-01T00:00:00Z"), 2U) << logged("&since=2000-01-01T00:00:00Z");
 }
 

@@ -112,10 +112,11 @@ std::unexpected<Error> refused(std::string_view code, const std::string& peering
 
 }  // namespace
 
-// Space that is in two peered networks at once would leave it open who is meant.
+// Space that is in two peered networks at once would leave it open who is meant. Networks are often peered
+// with the same others: `known` has the space of each that was read already.
 Result<void> Service::check_peer_space(store::Reader& reader, const std::string& peering,
                                        const ResourceId& own, const std::vector<IpPrefix>& own_space,
-                                       const Resource& remote) {
+                                       const Resource& remote, Spaces& known) {
   const auto remote_space = space_of(remote.body);
   if (overlap(own_space, remote_space))
     return refused("VnetAddressSpacesOverlap", peering,
@@ -125,20 +126,26 @@ Result<void> Service::check_peer_space(store::Reader& reader, const std::string&
   for (const PeeringLink& other :
        TRY(store::find<PeeringLink>(reader, platform_.core.tenant, "network", remote.id.key()))) {
     if (other.remote == own.key()) continue;
-    const auto network = TRY(platform_.resources.get(reader, TRY(ResourceId::parse(other.remote))));
-    if (!network || !overlap(own_space, space_of(network->body))) continue;
+    const ResourceId other_id = TRY(ResourceId::parse(other.remote));
+    if (!known.contains(other.remote)) {
+      const auto network = TRY(platform_.resources.get(reader, other_id));
+      known[other.remote] = network ? space_of(network->body) : std::vector<IpPrefix>();
+    }
+    if (!overlap(own_space, known.at(other.remote))) continue;
+    const auto network = TRY(platform_.resources.get(reader, other_id));
     return refused(
         "VnetAddressSpaceOverlapsWithAlreadyPeeredVnet", peering,
         fmt::format("Virtual networks {} and {} cannot be peered because address space of the first "
                     "virtual network overlaps with address space of virtual network {} already "
                     "peered with the second virtual network.",
-                    own.text(), remote.id.text(), network->id.text()));
+                    own.text(), remote.id.text(), network ? network->id.text() : other.remote));
   }
   return {};
 }
 
 Result<std::string> Service::peering_state(WriteContext& context, const ResourceId& own,
-                                           const std::string& name, const std::string& remote) {
+                                           const std::string& name, const std::string& remote,
+                                           const PeeringLink* back) {
   const TenantId& tenant = platform_.core.tenant;
   const std::string peering = own.text() + "/virtualNetworkPeerings/" + name;
   const auto before = TRY(store::get<PeeringLink>(context.tx, tenant, own.key() + "\n" + ascii_lower(name)));
@@ -149,18 +156,15 @@ Result<std::string> Service::peering_state(WriteContext& context, const Resource
   // A write of the whole network carries its peerings along; only one of the peering itself renews it.
   const bool is_meant = context.call.id.key() == ascii_lower(peering);
   if (before && before->state == kDisconnected && !is_meant) return std::string(kDisconnected);
-  for (const PeeringLink& back : TRY(store::find<PeeringLink>(context.tx, tenant, "network", remote))) {
-    if (back.remote != own.key()) continue;
-    if (back.state != kDisconnected) return std::string(kConnected);
-    if (!before)
-      return refused(
-          "RemotePeeringIsDisconnected", peering,
-          fmt::format("Remote peering {}/virtualNetworkPeerings/{} referencing parent virtual "
-                      "network is in Disconnected state. Update or re-create the remote peering to "
-                      "get it back to Initiated state. Peering gets Disconnected when remote vnet "
-                      "or remote peering is deleted and re-created.",
-                      remote, back.name));
-  }
+  if (back == nullptr) return std::string(kInitiated);
+  if (back->state != kDisconnected) return std::string(kConnected);
+  if (!before)
+    return refused("RemotePeeringIsDisconnected", peering,
+                   fmt::format("Remote peering {}/virtualNetworkPeerings/{} referencing parent virtual "
+                               "network is in Disconnected state. Update or re-create the remote peering to "
+                               "get it back to Initiated state. Peering gets Disconnected when remote vnet "
+                               "or remote peering is deleted and re-created.",
+                               remote, back->name));
   return std::string(kInitiated);
 }
 
@@ -170,6 +174,13 @@ Result<void> Service::settle_peerings(WriteContext& context, const ResourceId& i
   if (!properties.contains(kPeerings)) properties[kPeerings] = kept_peerings(existing);
   const auto own_space = prefixes_at(properties, "addressSpace.addressPrefixes");
   std::map<std::string, std::pair<std::string, std::vector<IpPrefix>>> seen;
+  std::map<std::string, PeeringLink> backs;  // by the network that names this one
+  for (PeeringLink& link :
+       TRY(store::find<PeeringLink>(context.tx, platform_.core.tenant, "remote", id.key())))
+    backs.try_emplace(link.network, std::move(link));
+  Spaces known;
+  // Two sides that agreed were looked at then; whoever of theirs peers or grows later is looked at itself.
+  const bool has_same_space = existing != nullptr && is_same_space(space_of(existing->body), own_space);
   for (Json& element : properties[kPeerings].as_array()) {
     JsonObject& peering = element.as_object();
     const std::string name = string_at(peering, "name").value_or("");
@@ -190,7 +201,9 @@ Result<void> Service::settle_peerings(WriteContext& context, const ResourceId& i
                      fmt::format("Peering '{}' already references remote virtual network {}. Cannot add "
                                  "another peering referencing the same remote virtual network.",
                                  seen.at(remote).first, remote));
-    const std::string state = TRY(peering_state(context, id, name, remote));
+    const auto back = backs.find(remote);
+    const std::string state =
+        TRY(peering_state(context, id, name, remote, back == backs.end() ? nullptr : &back->second));
     own["peeringState"] = state;
     const JsonObject* before = existing == nullptr ? nullptr : peering_with(existing->body, remote);
     for (const std::string_view key : {kAgreed, kCurrent}) {
@@ -201,7 +214,9 @@ Result<void> Service::settle_peerings(WriteContext& context, const ResourceId& i
     std::vector<IpPrefix> remote_space;
     own["peeringSyncLevel"] = "FullyInSync";
     if (const auto network = TRY(platform_.resources.get(context.tx, *remote_id))) {
-      TRY(check_peer_space(context.tx, path, id, own_space, *network));
+      const bool was_looked_at = has_same_space && before != nullptr && state == kConnected &&
+                                 string_at(*before, "properties.peeringState") == kConnected;
+      if (!was_looked_at) TRY(check_peer_space(context.tx, path, id, own_space, *network, known));
       remote_space = space_of(network->body);
       show_space(own, kCurrent, network->body);
       if (is_agreement(context, path, before, state)) show_space(own, kAgreed, network->body);

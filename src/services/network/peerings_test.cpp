@@ -155,5 +155,29 @@ TEST_F(Peerings, WhatCannotBePeered) {
   EXPECT_EQ(denied.code(), "LinkedAuthorizationFailed");
 }
 
+// Connected sides are not looked at again with each write: who grows or peers is.
+TEST_F(Peerings, WhoeverGrowsIsLookedAtBesideThePeersOfItsPeers) {
+  for (const auto& [name, space] : {std::pair("a", "10.1.0.0/24"), std::pair("b", "10.2.0.0/24"),
+                                    std::pair("c", "10.3.0.0/24"), std::pair("like-a", "10.1.0.0/25")})
+    make_network(name, space);
+  for (const auto& [from, to] : {std::pair("a", "b"), std::pair("b", "a")})
+    ASSERT_EQ(peer(from, to).status, 201);
+  ASSERT_EQ(peer("b", "c", true, "c").status, 201);
+  ASSERT_EQ(peer("c", "b").at("properties.peeringState"), "Connected");
+  const auto grown_to = [&](const std::string& name, const std::string& more) {
+    Answer grown = get(network(name));
+    grown.body["properties"].as_object()["addressSpace"].as_object()["addressPrefixes"].as_array().push_back(
+        more.c_str());
+    return put(network(name), to_text(grown.body)).code();
+  };
+  EXPECT_EQ(grown_to("a", "10.3.0.128/25"), "VnetAddressSpaceOverlapsWithAlreadyPeeredVnet");
+  EXPECT_EQ(grown_to("b", "10.3.0.0/16"), "VnetAddressSpacesOverlap");
+  EXPECT_EQ(peer("like-a", "b").code(), "VnetAddressSpaceOverlapsWithAlreadyPeeredVnet");
+  EXPECT_EQ(peer("b", "like-a", true, "more").code(), "VnetAddressSpaceOverlapsWithAlreadyPeeredVnet");
+  for (const char* name : {"a", "b", "c"})
+    EXPECT_EQ(put(network(name), get(network(name)).text).status, 200) << name;
+  EXPECT_EQ(grown_to("a", "10.4.0.0/24"), "");
+}
+
 }  // namespace
 }  // namespace merlon::network

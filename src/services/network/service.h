@@ -45,7 +45,7 @@ class Service final : public Network {
   void on_deletion_ask(AskForUser ask) override { other_users_.push_back(std::move(ask)); }
   Result<Explanation> explain(store::Reader& reader, const resource::ResourceId& vm,
                               machine::Flow flow) override;
-  void tick() override;
+  void tick_flow_logs() override;
 
   // Hooks of the declared types (types.cpp).
   Result<JsonObject> put_group(resource::WriteContext& context, const resource::ResourceId& id,
@@ -176,11 +176,13 @@ class Service final : public Network {
                                                    const JsonObject& nic);
   Result<std::set<std::string>> leave_groups(store::Transaction& tx, const std::string& nic);
   // peerings.cpp
+  using Spaces = std::map<std::string, std::vector<IpPrefix>>;  // of networks, by key
   Result<void> check_peer_space(store::Reader& reader, const std::string& peering,
                                 const resource::ResourceId& own, const std::vector<IpPrefix>& own_space,
-                                const resource::Resource& remote);
+                                const resource::Resource& remote, Spaces& known);
   Result<std::string> peering_state(resource::WriteContext& context, const resource::ResourceId& own,
-                                    const std::string& name, const std::string& remote);
+                                    const std::string& name, const std::string& remote,
+                                    const PeeringLink* back);
   Result<void> settle_peerings(resource::WriteContext& context, const resource::ResourceId& id,
                                const resource::Resource* existing, JsonObject& properties);
   Result<void> refresh_peer(resource::WriteContext& context, const std::string& remote_key,
