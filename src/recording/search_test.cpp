@@ -1,6 +1,8 @@
 // Everything that was to be seen is found, and by those alone who may see it.
 #include "recording/search.h"
 
+#include <fmt/format.h>
+
 #include "recording/recording_fixture.h"
 #include "recording/segment_index.h"
 
@@ -43,6 +45,46 @@ TEST_F(SearchTest, TextIsFoundWhenItRunsAndAfterItHasEnded) {
     EXPECT_TRUE(find("systemctlx").hits.empty());
     EXPECT_TRUE(find("1;32m").hits.empty()) << "no part of an escape sequence";
     ASSERT_TRUE(recorder->close("end"));
+  }
+}
+
+// Words that stand everywhere, in one long recording: no filter helps, and still no answer takes longer than
+// it may.
+TEST_F(SearchTest, ALongRecordingIsSearchedInPartsAndNothingIsFoundTwiceOrMissed) {
+  auto recorder = start();
+  auto other = start();
+  ASSERT_TRUE(other->output("the one of every other\r\n"));
+  for (int i = 0; i < 12; ++i) {
+    ASSERT_TRUE(recorder->output(fmt::format("the one of part {}\r\nthe on", i)));
+    ASSERT_TRUE(recorder->flush());
+    clock_.advance(std::chrono::seconds(1));
+    ASSERT_TRUE(recorder->output("e over the end\r\n"));
+    ASSERT_TRUE(recorder->fact("command", {{"command", fmt::format("the one {}", i)}}));
+  }
+  pass();
+  for (int i = 0; i < 2; ++i) {
+    Query query;
+    query.text = "the one";
+    query.time_max = Duration(0);
+    query.may_see = [](const Record&) { return Result<bool>(true); };
+    std::map<std::string, int> lines;
+    size_t answers = 0, recordings = 0;
+    do {
+      const auto answer = search(*all_, query);
+      ASSERT_TRUE(answer) << answer.error().message;
+      EXPECT_LE(answer->hits.size(), 6U);
+      for (const Hit& hit : answer->hits) ++lines[fmt::format("{} {}", hit.at_ms, hit.line)];
+      recordings += answer->recordings;
+      query.after = answer->next;
+      ++answers;
+      ASSERT_LE(answers, 100U);
+    } while (!query.after.empty());
+    EXPECT_GE(answers, 12U);
+    EXPECT_EQ(recordings, 2U);
+    EXPECT_EQ(lines.size(), 3 * 12 + 1U);
+    for (const auto& [line, times] : lines) EXPECT_EQ(times, 1) << line;
+    ASSERT_TRUE(recorder->close("end"));
+    ASSERT_TRUE(other->close("end"));
   }
 }
 
