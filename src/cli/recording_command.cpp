@@ -61,6 +61,7 @@ Result<int> show_one(Context& context, const OneOptions& options) {
                    {"State", at("running") == "true" ? "running" : at("state")},
                    {"Ended because", at("reason")},
                    {"User", at("userName")},
+                   {"Signed in by", at("signedInBy")},
                    {"From", at("clientAddress")},
                    {"Login", at("login")},
                    {"Machine", at("machine")},
