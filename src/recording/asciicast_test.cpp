@@ -24,6 +24,18 @@ TEST(Asciicast, HeadersOfBothVersions) {
   EXPECT_EQ(v2->header.term_type, "vt100");
 }
 
+TEST(Asciicast, AHeaderSaysHowThePersonSignedIn) {
+  CastHeader header;
+  header.signed_in_by = "certificate";
+  EXPECT_EQ(header_line(header, CastForm::v3),
+            R"({"version":3,"term":{"cols":80,"rows":24},"merlon":{"signedInBy":"certificate"}})"
+            "\n");
+  CastV2 older;
+  EXPECT_EQ(*older.convert(header_line(header, CastForm::v3)),
+            R"({"version":2,"width":80,"height":24,"merlon":{"signedInBy":"certificate"}})"
+            "\n");
+}
+
 TEST(Asciicast, WhatIsNoHeaderIsRefused) {
   for (const char* line :
        {"", "[]", "{}", R"({"version":1,"width":80,"height":24})",

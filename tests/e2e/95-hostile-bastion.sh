@@ -170,6 +170,12 @@ for part in $'\e]' $'\eP' $'\e[6n'; do
 done
 ok "escape sequences in output, commands and names of files do nothing to who looks on"
 
+merlon recording export "$recording" >"$MERLON_TMP/seen.cast"
+equal "a recording's header says how eve signed in" certificate "$(head -n 1 "$MERLON_TMP/seen.cast" | jq -r .merlon.signedInBy)"
+script -qec "asciinema play --speed 10000 $MERLON_TMP/seen.cast" /dev/null </dev/null >"$MERLON_TMP/played.txt" ||
+  fail "asciinema play refuses the export"
+grep -q seen-by-eve "$MERLON_TMP/played.txt" || fail "asciinema shows something else"
+
 # -- a machine that shows another key
 ssh-keygen -q -t ed25519 -N '' -f "$MERLON_TMP/other_host"
 merlon ssh host-keys web-1 --file "$MERLON_TMP/other_host.pub" >/dev/null
@@ -188,7 +194,24 @@ not grep -qE 'AddressSanitizer|runtime error|asked out of order|broken the rules
   fail "a process of a connection broke its rules"
 merlon recording verify "$recording" >"$MERLON_TMP/verify.txt" || fail "the recording does not verify: $(<"$MERLON_TMP/verify.txt")"
 stop_server # denials are entered by the minute, and at the end
-start_server --bastion-ssh "$bastion:$ssh_port"
+
+# -- a disk fuller than the operator wants: nobody is recorded, so nobody gets in, but who can make room
+used=$(df --output=pcent "$state" | tail -n 1 | tr -dc 0-9)
+start_server --bastion-ssh "$bastion:$ssh_port" --recordings disk=1
+if ((used > 2)); then
+  refused_full() {
+    local code=0 said
+    said=$(ssh_as ada "$to" true </dev/null 2>&1) || code=$?
+    [[ $code == 25[45] && $said == *"must be recorded"*"% full, and beyond 1 % nothing new is recorded"* ]] || fail "status $code, '$said'"
+  }
+  refused_full
+  ok "on a disk that is too full nobody is let in unrecorded, and it is said why"
+fi
+if ((used > 2 && used < 50)); then # beyond that what runs ends as well
+  may "$(first clientId)" 'Virtual Machine Administrator Login' "$(vm)"
+  MERLON_CONFIG_DIR=$MERLON_TMP/boss merlon ssh cert --for 1h --scope "$(vm)" >/dev/null
+  equal "an administrator gets in, to make room" web-1 "$(ssh_as boss "$to" hostname)"
+fi
 merlon ledger export >"$MERLON_TMP/ledger.jsonl"
 denied() { # denied ACTION NAME WORD: those of one minute are one entry, with samples of what was asked for
   jq -es --arg action "$1" --arg name "$2" --arg word "$3" 'any(.[].entry; .action? == $action and .decision == "denied"

@@ -24,6 +24,8 @@ class Tape {
   virtual Result<void> resize(int64_t columns, int64_t rows) = 0;
   virtual Result<void> fact(std::string_view kind, JsonObject facts) = 0;
   virtual Duration wait() const = 0;  // until it should be told more
+  // Called once, from another thread, when it can be written no further.
+  virtual void on_failure(std::function<void(const Error&)> tell) = 0;
   virtual void close(std::string_view reason, std::optional<int> exit_status) = 0;
 };
 

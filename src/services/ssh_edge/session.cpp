@@ -77,6 +77,14 @@ class Session final : public ssh::Passage {
   }
 
   void watch(std::function<void(const ssh::Notice&)> tell) override {
+    // Who says nothing for hours hears of it all the same.
+    if (tape_ && admission_.recording == bastion::Recording::require)
+      tape_->on_failure([tell](const Error& error) {
+        tell({.ends = true,
+              .reason = "RecordingFailed",
+              .message =
+                  "this session must be recorded, and its recording cannot be written: " + error.message});
+      });
     parts_.bastion.watch(admission_.session, [tell = std::move(tell)](const bastion::Notice& notice) {
       tell({.ends = notice.kind == bastion::Notice::Kind::end,
             .reason = notice.reason,

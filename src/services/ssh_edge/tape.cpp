@@ -17,7 +17,9 @@ class RecorderTape final : public Tape {
     return recorder_->fact(kind, std::move(facts));
   }
   Duration wait() const override { return recorder_->wait(); }
+  void on_failure(std::function<void(const Error&)> tell) override { recorder_->on_failure(std::move(tell)); }
   void close(std::string_view reason, std::optional<int> exit_status) override {
+    recorder_->on_failure({});
     if (const auto closed = recorder_->close(reason, exit_status); !closed)
       log_error("the end of a recording could not be written", closed.error());
   }
