@@ -77,12 +77,17 @@ void append_event(std::string& out, Duration time, char code, std::string_view d
 
 void append_piece(std::string& out, Duration time, char code, std::string_view text, std::string_view bytes) {
   const std::string_view exact = bytes.empty() ? text : bytes;
+  const auto as_base64 = [&] {
+    append_event(out, time, code == 'o' ? 'O' : 'I', to_base64(as_bytes(exact)));
+  };
+  if (bytes.size() > kLineBytesMost)
+    return as_base64();  // which is in both forms, and the text is no shorter
   const size_t before = out.size(), base64 = (exact.size() + 2) / 3 * 4;
   if (!bytes.empty()) append_event(out, time, 'b', to_base64(as_bytes(bytes)));
   append_event(out, bytes.empty() ? time : Duration(0), code, text);
   if (out.size() - before <= base64 + kLineBytesMost) return;
   out.resize(before);
-  append_event(out, time, code == 'o' ? 'O' : 'I', to_base64(as_bytes(exact)));
+  as_base64();
 }
 
 std::string_view given_out(std::string_view kept, std::string& space) {
