@@ -44,8 +44,19 @@ std::optional<IpAddress> IpAddress::parse(std::string_view text) {
 }
 
 std::string IpAddress::text() const {
+  if (is_v4()) {  // by hand: a machine's rules hold hundreds of them
+    std::string text;
+    for (size_t i = 0; i < 4; ++i) {
+      const unsigned byte = bytes_[i];
+      if (i > 0) text += '.';
+      if (byte >= 100) text += static_cast<char>('0' + byte / 100);
+      if (byte >= 10) text += static_cast<char>('0' + byte / 10 % 10);
+      text += static_cast<char>('0' + byte % 10);
+    }
+    return text;
+  }
   std::array<char, INET6_ADDRSTRLEN> buffer{};
-  inet_ntop(is_v4() ? AF_INET : AF_INET6, bytes_.data(), buffer.data(), buffer.size());
+  inet_ntop(AF_INET6, bytes_.data(), buffer.data(), buffer.size());
   return buffer.data();
 }
 

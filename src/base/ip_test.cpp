@@ -13,6 +13,8 @@ std::string canonical(std::string_view text) {
 
 TEST(Ip, WritesRfc5952) {
   EXPECT_EQ(canonical("192.0.2.7"), "192.0.2.7");
+  for (const char* text : {"0.0.0.0", "9.10.99.100", "255.249.101.1", "1.20.200.0"})
+    EXPECT_EQ(canonical(text), text);
   EXPECT_EQ(canonical("2001:DB8:0:0:1:0:0:1"), "2001:db8::1:0:0:1");
   EXPECT_EQ(canonical("2001:db8:0:1:1:1:1:1"), "2001:db8:0:1:1:1:1:1");
   EXPECT_EQ(canonical("0:0:0:0:0:0:0:0"), "::");

@@ -169,7 +169,7 @@ void Connection::look(Steady::time_point now) {
   // Agents do little but wait, by the thousand; and what was said on a quiet connection need not be in
   // memory.
   stream_.give_buffers_back();
-  if (!idle_) return;
+  if (!idle_ && !waits_for_answer_) return;
   buffer_.shrink_to_fit();
   answer_ = {};
 }
@@ -405,6 +405,7 @@ void Connection::dispatch() {
   const std::string id = request->request_id;
   request_ = Request();
   request_.request_id = id;
+  parser_.reset();
   if (begun_at_once(request)) return;
   const std::weak_ptr<Loop> weak_loop = loop_;
   const std::weak_ptr<Connection> weak_self = weak_from_this();
@@ -426,10 +427,12 @@ void Connection::dispatch() {
 }
 
 Awaitable<void> Connection::await_answer() {
+  waits_for_answer_ = true;
   while (!response_ && !plan_ && !aborted_) {
     answered_.expires_at(Steady::time_point::max());
     [[maybe_unused]] const auto [woken] = co_await answered_.async_wait(kToken);
   }
+  waits_for_answer_ = false;
 }
 
 void Connection::make_answer(bool close) {

@@ -156,8 +156,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool expects_continue_ = false;
   bool head_only_ = false;
   bool keep_alive_ = false;
-  bool idle_ = true;      // nothing of a request has arrived
-  bool aborted_ = false;  // close_now() was called
+  bool idle_ = true;               // nothing of a request has arrived
+  bool waits_for_answer_ = false;  // all of a request has arrived, and nothing is read meanwhile
+  bool aborted_ = false;           // close_now() was called
 };
 
 }  // namespace merlon::net

@@ -2,12 +2,18 @@
 // does what its model does.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <iostream>
+#include <vector>
 
 #include "agent/test_packets.h"
 #include "base/log.h"
@@ -412,14 +418,43 @@ class NamespaceKernel final : public RealKernel {
   size_t sent_ = 0;
 };
 
+// Most of such a history is waiting, so that several take the time of one: each in a process of its own.
+void at_once(unsigned count, const std::function<void(unsigned)>& play) {
+  std::fflush(nullptr);
+  std::vector<pid_t> children;
+  for (unsigned i = 0; i < count; ++i) {
+    const pid_t child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      play(i);
+      std::fflush(nullptr);
+      ::_exit(::testing::Test::HasFailure() ? 1 : 0);
+    }
+    children.push_back(child);
+  }
+  for (const pid_t child : children) {
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "see the failure above; status " << status;
+  }
+}
+
 TEST_F(SimulateTest, TheRealNftablesDoesWhatItsModelDoes) {
-  const unsigned histories = is_long() ? 10 : 1;
-  for (unsigned i = 0; i < histories; ++i)
-    agent::testing::in_fresh_namespace([&] {
-      NamespaceKernel real;
-      const Outcome outcome = player.play({.seed = 500 + i, .machines = 1, .gentle = true}, 50, &real);
-      EXPECT_FALSE(outcome.violation) << text_of(outcome, 50);
-      EXPECT_GT(outcome.packets, 100U);
+  constexpr unsigned kTogether = 6;
+  const unsigned rounds = is_long() ? 20 : 1;
+  // Half of them are seeds that nobody has played.
+  const auto fresh = static_cast<uint64_t>(SteadyClock::now().time_since_epoch().count()) / 1000 * 1000;
+  for (unsigned round = 0; round < rounds; ++round)
+    at_once(kTogether, [&](unsigned i) {
+      const uint64_t seed = (i % 2 == 0 ? 500 : fresh) + round * kTogether + i;
+      agent::testing::in_fresh_namespace([&] {
+        Player own{*setting, scratch->path() + "/real-" + std::to_string(i)};
+        NamespaceKernel real;
+        const Outcome outcome = own.play({.seed = seed, .machines = 1, .gentle = true}, 50, &real);
+        EXPECT_FALSE(outcome.violation) << text_of(outcome, 50);
+        EXPECT_GT(outcome.packets, 100U) << seed;
+      });
     });
 }
 

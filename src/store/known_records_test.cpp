@@ -85,6 +85,20 @@ TEST_F(KnownRecordsTest, ATransactionSeesItsOwnChangesAndLeavesNothingOfThem) {
   EXPECT_EQ(look().substr(0, 3), "one");
 }
 
+TEST_F(KnownRecordsTest, AnotherRowsChangeDecodesNothingAnew) {
+  set("one");
+  EXPECT_EQ(look(), "one+");
+  ASSERT_TRUE(store_->write([&](Transaction& tx) { return put(tx, tenant_, Thing{"b", "two"}); }));
+  EXPECT_EQ(look(), "one");
+  EXPECT_FALSE(store_->write([&](Transaction& tx) -> Result<void> {
+    TRY(put(tx, tenant_, Thing{"b", "three"}));
+    EXPECT_EQ(*look(tx, tenant_), "one") << "nor inside the change";
+    return fail(ErrorKind::conflict, "Conflict", "no");
+  }));
+  set("one, changed");
+  EXPECT_EQ(look(), "one, changed+");
+}
+
 TEST_F(KnownRecordsTest, ByAnIndexTheyAreKnownToo) {
   const auto find = [&](const std::string& value) {
     return *read_value<std::string>(*store_, [&](Reader& reader) -> Result<std::string> {
@@ -117,7 +131,7 @@ TEST_F(KnownRecordsTest, AnOlderSnapshotIsAnsweredFromItself) {
   ASSERT_TRUE(store_->read([&](Reader& old) -> Result<void> {
     EXPECT_EQ(TRY(look(old, tenant_)), "one+");
     set("two");
-    EXPECT_EQ(TRY(look(old, tenant_)), "one+") << "it has no mark any more";
+    EXPECT_EQ(TRY(look(old, tenant_)), "one") << "it has no mark any more, and its row is as it was";
     return {};
   }));
   EXPECT_EQ(look(), "two+");
@@ -141,7 +155,7 @@ TEST_F(KnownRecordsTest, WhatIsTooMuchIsForgotten) {
   EXPECT_EQ(look(), "one+");
   EXPECT_EQ(look(), "one");
   ASSERT_TRUE(store_->write([&](Transaction& tx) { return put(tx, tenant_, Thing{"c", large}); }));
-  EXPECT_TRUE(*other("b"));
+  EXPECT_FALSE(*other("b")) << "it is as it was";
   EXPECT_TRUE(*other("c")) << "both do not fit";
   EXPECT_TRUE(*other("b"));
 }

@@ -2,6 +2,8 @@
 #include "store/sqlite_schema.h"
 
 #include <functional>
+#include <map>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -44,7 +46,10 @@ class SqliteSchema final : public SchemaTarget {
 
   std::string name() const override { return path_; }
   std::string column_type() const override { return "TEXT"; }
-  Result<void> execute(const std::string& sql) override { return connection_.execute(sql.c_str()); }
+  Result<void> execute(const std::string& sql) override {
+    known_.reset();
+    return connection_.execute(sql.c_str());
+  }
 
   Result<std::string> meta(std::string_view key) override {
     auto query = TRY(connection_.query("SELECT value FROM merlon_meta WHERE name = ?"));
@@ -59,17 +64,16 @@ class SqliteSchema final : public SchemaTarget {
     return query.run();
   }
   Result<bool> table_exists(const TableSpec& table) override {
-    return !TRY(names("SELECT name FROM sqlite_schema WHERE type = 'table' AND name = ?", table)).empty();
+    return TRY(known())->columns.contains("t_" + table.name);
   }
   Result<bool> table_has_rows(const TableSpec& table) override {
     return TRY(read_number(connection_, "SELECT EXISTS(SELECT 1 FROM " + table_sql_name(table) + ")")) != 0;
   }
   Result<std::set<std::string>> columns_of_indexes(const TableSpec& table) override {
-    return names("SELECT name FROM pragma_table_info(?) WHERE name NOT IN ('tenant', 'key', 'body')", table);
+    return TRY(known())->columns["t_" + table.name];
   }
   Result<std::set<std::string>> indexes(const TableSpec& table) override {
-    return names("SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL",
-                 table);
+    return TRY(known())->indexes["t_" + table.name];
   }
   Result<void> create_table(const TableSpec& table) override {
     std::string columns;
@@ -86,18 +90,37 @@ class SqliteSchema final : public SchemaTarget {
   }
 
  private:
-  Result<std::set<std::string>> names(const std::string& sql, const TableSpec& table) {
-    const std::string name = "t_" + table.name;
+  using Names = std::map<std::string, std::set<std::string>>;  // by table
+  struct Known {
+    Names columns, indexes;  // each table has columns
+  };
+
+  // All at once: there are dozens of tables, and a server that starts has somebody waiting.
+  Result<Known*> known() {
+    if (!known_) {
+      Known read;
+      read.columns =
+          TRY(names("SELECT tables.name, columns.name FROM sqlite_schema AS tables "
+                    "JOIN pragma_table_info(tables.name) AS columns WHERE tables.type = 'table'"));
+      for (auto& [table, columns] : read.columns)
+        for (const char* own : {"tenant", "key", "body"}) columns.erase(own);
+      read.indexes =
+          TRY(names("SELECT tbl_name, name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL"));
+      known_ = std::move(read);
+    }
+    return &*known_;
+  }
+  Result<Names> names(const std::string& sql) {
     auto query = TRY(connection_.query(sql));
-    query.bind(std::string_view(name));
-    std::set<std::string> found;
-    while (TRY(query.step())) found.insert(query.text(0));
+    Names found;
+    while (TRY(query.step())) found[query.text(0)].insert(query.text(1));
     return found;
   }
 
   Connection& connection_;
   const Layout& layout_;
   std::string path_;
+  std::optional<Known> known_;
 };
 
 Result<void> create_meta(Connection& connection, SqliteSchema& target, const Schema& schema) {

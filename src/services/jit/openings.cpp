@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "base/text.h"
 #include "base/time_text.h"
@@ -108,7 +109,11 @@ Result<void> Service::observed(WriteContext& context, const Machine& machine,
 
 Result<JsonObject> Service::view(store::Reader& reader, const Grant& grant) {
   const PortGrant port = TRY(PortGrant::from_json(grant.data));
-  const auto machine = TRY(platform_.machines.by_resource(reader, port.vm_id));
+  return view(grant, port, TRY(platform_.machines.by_resource(reader, port.vm_id)));
+}
+
+JsonObject Service::view(const Grant& grant, const PortGrant& port,
+                         const std::optional<Machine>& machine) const {
   const Timestamp now = platform_.grants.now();
   Said said = machine_says(machine, grant, port, now);
   JsonObject properties = {{"virtualMachineId", port.vm_id},
@@ -142,13 +147,22 @@ Result<JsonObject> Service::view(store::Reader& reader, const Grant& grant) {
 // Of the policies that the caller may read, and their own.
 Result<JsonArray> Service::openings(const resource::Call& call, store::Reader& reader,
                                     std::string_view scope) {
+  // One request may have opened ten thousand: of each policy and machine what is asked is asked once.
+  std::map<std::string, bool> may_read;
+  std::map<std::string, std::optional<Machine>> machines;
   JsonArray value;
   for (const Grant& grant : TRY(platform_.grants.active(reader, kOpeningKind))) {
-    const ResourceId policy = TRY(ResourceId::parse(TRY(PortGrant::from_json(grant.data)).policy_id));
+    const PortGrant port = TRY(PortGrant::from_json(grant.data));
+    const ResourceId policy = TRY(ResourceId::parse(port.policy_id));
     if (!policy.is_within(scope)) continue;
-    const bool own = grant.holder == call.principal.object_id.text();
-    if (own || TRY(platform_.resources.may(reader, call, kReadPermission, policy.text())))
-      value.push_back(TRY(view(reader, grant)));
+    if (grant.holder != call.principal.object_id.text()) {
+      const auto [may, is_new] = may_read.try_emplace(policy.key());
+      if (is_new) may->second = TRY(platform_.resources.may(reader, call, kReadPermission, policy.text()));
+      if (!may->second) continue;
+    }
+    const auto [machine, is_new] = machines.try_emplace(port.vm_id);
+    if (is_new) machine->second = TRY(platform_.machines.by_resource(reader, port.vm_id));
+    value.push_back(view(grant, port, machine->second));
   }
   return value;
 }

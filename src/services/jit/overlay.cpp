@@ -90,11 +90,14 @@ Result<void> Service::add_deny_rules(store::Reader& reader, const Policy& policy
 }
 
 // What an opening shows in each group that guards its machine.
-Result<void> Service::add_allow_rules(store::Reader& reader, const Grant& grant, GroupRules& rules) {
+Result<void> Service::add_allow_rules(store::Reader& reader, const Grant& grant, Interfaces& known,
+                                      GroupRules& rules) {
   const PortGrant port = TRY(PortGrant::from_json(grant.data));
   const ResourceId vm = TRY(ResourceId::parse(port.vm_id));
   const ResourceId policy = TRY(ResourceId::parse(port.policy_id));
-  for (const VmInterface& interface : TRY(interfaces_of(reader, vm)))
+  const auto [found, is_new] = known.try_emplace(vm.key());
+  if (is_new) found->second = TRY(interfaces_of(reader, vm));
+  for (const VmInterface& interface : found->second)
     for (const ResourceId& group : interface.groups)
       for (const IpAddress& address : interface.addresses) {
         OverlayRule rule;
@@ -121,7 +124,8 @@ Result<void> Service::show_rules(WriteContext& context, const ResourceId& policy
   for (const std::string& vm : replaced.vms)
     for (const VmInterface& interface : TRY(interfaces_of(context.tx, TRY(ResourceId::parse(vm)))))
       for (const ResourceId& group : interface.groups) added[group.key()];
-  for (const Grant& grant : grants) TRY(add_allow_rules(context.tx, grant, added));
+  Interfaces known;
+  for (const Grant& grant : grants) TRY(add_allow_rules(context.tx, grant, known, added));
   const auto place = [&](const OverlayRule& rule) {
     const bool allows = rule.access == Access::allow;
     return std::pair(allows, allows ? grant_of(rule) : std::string());
@@ -167,9 +171,10 @@ Result<void> Service::sync_overlay(WriteContext& context, const ResourceId& poli
   for (const ResourceId& group : TRY(network_.groups_with_overlay(context.tx, owner))) rules[group.key()];
   if (const auto policy = TRY(platform_.resources.get(context.tx, policy_id))) {
     TRY(add_deny_rules(context.tx, TRY(read_policy(policy->id, policy->body)), rules));
+    Interfaces known;
     for (const Grant& grant :
          TRY(platform_.grants.active_of_group(context.tx, kOpeningKind, policy->id.key())))
-      TRY(add_allow_rules(context.tx, grant, rules));
+      TRY(add_allow_rules(context.tx, grant, known, rules));
   }
   for (auto& [group, group_rules] : rules)
     TRY(network_.set_overlay(context, TRY(ResourceId::parse(group)), owner, std::move(group_rules)));

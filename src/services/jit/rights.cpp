@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "base/text.h"
 #include "services/jit/service.h"
@@ -103,23 +104,26 @@ Result<void> Service::check_asker(store::Reader& reader, const Policy& policy, c
   };
   TRY(need(kInitiatePermission, policy.id.text()));
   TRY(need(kReadPermission, policy.id.text()));
-  for (const PortRequest& port : request.ports) {
-    TRY(need("Microsoft.Compute/virtualMachines/read", port.vm.text()));
-    TRY(unlocked(port.vm));
-    for (const network::VmInterface& interface : TRY(interfaces_of(reader, port.vm))) {
+  // A hundred ports may be of one machine.
+  std::map<std::string, ResourceId> vms;
+  for (const PortRequest& port : request.ports) vms.try_emplace(port.vm.key(), port.vm);
+  for (const auto& [key, vm] : vms) {
+    TRY(need("Microsoft.Compute/virtualMachines/read", vm.text()));
+    TRY(unlocked(vm));
+    for (const network::VmInterface& interface : TRY(interfaces_of(reader, vm))) {
       TRY(need("Microsoft.Network/networkInterfaces/read", interface.nic.text()));
       TRY(unlocked(interface.nic));
       // What an opening adds is shown in them: ReadOnly on a security group keeps its doors as they are.
       for (const ResourceId& group : interface.groups) TRY(unlocked(group));
     }
   }
-  for (const PortRequest& port : request.ports)
-    if (!TRY(platform_.resources.get(reader, port.vm)))
+  for (const auto& [key, vm] : vms)
+    if (!TRY(platform_.resources.get(reader, vm)))
       return fail(
           ErrorKind::not_found, "ResourceNotFound",
-          "The virtual machine '" + port.vm.text() +
+          "The virtual machine '" + vm.text() +
               "' stands in the policy but does not exist any more. Take it out: 'merlon jit policy remove'.",
-          fmt::format("virtualMachines[{}].id", port.vm.text()));
+          fmt::format("virtualMachines[{}].id", vm.text()));
   TRY(check_requesters(reader, options, request, asker));
   const auto says_nothing = [](char c) { return c == ' ' || (c >= '\t' && c <= '\r'); };
   if (options.justification_required && std::ranges::all_of(request.justification, says_nothing))

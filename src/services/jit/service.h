@@ -168,7 +168,9 @@ class Service final : public Jit {
   // Brings overlays and openings in line with the policies and the live grants.
   Result<void> sync_overlay(resource::WriteContext& context, const resource::ResourceId& policy_id);
   Result<void> add_deny_rules(store::Reader& reader, const Policy& policy, GroupRules& rules);
-  Result<void> add_allow_rules(store::Reader& reader, const grant::Grant& grant, GroupRules& rules);
+  using Interfaces = std::map<std::string, std::vector<network::VmInterface>>;  // of machines, by id
+  Result<void> add_allow_rules(store::Reader& reader, const grant::Grant& grant, Interfaces& known,
+                               GroupRules& rules);
   Result<void> show_rules(resource::WriteContext& context, const resource::ResourceId& policy,
                           const std::vector<grant::Grant>& grants, const Replaced& replaced);
   Result<void> hide_rules(resource::WriteContext& context, const std::vector<grant::Grant>& grants);
@@ -177,6 +179,8 @@ class Service final : public Jit {
   Result<std::vector<network::VmInterface>> interfaces_of(store::Reader& reader,
                                                           const resource::ResourceId& vm);
   Result<JsonObject> view(store::Reader& reader, const grant::Grant& grant);
+  JsonObject view(const grant::Grant& grant, const PortGrant& port,
+                  const std::optional<machine::Machine>& machine) const;
 
   Result<std::vector<grant::Grant>> openings_of_nobody(store::Reader& reader);  // holders.cpp
 

@@ -194,13 +194,19 @@ Result<void> Service::enrol_group(WriteContext& context, const ResourceId& nsg) 
 
 Result<void> Service::check_address_free(store::Reader& reader, const ResourceId& nic,
                                          const std::string& subnet, const IpAddress& address) {
-  for (const NicLink& link :
-       TRY(store::find<NicLink>(reader, platform_.core.tenant, "subnet", ascii_lower(subnet))))
+  // A subnet may hold ten thousand, and each machine that enrols is compared with all: only a row in which
+  // the address is written is read.
+  const std::string written = '"' + address.text() + '"';
+  for (const store::Row& row :
+       TRY(reader.find(NicLink::table(), platform_.core.tenant, "subnet", ascii_lower(subnet)))) {
+    if (row.body.find(written) == std::string::npos) continue;
+    const NicLink link = TRY(store::decode<NicLink>(row));
     if (link.nic != nic.key() &&
         std::find(link.addresses.begin(), link.addresses.end(), address) != link.addresses.end())
       return fail(ErrorKind::conflict, "PrivateIPAddressInUse",
                   "The address " + address.text() + " already belongs to " + link.nic_text +
                       ". Remove that machine first, or enrol this one into another resource group.");
+  }
   return {};
 }
 
