@@ -104,8 +104,16 @@ class ArmObjects {
     if (const Json* ops = properties.if_contains("keyOps")) body["key_ops"] = *ops;
     const std::string name = call.parameter("objectName");
     TRY(check_name(name));
-    const auto vault = TRY(
-        store::read_value<Vault>(core_.store, [&](store::Reader& reader) { return vault_of(reader, call); }));
+    bool is_there = false;
+    const auto vault = TRY(store::read_value<Vault>(core_.store, [&](store::Reader& reader) -> Result<Vault> {
+      Vault found = TRY(vault_of(reader, call));
+      const ObjectName wanted{found.uid, Kind::keys, name};
+      TRY(objects_.require_own_name(reader, wanted));
+      is_there = TRY(objects_.find(reader, wanted)).has_value();
+      return found;
+    }));
+    if (is_there) return resource::Gathered();
+    if (!takes_long_to_make(body)) return resource::Gathered::of(TRY(keys_.make_new(vault, name, body)));
     const auto turn = TRY(hsm_.gate().enter(vault.uid));
     return resource::Gathered::of(TRY(keys_.make_new(vault, name, body)));
   }
@@ -118,11 +126,14 @@ class ArmObjects {
     if (const auto existing = TRY(objects_.find(context.tx, name)))
       return resource::json_response(
           200, shown(context.call, vault, TRY(objects_.require_version(context.tx, existing->name, {}))));
-    const auto& made = *std::any_cast<MadeKey>(&context.call.gathered);
-    Version version = TRY(keys_.new_version(context.tx, vault, name, made));
+    const auto* made = std::any_cast<MadeKey>(&context.call.gathered);
+    if (made == nullptr)
+      return fail(ErrorKind::conflict, "Conflict",
+                  "The key '" + name.name + "' was deleted while this was asked for. Ask again.");
+    Version version = TRY(keys_.new_version(context.tx, vault, name, *made));
     version.facts = TRY(read_key_facts(facts_of(context.call.body), {}, context.call.now, true));
     const Json* ops = object_at(context.call.body, "properties")->if_contains("keyOps");
-    version.key_ops = TRY(read_made_ops(ops, made));
+    version.key_ops = TRY(read_made_ops(ops, *made));
     TRY(objects_.add_version(context.tx, version));
     context.details["version"] = version.id;
     return resource::json_response(200, shown(context.call, vault, version));

@@ -2,6 +2,7 @@
 #include "base/text.h"
 #include "resource/step_up.h"
 #include "services/vault/plane.h"
+#include "services/vault/subnet_rules.h"
 
 namespace merlon::vault {
 namespace {
@@ -78,23 +79,6 @@ Result<std::string> check_policies(const resource::Core& core, store::Reader& re
                "AccessDenied");
 }
 
-Result<bool> is_in_subnet(Platform& platform, store::Reader& reader, const std::string& id,
-                          const IpAddress& peer) {
-  const auto parsed = resource::ResourceId::parse(id);
-  const auto subnet =
-      parsed ? TRY(platform.resources.get(reader, *parsed)) : std::optional<resource::Resource>();
-  if (!subnet) return false;
-  std::vector<std::string> prefixes;
-  if (const auto one = string_at(subnet->body, "properties.addressPrefix")) prefixes.push_back(*one);
-  if (const JsonArray* more = array_at(subnet->body, "properties.addressPrefixes"))
-    for (const Json& prefix : *more)
-      if (prefix.is_string()) prefixes.emplace_back(prefix.get_string());
-  return std::ranges::any_of(prefixes, [&](const std::string& text) {
-    const auto prefix = IpPrefix::parse(text);
-    return prefix && prefix->contains(peer);
-  });
-}
-
 }  // namespace
 
 Result<void> check_network(Platform& platform, store::Reader& reader, const Vault& vault,
@@ -113,14 +97,16 @@ Result<void> check_network(Platform& platform, store::Reader& reader, const Vaul
       const auto prefix = IpPrefix::parse(string_at(rule.as_object(), "value").value_or(""));
       if (prefix && prefix->contains(peer)) return {};
     }
-  if (const JsonArray* rules = array_at(*acls, "virtualNetworkRules"))
-    for (const Json& rule : *rules)
-      if (TRY(is_in_subnet(platform, reader, string_at(rule.as_object(), "id").value_or(""), peer)))
-        return {};
+  const SubnetAnswer subnets = TRY(ask_subnet_rules(platform, reader, vault, peer));
+  if (subnets.admits) return {};
   return fault(ErrorKind::forbidden, "Forbidden",
                "Client address is not authorized and caller is not a trusted service. Client address: " +
                    peer.text() + ". Vault: " + vault.name + ";location=" + vault.location +
-                   ". Whoever may change the vault can add the address to its networkAcls.ipRules.",
+                   (subnets.only_now.empty()
+                        ? ". Whoever may change the vault can add the address to its networkAcls.ipRules."
+                        : ". The subnet '" + subnets.only_now +
+                              "' did not have this address when its rule was written. Whoever may change "
+                              "the vault can take the rule out and add it again."),
                "ForbiddenByFirewall");
 }
 

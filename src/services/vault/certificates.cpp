@@ -74,21 +74,25 @@ Result<void> Certificates::require_names_free(store::Reader& reader, const Objec
   return {};
 }
 
-Result<CertificateKey> Certificates::key_for(store::Reader& reader, const Vault& vault,
-                                             const ObjectName& name, const JsonObject& policy) const {
+Result<std::optional<CertificateKey>> Certificates::key_to_reuse(store::Reader& reader, const Vault& vault,
+                                                                 const ObjectName& name,
+                                                                 const JsonObject& policy) const {
   const ObjectName key_name{name.vault, Kind::keys, name.name};
-  if (bool_at(policy, "key_props.reuse_key").value_or(false) && TRY(objects_.find(reader, key_name))) {
-    const Version newest = TRY(objects_.require_version(reader, key_name, {}));
-    const bool exportable = newest.facts.exportable.value_or(false);
-    if (is_exportable(policy) && !exportable)
-      return bad_parameter(
-          "The key of the certificate '" + name.name +
-          "' was made not to leave the vault: with 'reuse_key' the policy cannot have it 'exportable'. Leave "
-          "one of the two out; without 'reuse_key' a new key is made.");
-    return CertificateKey{
-        TRY(KeyMaterial::load(TRY(objects_.keyring(vault).open(newest.seal_context(), newest.sealed)))),
-        exportable};
-  }
+  if (!bool_at(policy, "key_props.reuse_key").value_or(false) || !TRY(objects_.find(reader, key_name)))
+    return std::optional<CertificateKey>();
+  const Version newest = TRY(objects_.require_version(reader, key_name, {}));
+  const bool exportable = newest.facts.exportable.value_or(false);
+  if (is_exportable(policy) && !exportable)
+    return bad_parameter(
+        "The key of the certificate '" + name.name +
+        "' was made not to leave the vault: with 'reuse_key' the policy cannot have it 'exportable'. Leave "
+        "one of the two out; without 'reuse_key' a new key is made.");
+  return CertificateKey{
+      TRY(KeyMaterial::load(TRY(objects_.keyring(vault).open(newest.seal_context(), newest.sealed)))),
+      exportable};
+}
+
+Result<CertificateKey> Certificates::new_key(const JsonObject& policy) const {
   return CertificateKey{TRY(generate_key(*object_at(policy, "key_props"), objects_.core().random)),
                         is_exportable(policy)};
 }
@@ -114,18 +118,22 @@ Result<std::vector<Bytes>> Certificates::sign(store::Reader& reader, const Vault
 
 // Out of any transaction: the policy and the key.
 Result<void> Certificates::make(Asked& asked) const {
-  return objects_.core().store.read([&](store::Reader& reader) -> Result<void> {
+  JsonObject policy;
+  std::optional<CertificateKey> key;
+  TRY(objects_.core().store.read([&](store::Reader& reader) -> Result<void> {
     const ObjectName name = asked.object(Kind::certificates);
     TRY(require_names_free(reader, name));
     const JsonObject* given = TRY(policy_in(asked.body));
     const auto before = TRY(store::get<Certificate>(reader, objects_.core().tenant, name.key()));
     if (given == nullptr && !before)
       return bad_parameter("The body needs 'policy': this certificate is new.");
-    JsonObject policy = given == nullptr ? before->policy : TRY(read_certificate_policy(*given, {}));
-    CertificateKey key = TRY(key_for(reader, asked.vault(), name, policy));
-    asked.gathered = MadeCertificate{std::move(key), {}, std::move(policy)};
+    policy = given == nullptr ? before->policy : TRY(read_certificate_policy(*given, {}));
+    key = TRY(key_to_reuse(reader, asked.vault(), name, policy));
     return {};
-  });
+  }));
+  if (!key) key = TRY(new_key(policy));
+  asked.gathered = MadeCertificate{*std::move(key), {}, std::move(policy)};
+  return {};
 }
 
 // The certificate's record with the policy that the request brings; refused while another version is under

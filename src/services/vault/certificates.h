@@ -50,10 +50,12 @@ class Certificates {
   Result<Answer> forget(Asked& asked, store::Transaction& tx) const;
   Result<Answer> merge(Asked& asked, store::Transaction& tx) const;
 
-  // A key as the policy wants it; the newest version's again when the policy says so. BadParameter when the
-  // policy lets a key out that was made to stay.
-  Result<CertificateKey> key_for(store::Reader& reader, const Vault& vault, const ObjectName& name,
-                                 const JsonObject& policy) const;
+  // The newest version's key, when the policy says that it is used again. BadParameter when the policy lets a
+  // key out that was made to stay.
+  Result<std::optional<CertificateKey>> key_to_reuse(store::Reader& reader, const Vault& vault,
+                                                     const ObjectName& name, const JsonObject& policy) const;
+  // A new one as the policy wants it. With no snapshot open: it may take seconds.
+  Result<CertificateKey> new_key(const JsonObject& policy) const;
   // The certificate that the policy's issuer gives, with those above it.
   Result<std::vector<Bytes>> sign(store::Reader& reader, const Vault& vault, const JsonObject& policy,
                                   const crypto::KeyMaterial& material, Timestamp now) const;

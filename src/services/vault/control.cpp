@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "base/time_text.h"
 #include "services/vault/shapes.h"
+#include "services/vault/subnet_rules.h"
 
 namespace merlon::vault {
 namespace {
@@ -180,6 +181,8 @@ Result<void> Service::changed(WriteContext& context, const ResourceId& id) {
   vault->properties = *object_at(document->body, "properties");
   const JsonObject* tags = object_at(document->body, "tags");
   vault->tags = tags == nullptr ? JsonObject() : *tags;
+  TRY(note_subnet_ranges(platform_, context.tx, *vault));
+  if (!vault->subnet_ranges.empty()) context.details["subnetRanges"] = shown_ranges(vault->subnet_ranges);
   return store::put(context.tx, platform_.core.tenant, *vault);
 }
 
@@ -305,6 +308,7 @@ Result<JsonObject> Service::deleted_vault(store::Reader& reader, const std::stri
 
 Result<void> Service::destroy(store::Transaction& tx, const Vault& vault) {
   TRY(store::erase<Vault>(tx, platform_.core.tenant, vault.key()));
+  TRY(platform_.core.access.forget_scope(tx, vault.resource_id));
   return store::put(tx, platform_.core.tenant, Leftover{vault.uid});
 }
 

@@ -82,10 +82,18 @@ TEST_F(KeysInTurn, WhoFindsNoTurnIsToldToComeAgain) {
   expect_busy(data("kv-test", "POST", "/keys/there/rotate"));
   expect_busy(data("kv-test", "PUT", "/keys/k", R"({"key":{"kty":"RSA","n":"AQAB","e":"AQAB"}})"));
   expect_busy(data("kv-test", "POST", "/certificates/c/create", R"({"policy":{}})"));
+  expect_busy(data("kv-test", "POST", "/certificates/c/import", R"({"value":"AAAA"})"));
   expect_busy(control("PUT", vault_id("kv-test") + "/keys/k", R"({"properties":{"kty":"RSA"}})"));
   // What takes no time needs no turn.
   EXPECT_EQ(data("kv-test", "POST", "/keys/k/create", R"({"kty":"EC"})").status, 200);
   EXPECT_EQ(data("kv-test", "POST", "/keys/o/create", R"({"kty":"oct"})").status, 200);
+  EXPECT_EQ(
+      control("PUT", vault_id("kv-test") + "/keys/e", R"({"properties":{"kty":"EC","curveName":"P-256"}})")
+          .status,
+      200);
+  // Nor does a key that is there already, and is not made anew.
+  EXPECT_EQ(control("PUT", vault_id("kv-test") + "/keys/there", R"({"properties":{"kty":"RSA"}})").status,
+            200);
   turns.clear();
   for (auto& one : waiting) one.get();
   EXPECT_EQ(data("kv-test", "POST", "/keys/r/create", R"({"kty":"RSA"})").status, 200);

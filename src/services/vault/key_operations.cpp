@@ -76,7 +76,9 @@ class Uses {
  public:
   Uses(const resource::Core& core, const HsmKeys& hsm) : objects_(core), known_(core), hsm_(hsm) {}
 
-  // The dates stop what makes something new, never what reads the old (contract, Rules).
+  // The dates stop what makes something new, never what reads the old (contract, Rules). KeyExpired and its
+  // text are Azure's (Microsoft Learn, "Troubleshoot the k8s-azure-kms plugin"); KeyNotYetValid, which nobody
+  // has published, is called likewise.
   Result<void> load(Asked& asked, store::Reader& reader, std::string_view op) {
     auto known = TRY(known_.require(reader, asked.object(Kind::keys), asked.arguments.at(1)));
     const Version& version = *known;

@@ -98,6 +98,11 @@ Result<KeyMaterial> generate_key(const JsonObject& body, Random& random) {
   return bad_parameter("kty must be RSA, EC or oct, or one of them with -HSM.");
 }
 
+bool takes_long_to_make(const JsonObject& body) {
+  const std::string type = string_at(body, "kty").value_or("");
+  return type != "EC" && type != "oct";
+}
+
 MaterialKind MadeKey::kind() const {
   if (const auto* material = std::get_if<KeyMaterial>(&where)) return material->kind();
   return std::get<KeyInToken>(where).kind;

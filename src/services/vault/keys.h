@@ -51,6 +51,8 @@ class Keys {
 
 // In memory, as the data plane asks for it: kty, key_size, crv, public_exponent. Errors: BadParameter.
 Result<crypto::KeyMaterial> generate_key(const JsonObject& body, Random& random);
+// Whether it takes more than a millisecond: RSA, and whatever a token makes.
+bool takes_long_to_make(const JsonObject& body);
 // A version with a new id and the public half; the rest is the caller's.
 Version new_key_version(const Objects& objects, ObjectName name, const crypto::KeyMaterial& material);
 // Attributes of keys alone, and the release policy. Errors: BadParameter.

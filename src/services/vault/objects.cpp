@@ -158,6 +158,7 @@ Result<void> Objects::destroy(store::Transaction& tx, const Object& object) cons
     TRY(store::erase<Certificate>(tx, core_.tenant, object.name.key()));
   // What lives under the name of something deleted keeps its versions, which stand under the name alone.
   if (object.deleted && TRY(find(tx, object.name))) return {};
+  TRY(forget_rights(tx, object.name));
   const store::Range range{.prefix = object.name.version_prefix(), .after = {}, .after_key = {}};
   for (;;) {
     const auto rows = TRY(tx.scan(Version::table(), core_.tenant, range));
@@ -168,6 +169,15 @@ Result<void> Objects::destroy(store::Transaction& tx, const Object& object) cons
     }
     if (rows.size() < range.limit) return {};
   }
+}
+
+// Whoever makes the next thing of this name says anew who may use it. What only forbids (locks, step-up
+// policies) stays: to purge a thing and restore its backup lifts nothing.
+Result<void> Objects::forget_rights(store::Transaction& tx, const ObjectName& name) const {
+  const auto vaults = TRY(store::find<Vault>(tx, core_.tenant, "uid", name.vault.text()));
+  if (vaults.empty()) return {};
+  return core_.access.forget_scope(
+      tx, vaults.front().resource_id + "/" + std::string(kind_text(name.kind)) + "/" + name.name);
 }
 
 Result<void> require_unmanaged(const Object& object, std::string_view operation) {

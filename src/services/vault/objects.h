@@ -25,13 +25,14 @@ class Objects {
   // Makes `version` the newest. What the object has beyond its versions is kept.
   Result<Object> add_version(store::Transaction& tx, const Version& version) const;
   Result<void> change_version(store::Transaction& tx, const Version& version) const;
-  // The object and all its versions; of a certificate its policy too.
+  // The object and all its versions, and the roles that were given there; of a certificate its policy too.
   Result<void> destroy(store::Transaction& tx, const Object& object) const;
 
   Keyring keyring(const Vault& vault) const { return Keyring(core_.seal, vault.uid, vault.keks); }
   const resource::Core& core() const { return core_; }
 
  private:
+  Result<void> forget_rights(store::Transaction& tx, const ObjectName& name) const;
   const resource::Core& core_;
 };
 

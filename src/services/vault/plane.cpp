@@ -6,6 +6,7 @@
 #include "resource/request_checks.h"
 #include "resource/step_up.h"
 #include "services/vault/hsm_keys.h"
+#include "services/vault/keys.h"
 #include "services/vault/revocation.h"
 
 namespace merlon::vault {
@@ -47,10 +48,13 @@ Cost cost_of(const Asked& asked) {
   return asked.cost;
 }
 
-// Those of curves and symmetric ones are made in less than a millisecond.
+// What is imported is opened, and an RSA key's primes are looked at: that, too, takes a processor's time.
+bool takes_turns(const Operation& operation) {
+  return makes_key(operation) || operation.action == "certificates/import/action";
+}
+
 bool takes_its_time(const Asked& asked) {
-  const std::string type = string_at(asked.body, "kty").value_or("");
-  return asked.operation->action != "keys/create/action" || (type != "EC" && type != "oct");
+  return asked.operation->action != "keys/create/action" || takes_long_to_make(asked.body);
 }
 
 // A worker that makes a key makes it for seconds: not all of them at once.
@@ -155,7 +159,7 @@ Plane::Plane(Platform& platform, const HsmKeys& hsm)
     MERLON_CHECK(!operation.action.empty() && !operation.policy_word.empty());
     if (operation.object_folder.empty()) operation.object_folder = operation.policy_kind;
     for (const std::string_view segment : split(operation.path, '/')) operation.shape.emplace_back(segment);
-    if (operation.gather && makes_key(operation))
+    if (operation.gather && takes_turns(operation))
       operation.gather = in_turn(hsm, std::move(operation.gather));
     operations_.push_back(std::move(operation));
   };

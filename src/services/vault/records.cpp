@@ -49,7 +49,31 @@ Result<ObjectName> name_in(const JsonObject& json) {
   return internal_error("vault record: kind '" + kind + "' is none");
 }
 
+Result<SubnetRanges> ranges_in(const JsonObject& json, std::string_view key) {
+  SubnetRanges ranges;
+  for (const auto& [subnet, texts] : object_in(json, key)) {
+    std::vector<IpPrefix>& of_subnet = ranges[subnet];
+    if (!texts.is_array()) return internal_error("vault record: " + std::string(key) + " is no list");
+    for (const Json& text : texts.get_array()) {
+      const auto range = IpPrefix::parse(text.is_string() ? std::string_view(text.get_string()) : "");
+      if (!range) return internal_error("vault record: " + std::string(key) + " has what is no range");
+      of_subnet.push_back(*range);
+    }
+  }
+  return ranges;
+}
+
 }  // namespace
+
+JsonObject shown_ranges(const SubnetRanges& ranges) {
+  JsonObject shown;
+  for (const auto& [subnet, of_subnet] : ranges) {
+    JsonArray texts;
+    for (const IpPrefix& range : of_subnet) texts.emplace_back(range.text());
+    shown[subnet] = std::move(texts);
+  }
+  return shown;
+}
 
 int64_t to_seconds(Timestamp time) {
   return std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count();
@@ -104,6 +128,7 @@ JsonObject Vault::to_json() const {
                   {"keks", std::move(kek_array)}};
   put_time(json, "deleted", deleted);
   put_time(json, "purgeDue", purge_due);
+  if (!subnet_ranges.empty()) json["subnetRanges"] = shown_ranges(subnet_ranges);
   return json;
 }
 
@@ -119,6 +144,7 @@ Result<Vault> Vault::from_json(const JsonObject& json) {
     for (const Json& kek : *keks) vault.keks.push_back(TRY(SealedKek::from_json(kek)));
   vault.deleted = TRY(time_in(json, "deleted"));
   vault.purge_due = TRY(time_in(json, "purgeDue"));
+  vault.subnet_ranges = TRY(ranges_in(json, "subnetRanges"));
   return vault;
 }
 

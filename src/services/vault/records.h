@@ -3,16 +3,20 @@
 #pragma once
 
 #include <array>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
+#include "base/ip.h"
 #include "base/uuid.h"
 #include "services/vault/hierarchy.h"
 #include "store/table.h"
 
 namespace merlon::vault {
+
+using SubnetRanges = std::map<std::string, std::vector<IpPrefix>>;  // by the subnet's id in lower case
 
 struct Vault {
   std::string name;  // as its creator wrote it
@@ -23,6 +27,7 @@ struct Vault {
   JsonObject tags;
   std::vector<SealedKek> keks;  // the last one seals; earlier ones only open
   std::optional<Timestamp> deleted, purge_due;
+  SubnetRanges subnet_ranges;  // of the subnets that its rules name (subnet_rules.h)
 
   bool uses_rbac() const { return bool_at(properties, "enableRbacAuthorization").value_or(false); }
   bool is_purge_protected() const { return bool_at(properties, "enablePurgeProtection").value_or(false); }
@@ -112,6 +117,7 @@ struct Leftover {
   static Result<Leftover> from_json(const JsonObject& json);
 };
 
+JsonObject shown_ranges(const SubnetRanges& ranges);
 int64_t to_seconds(Timestamp time);
 Timestamp from_seconds(int64_t seconds);
 // Sorts as the times do.

@@ -15,6 +15,17 @@ struct DueCertificate {
   LifetimeStep step;
 };
 
+// Nothing: the certificate is not renewed. Else what was found of a key that is used again.
+using Reused = std::optional<Result<std::optional<CertificateKey>>>;
+
+std::optional<Result<CertificateKey>> key_of(const Certificates& certificates, const DueCertificate& due,
+                                             const Reused& reused) {
+  if (!reused) return std::nullopt;
+  if (!*reused) return std::unexpected(reused->error());
+  if (**reused) return Result<CertificateKey>(***reused);
+  return certificates.new_key(due.certificate.policy);
+}
+
 // An authority near its end gives nothing that lasts longer: renewing would never stop.
 Result<std::vector<Bytes>> longer_than(const Facts& facts, std::vector<Bytes> chain) {
   const auto reading = TRY(crypto::read_customer_certificate(chain.front()));
@@ -50,15 +61,17 @@ Result<void> Service::renew_due_certificate(const Guard& guard, const std::strin
     const auto step = next_step(certificate, object->current, object->facts);
     return DueCertificate{*object, *std::move(vault), std::move(certificate), step.value_or(LifetimeStep{})};
   };
-  std::optional<Result<CertificateKey>> ready;
+  Reused reused;
   const auto due = TRY(store::read_value<std::optional<DueCertificate>>(
       platform_.core.store, [&](store::Reader& reader) -> Result<std::optional<DueCertificate>> {
         auto found = TRY(find_due(reader));
         if (found && found->step.renews && !found->vault.deleted)
-          ready = certificates.key_for(reader, found->vault, found->object.name, found->certificate.policy);
+          reused =
+              certificates.key_to_reuse(reader, found->vault, found->object.name, found->certificate.policy);
         return found;
       }));
   if (!due) return {};
+  const std::optional<Result<CertificateKey>> ready = key_of(certificates, *due, reused);
   if (ready && !*ready && ready->error().kind != ErrorKind::invalid) return std::unexpected(ready->error());
   return platform_.core.store.write([&](store::Transaction& tx) -> Result<void> {
     if (guard) TRY(guard(tx));
