@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <map>
 
 #include "base/bytes.h"
 #include "store/state_directory.h"
@@ -19,7 +20,8 @@ namespace merlon::agent {
 namespace {
 
 constexpr Duration kGoodFor{60'000};
-constexpr size_t kOpenMax = 64;  // of one caller: more take the oldest away
+constexpr size_t kOpenMax = 64;       // of one caller: more take the oldest away
+constexpr size_t kAllOpenMax = 1024;  // of all: more take away one of whoever has most
 constexpr size_t kNameBytes = 18;
 constexpr size_t kContentBytes = 32;
 constexpr std::string_view kSuffix = ".key";
@@ -87,14 +89,25 @@ void Challenges::forget_old() {
   }
 }
 
+void Challenges::take_oldest_of(const std::string& caller) {
+  const auto oldest = std::ranges::find(open_, caller, &Challenge::caller);
+  ::unlink(oldest->path.c_str());
+  open_.erase(oldest);
+}
+
+std::string Challenges::who_has_most() const {
+  std::map<std::string_view, size_t> counts;
+  for (const Challenge& challenge : open_) ++counts[challenge.caller];
+  return std::string(
+      std::ranges::max_element(counts, {}, [](const auto& each) { return each.second; })->first);
+}
+
 Result<std::string> Challenges::make(const std::string& caller, bool for_all) {
   forget_old();
-  const auto is_same = [&](const Challenge& challenge) { return challenge.caller == caller; };
-  if (static_cast<size_t>(std::ranges::count_if(open_, is_same)) >= kOpenMax) {
-    const auto oldest = std::ranges::find_if(open_, is_same);
-    ::unlink(oldest->path.c_str());
-    open_.erase(oldest);
-  }
+  if (static_cast<size_t>(std::ranges::count(open_, caller, &Challenge::caller)) >= kOpenMax)
+    take_oldest_of(caller);
+  else if (open_.size() >= kAllOpenMax)
+    take_oldest_of(who_has_most());
   Challenge challenge{
       .caller = caller,
       .path = directory_ + "/" + to_base64url(random_.bytes(kNameBytes)) + std::string(kSuffix),

@@ -44,6 +44,8 @@ class Challenges {
     Duration until{};
   };
   void forget_old();
+  void take_oldest_of(const std::string& caller);  // who has one
+  std::string who_has_most() const;                // when there are any
   std::string directory_;
   const Clock& clock_;
   Random& random_;

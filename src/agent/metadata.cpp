@@ -209,6 +209,7 @@ std::shared_ptr<const Metadata::State> Metadata::state() const {
 // went to a door by itself is nobody's.
 std::optional<Metadata::Asker> Metadata::asker_at(const State& state, const net::Door& door) {
   Asker asker;
+  asker.user = door.user;
   asker.link_local = is_meant(door, kLinkLocalAddress, kLinkLocalPort);
   if (door.port == kArcPort) return asker;
   const auto caller = state.callers.find(door.port);
@@ -217,6 +218,11 @@ std::optional<Metadata::Asker> Metadata::asker_at(const State& state, const net:
   for (const machine::CallerRule& rule : state.endpoint.rules)
     if (rule.name == caller->second) asker.rule = &rule;
   return asker.rule == nullptr ? std::nullopt : std::optional(asker);
+}
+
+std::string Metadata::Asker::account() const {
+  if (rule != nullptr) return "rule " + rule->name;
+  return user ? "user " + std::to_string(*user) : std::string();
 }
 
 Response Metadata::answer(const Request& request, const net::Door& door) {
@@ -235,7 +241,7 @@ Response Metadata::answer(const Request& request, const net::Door& door) {
   const std::string* metadata = request.headers.find("Metadata");
   if (metadata == nullptr || !ascii_iequal(trim(*metadata), "true"))
     return refusal(400, "bad_request_102", "Required metadata header not specified");
-  if (const auto wait = rate_.refuse(asker->name())) return too_many(*wait);
+  if (const auto wait = rate_.refuse(asker->account())) return too_many(*wait);
   return token(*state, *asker, request);
 }
 
@@ -243,7 +249,7 @@ std::optional<Response> Metadata::challenge(const Asker& asker, const Request& r
   const std::string* authorization = request.headers.find("Authorization");
   const std::lock_guard lock(challenges_mutex_);
   if (authorization == nullptr) {
-    const auto path = challenges_.make(asker.name(), asker.rule != nullptr);
+    const auto path = challenges_.make(asker.account(), asker.rule != nullptr);
     if (!path) return of_error(path.error());
     Response response = refusal(401, "unauthorized",
                                 "Send the content of the file that WWW-Authenticate names, as "
@@ -253,7 +259,7 @@ std::optional<Response> Metadata::challenge(const Asker& asker, const Request& r
   }
   const std::string_view text = trim(*authorization);
   const bool is_basic = text.size() > 6 && ascii_iequal(text.substr(0, 6), "basic ");
-  if (is_basic && challenges_.redeem(asker.name(), trim(text.substr(6)))) return std::nullopt;
+  if (is_basic && challenges_.redeem(asker.account(), trim(text.substr(6)))) return std::nullopt;
   return refusal(
       403, "access_denied",
       "The Authorization header does not have the content of a challenge file that was made for you. Each "

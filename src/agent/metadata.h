@@ -2,7 +2,7 @@
 // Azure Arc's at 127.0.0.1:40342, with its challenge file; and, where the owner wants it, the one at
 // 169.254.169.254, whose connections the firewall brings here. Who a caller is decides the door that the
 // firewall brought it to: users and units are told apart by the kernel when the connection begins, never by
-// looking for it afterwards.
+// looking for it afterwards. (Whose account a request goes to is looked for afterwards.)
 #pragma once
 
 #include <map>
@@ -61,7 +61,11 @@ class Metadata {
   struct Asker {
     bool link_local = false;
     const machine::CallerRule* rule = nullptr;  // that let the caller in
+    std::optional<uint32_t> user{};
     std::string name() const { return rule == nullptr ? std::string() : rule->name; }
+    // Who has requests and challenge files of their own, so that nobody uses up another's: the callers of a
+    // rule; where the file decides, each user, root too. Users who cannot be told are one.
+    std::string account() const;
   };
   std::shared_ptr<const State> state() const;
   static std::optional<Asker> asker_at(const State& state, const net::Door& door);

@@ -281,6 +281,45 @@ TEST_F(MetadataTest, WhoAsksTooOftenIsToldToWaitAndNobodyElse) {
   EXPECT_EQ(admitted, RequestRate::kPerSecond);
 }
 
+// Without rules every user of the machine comes to one door: none takes requests or challenge files from
+// another, root included.
+TEST_F(MetadataTest, NobodyUsesUpWhatIsAnotherUsers) {
+  const auto as = [](std::optional<uint32_t> user) {
+    net::Door door = arc();
+    door.user = user;
+    return door;
+  };
+  net::Request mine = request();
+  const auto challenge = metadata_->answer(mine, as(1000));
+  ASSERT_EQ(challenge.status, 401);
+  for (int i = 0; i < 200; ++i) metadata_->answer(request(), as(1001));
+  EXPECT_EQ(metadata_->answer(request(), as(1001)).status, 429);
+  mine.headers.set("Authorization", "Basic " + read(path_of(challenge)));
+  EXPECT_EQ(metadata_->answer(mine, as(1001)).status, 429);
+  EXPECT_EQ(metadata_->answer(mine, as(0)).status, 403) << "made for another";
+  EXPECT_EQ(metadata_->answer(mine, as(1000)).status, 200);
+  EXPECT_EQ(metadata_->answer(request(), as(0)).status, 401);
+  EXPECT_EQ(metadata_->answer(request(), as(std::nullopt)).status, 401);
+}
+
+TEST_F(MetadataTest, WhoHasTheIdsOfManyUsersTakesNobodysPlace) {
+  net::Door door = arc();
+  door.user = 1000;
+  net::Request mine = request();
+  const auto challenge = metadata_->answer(mine, door);
+  mine.headers.set("Authorization", "Basic " + read(path_of(challenge)));
+  unsigned challenged = 0;
+  for (uint32_t user = 100'000; user < 110'000; ++user) {
+    net::Door other = arc();
+    other.user = user;
+    if (metadata_->answer(request(), other).status == 401) ++challenged;
+  }
+  EXPECT_LT(challenged, 1100U) << "the places of one user each, and those that all others share";
+  EXPECT_LE(files(), 1024U);
+  door.user = 1000;
+  EXPECT_NE(metadata_->answer(mine, door).status, 429);
+}
+
 TEST_F(MetadataTest, GuessesAreCountedToo) {
   net::Request guess = request();
   guess.headers.set("Authorization", "Basic guess");

@@ -25,6 +25,8 @@ class RequestRate {
     double left = kAtOnce;
     Duration at{};
   };
+  static void refill(Level& level, Duration now);
+  const std::string& place_of(const std::string& caller, Duration now);
   const Clock& clock_;
   std::mutex mutex_;
   std::map<std::string, Level> levels_;

@@ -27,6 +27,7 @@
 #include "base/log.h"
 #include "net/edge.h"
 #include "net/head_parser.h"
+#include "net/socket_owner.h"
 #include "net/worker_pool.h"
 
 namespace merlon::net {
@@ -153,12 +154,15 @@ class Visit : public std::enable_shared_from_this<Visit> {
     request_.host = framing->host;
     beast::error_code error;
     const auto peer = stream_.socket().remote_endpoint(error);
-    if (!error && peer.address().is_v4())
-      request_.peer = IpAddress::from_v4(peer.address().to_v4().to_uint());
+    if (error || !peer.address().is_v4()) return;
+    request_.peer = IpAddress::from_v4(peer.address().to_v4().to_uint());
+    peer_port_ = peer.port();
   }
 
   void ask() {
-    const Door door{.port = door_->port, .meant = meant_by(stream_.socket().native_handle())};
+    Door door{.port = door_->port, .meant = meant_by(stream_.socket().native_handle())};
+    door.user = socket_owner({request_.peer, peer_port_},
+                             door.meant.value_or(std::pair(IpAddress::from_v4(INADDR_LOOPBACK), door.port)));
     stream_.expires_never();
     // The last hold on a visit is let go on the I/O thread, whatever it is that ends last.
     const bool queued = shared_->workers.submit([self = shared_from_this(), door]() mutable {
@@ -177,6 +181,7 @@ class Visit : public std::enable_shared_from_this<Visit> {
   beast::tcp_stream stream_;
   asio::steady_timer answered_;
   Request request_;
+  uint16_t peer_port_ = 0;
   std::optional<Response> response_;
 };
 

@@ -15,9 +15,11 @@ namespace merlon::net {
 
 // Where a request came in, and where its sender meant to go: another port and address when the kernel's NAT
 // has redirected the connection here (SO_ORIGINAL_DST). Nothing when the kernel cannot tell.
+// And whose socket the sender's is (socket_owner.h): for accounts, never for access.
 struct Door {
   uint16_t port = 0;
   std::optional<std::pair<IpAddress, uint16_t>> meant;
+  std::optional<uint32_t> user{};
 };
 
 struct LoopbackLimits {

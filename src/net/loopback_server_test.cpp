@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <vector>
 
 namespace merlon::net {
@@ -54,7 +55,8 @@ class LoopbackServerTest : public ::testing::Test {
         [](const Request& request, const Door& door) {
           Response response;
           response.body = request.method + " " + request.path + " at " + std::to_string(door.port) +
-                          (door.meant && door.meant->second != door.port ? " redirected" : "");
+                          (door.meant && door.meant->second != door.port ? " redirected" : "") + " of " +
+                          (door.user ? std::to_string(*door.user) : "nobody");
           return response;
         },
         limits);
@@ -74,6 +76,22 @@ TEST_F(LoopbackServerTest, AnswersAtEachDoorAndTellsThemApart) {
   for (int i = 0; i < 50 && ask_at(one, get("/")) != "refused"; ++i) ::usleep(10'000);
   EXPECT_EQ(ask_at(one, get("/")), "refused");
   EXPECT_THAT(ask_at(two, get("/")), ::testing::HasSubstr("200 OK"));
+}
+
+TEST_F(LoopbackServerTest, SaysWhoseSocketASenderHas) {
+  const uint16_t port = *server_->open(0);
+  EXPECT_THAT(ask_at(port, get("/")), ::testing::HasSubstr(" of " + std::to_string(::getuid())));
+  // Another user's, where this test may become one.
+  if (::getuid() != 0) return;
+  const int fd = connect_to(port);
+  ASSERT_EQ(::fchown(fd, 4711, 4711), 0);
+  const std::string bytes = get("/");
+  ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  std::array<char, 4096> part{};
+  const ssize_t size = ::recv(fd, part.data(), part.size(), 0);
+  ::close(fd);
+  ASSERT_GT(size, 0);
+  EXPECT_THAT(std::string(part.data(), static_cast<size_t>(size)), ::testing::HasSubstr(" of 4711"));
 }
 
 // Many connections wait to be accepted when a door closes: the kernel would reset them.
