@@ -15,6 +15,7 @@ namespace merlon::access {
 namespace {
 
 constexpr size_t kKeptRolesMax = 1024;
+constexpr size_t kListedBytesMax = size_t{16} * 1024 * 1024;  // of their rows
 
 // Read once for the process: tests and the simulator make thousands of these.
 const BuiltinRoles& embedded_roles() {
@@ -41,6 +42,34 @@ Result<std::shared_ptr<const CompiledRole>> Access::State::compile_row(const sto
   if (kept_.size() >= kKeptRolesMax) kept_.clear();
   kept_.insert_or_assign(row.key, Kept{row.body, role});
   return role;
+}
+
+// Decoded once for each state of the table (decision 0025).
+Result<std::shared_ptr<const std::vector<RoleDefinition>>> Access::State::custom_roles(
+    store::Reader& reader, const TenantId& tenant) {
+  const auto mark = reader.state_mark({&RoleDefinition::table().name, 1});
+  if (mark) {
+    const std::lock_guard lock(mutex_);
+    if (listed_ && listed_mark_ == *mark) return listed_;
+  }
+  std::vector<RoleDefinition> roles;
+  size_t bytes = 0;
+  store::Range range{.prefix = {}, .after = {}, .after_key = {}};
+  for (;;) {
+    const auto rows = TRY(reader.scan(RoleDefinition::table(), tenant, range));
+    for (const store::Row& row : rows) {
+      roles.push_back(TRY(store::decode<RoleDefinition>(row)));
+      bytes += row.body.size();
+    }
+    if (rows.size() < range.limit) break;
+    range.after = rows.back().key;
+  }
+  auto listed = std::make_shared<const std::vector<RoleDefinition>>(std::move(roles));
+  if (!mark || bytes > kListedBytesMax) return listed;
+  const std::lock_guard lock(mutex_);
+  listed_ = listed;
+  listed_mark_ = *mark;
+  return listed;
 }
 
 std::optional<bool> Access::State::ask_index(const std::string& mark, const Question& question,
@@ -238,8 +267,8 @@ Result<std::optional<RoleDefinition>> Access::role_by_name(store::Reader& reader
 Result<std::vector<RoleDefinition>> Access::roles(store::Reader& reader) {
   std::vector<RoleDefinition> result;
   for (const auto& built_in : state_->builtin.all()) result.push_back(built_in->definition);
-  std::ranges::move(TRY(store::scan_all<RoleDefinition>(reader, directory_.tenant())),
-                    std::back_inserter(result));
+  const auto custom = TRY(state_->custom_roles(reader, directory_.tenant()));
+  result.insert(result.end(), custom->begin(), custom->end());
   return result;
 }
 

@@ -11,6 +11,7 @@
 #include <optional>
 #include <shared_mutex>
 #include <string>
+#include <vector>
 
 #include "access/builtin_roles.h"
 #include "access/hierarchy.h"
@@ -25,6 +26,9 @@ struct Access::State {
   // A custom role compiled from exactly this row. The row's text is compared, so a change in the store, or a
   // read of an older snapshot, never meets another version's permissions.
   Result<std::shared_ptr<const CompiledRole>> compile_row(const store::Row& row);
+
+  Result<std::shared_ptr<const std::vector<RoleDefinition>>> custom_roles(store::Reader& reader,
+                                                                          const TenantId& tenant);
 
   using Use = std::function<void(const Asked&, const Verdict&)>;
   // Nothing when the index is not at `mark`. `use` runs while the verdict's pointers are good.
@@ -51,7 +55,9 @@ struct Access::State {
   std::optional<uint64_t>
       marked_state_;  // of the log's table (store.h, state_mark()), when it stood at mark_
   std::string mark_;
-  std::map<std::string, Kept> kept_;  // by role id
+  std::map<std::string, Kept> kept_;                           // by role id
+  std::shared_ptr<const std::vector<RoleDefinition>> listed_;  // when their table's state_mark() was:
+  uint64_t listed_mark_ = 0;
 };
 
 }  // namespace merlon::access

@@ -129,6 +129,25 @@ TEST_F(AuthorizationTest, RolesBuiltInAndCustom) {
   EXPECT_EQ(refused.status, 403) << refused.text;
 }
 
+TEST_F(AuthorizationTest, WhatIsWrongWithARoleIsSaidByItsPath) {
+  const std::string role = kSubscription + "/providers/Microsoft.Authorization/roleDefinitions/" + kName;
+  const auto refused = [&](const std::string& properties) {
+    const Answer answer = send("PUT", role,
+                               R"({"properties":{"roleName":"R","assignableScopes":[")" + kSubscription +
+                                   R"("],)" + properties + "}}");
+    EXPECT_EQ(answer.status, 400) << answer.text;
+    EXPECT_EQ(answer.code(), "InvalidRequestContent");
+    return answer.at("error.target");
+  };
+  EXPECT_EQ(refused(R"("permissions":[{"actions":["a/b"]},{"actions":[1]}])"),
+            "properties.permissions[1].actions[0]");
+  EXPECT_EQ(refused(R"("permissions":[{"actions":["a/b"],"condition":1}])"),
+            "properties.permissions[0].condition");
+  EXPECT_EQ(refused(R"("permissions":[{"actions":["a/b"]}],"type":"BuiltInRole")"), "properties.type");
+  EXPECT_EQ(refused(R"("description":"no permissions")"), "properties.permissions");
+  EXPECT_EQ(send("GET", role).status, 404);
+}
+
 TEST_F(AuthorizationTest, EverybodyMayAskAboutThemselves) {
   const Person ada = make_person("ada");
   assign(ada, kReader, kGroup);

@@ -13,6 +13,10 @@ using access::RoleAssignment;
 using access::RoleDefinition;
 
 constexpr const char* kProvider = "/{+scope}/providers/Microsoft.Authorization/";
+// As access/custom_roles.cpp has them, which tells more about what is too much.
+constexpr int64_t kPatternsMax = 4096 + 1;
+constexpr int64_t kScopesMax = 2000 + 1;
+constexpr int64_t kPermissionsMax = 64 + 1;
 
 Result<access::ListFilter> filter_of(const Call& call, access::Listed listed) {
   const std::string* text = call.request.query.find("$filter");
@@ -144,6 +148,23 @@ Result<net::Response> get_denial(const State& state, const Call& call, store::Re
               "The deny assignment '" + id.text() + "' is not found.");
 }
 
+// What a role of one's own is made of. How much of it there may be, and what its patterns are, says access/.
+schema::Shape definition_shape() {
+  const schema::Shape patterns = schema::array_of(schema::text()).with_range(0, kPatternsMax);
+  const schema::Shape permission = schema::object(
+      {schema::optional("actions", patterns), schema::optional("notActions", patterns),
+       schema::optional("dataActions", patterns), schema::optional("notDataActions", patterns),
+       schema::optional("condition", schema::text()), schema::optional("conditionVersion", schema::text())});
+  return schema::object({schema::required(
+      "properties",
+      schema::object(
+          {schema::required("roleName", schema::text()), schema::optional("description", schema::text()),
+           schema::optional("type",
+                            schema::text_of({"CustomRole"}).describe("Built-in roles cannot be made.")),
+           schema::required("assignableScopes", schema::array_of(schema::text()).with_range(0, kScopesMax)),
+           schema::required("permissions", schema::array_of(permission).with_range(0, kPermissionsMax))}))});
+}
+
 Route role_route(std::string method, std::string type, bool named, std::string verb, std::string summary) {
   Route route;
   route.method = std::move(method);
@@ -200,6 +221,7 @@ void add_definitions(State& state, const AddRoute& add) {
   };
   add(std::move(get));
   Route put = role_route("PUT", "roleDefinitions", true, "write", "Creates or replaces a custom role.");
+  put.body = definition_shape();
   put.write = [&state](WriteContext& context) { return put_definition(state, context); };
   add(std::move(put));
   Route remove =
