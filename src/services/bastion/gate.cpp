@@ -11,6 +11,7 @@
 #include "identity/sessions.h"
 #include "net/fetch.h"
 #include "resource/step_up.h"
+#include "services/bastion/logins.h"
 #include "services/bastion/service.h"
 
 namespace merlon::bastion {
@@ -372,11 +373,7 @@ Result<Admission> Service::register_session(WriteContext& context, const WayIn& 
   // A link gives the one login that it is for, which judge() has asked about, and no other that its maker
   // has.
   admission.login_is_by_link = judged.link && !judged.link->login.empty();
-  if (judged.target.is_machine && !judged.link) {
-    admission.may_log_in = TRY(has_data_right(context.tx, way.caller, kUserLogin, session.target_text));
-    admission.may_log_in_as_admin =
-        TRY(has_data_right(context.tx, way.caller, kAdminLogin, session.target_text));
-  }
+  if (judged.target.is_machine && !judged.link) TRY(set_logins(platform_.core, context.tx, way, admission));
   context.tx.after_commit(
       [this, id = session.id, held = session.moderation.has_value(), now = session.start] {
         const std::lock_guard lock(mutex_);

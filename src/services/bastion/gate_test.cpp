@@ -2,12 +2,38 @@
 #include <atomic>
 #include <thread>
 
+#include "identity/second_factor_sign_in.h"
+#include "resource/step_up.h"
 #include "services/bastion/bastion_fixture.h"
 
 namespace merlon::bastion {
 namespace {
 
 using GateTest = BastionFixture;
+
+// "Virtual Machine User Login", with a policy that asks for a fresh second factor where it is used.
+TEST_F(GateTest, ALoginThatAsksForAFreshSecondFactorIsNotThereWithoutOne) {
+  make_setting();
+  assign(ada_.id, "fb879df8-f326-4884-b1cf-06f3ad86be52", kRg);
+  EXPECT_TRUE(must(bastion_->admit(way(ada_))).may_log_in);
+  must(world_.store().write([&](store::Transaction& tx) {
+    return resource::StepUps(core()).put(
+        tx, kRg, "logins",
+        {{"id", resource::step_up_id(kRg, "logins")},
+         {"name", "logins"},
+         {"properties",
+          {{"scope", kRg},
+           {"maxAgeMinutes", 5},
+           {"actions", JsonArray{"Microsoft.Compute/virtualMachines/login/action"}},
+           {"roleDefinitionIds", JsonArray()}}}});
+  }));
+  const auto refused = bastion_->admit(way(ada_));
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(resource::is_step_up(refused.error())) << refused.error().message;
+  WayIn fresh = way(ada_);
+  fresh.caller.amr = {std::string(identity::kMfa)};
+  EXPECT_TRUE(must(bastion_->admit(fresh)).may_log_in);
+}
 
 TEST_F(GateTest, AdmitsAReaderAndEntersIt) {
   make_setting();

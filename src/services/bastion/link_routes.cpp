@@ -2,6 +2,7 @@
 // specification has beside 202: the result of a long operation is stored as it is, and what a link says is a
 // secret.
 #include "base/text.h"
+#include "resource/permitted.h"
 #include "services/bastion/routes.h"
 #include "services/bastion/shapes.h"
 #include "services/bastion/tokens.h"
@@ -39,11 +40,10 @@ Result<net::Response> create(Service& service, WriteContext& context) {
 Result<net::Response> list(Service& service, WriteContext& context) {
   const Host host = TRY(service.host(context.tx, TRY(host_in(context.call))));
   JsonArray value;
-  for (const Link& link : TRY(service.links(context.tx, host.id, machines_in(context.call.body)))) {
-    const access::Question question{.action = std::string(kMachineRead), .scope = link.target_text};
-    if (TRY(context.core.access.check(context.tx, context.call.principal, question)).allowed)
+  for (const Link& link : TRY(service.links(context.tx, host.id, machines_in(context.call.body))))
+    if (TRY(resource::permitted(context.core, context.tx, context.call.principal, kMachineRead,
+                                link.target_text)))
       value.push_back(TRY(service.link_json(host, link)));
-  }
   context.details = {{"links", value.size()}};
   return resource::json_response(200, {{"value", std::move(value)}});
 }

@@ -256,8 +256,11 @@ Result<void> Service::prolong(WriteContext& context, const Grant& opening, Times
 // By its holder, or by whoever has the right to. Twice is fine.
 Result<JsonObject> Service::revoke(WriteContext& context, const ResourceId& policy, const Uuid& id) {
   const Grant grant = TRY(opening_grant(context.tx, policy, id));
-  if (grant.holder != context.call.principal.object_id.text())
+  if (grant.holder != context.call.principal.object_id.text()) {
     TRY(need_of(context.tx, context.call.principal)(kRevokePermission, policy.text()));
+    TRY(context.require(kRevokePermission,
+                        policy.text()));  // with a fresh second factor, where one is asked for
+  }
   TRY(platform_.grants.end(context, id, "UserRequested"));
   context.details = {{"opening", id.text()}, {"holder", grant.holder_name}};
   return opening(context.tx, policy, id);

@@ -1,4 +1,5 @@
 // Openings: who may end and prolong them, what the machine says about them, and races decided in one order.
+#include "resource/step_up.h"
 #include "services/jit/jit_fixture.h"
 
 namespace merlon::jit {
@@ -69,6 +70,14 @@ TEST_F(OpeningTest, OthersNeedTheRightToRevoke) {
   EXPECT_THAT(told(web_), SizeIs(1));
   EXPECT_EQ(world_.entries("Merlon.Jit/openings/revoke/action").back().decision, ledger::Decision::denied);
   assign(eve.id, role("Closer", {"Merlon.Jit/openings/revoke/action"}), kRg);
+  const std::string policy = kRg + "/providers/Merlon.Authorization/stepUpPolicies/closing";
+  const JsonObject fresh{
+      {"properties", {{"maxAgeMinutes", 5}, {"actions", JsonArray{"Merlon.Jit/openings/revoke/action"}}}}};
+  ASSERT_LT(send(owner_, "PUT", policy, fresh).status, 300);
+  EXPECT_EQ(revoke(eve, id).status, 401) << "with a fresh second factor alone";
+  EXPECT_THAT(told(web_), SizeIs(1));
+  must(world_.store().write(
+      [&](store::Transaction& tx) { return resource::StepUps(core()).erase(tx, kRg, "closing"); }));
   EXPECT_EQ(revoke(eve, id).status, 200);
   EXPECT_THAT(told(web_), IsEmpty());
 }
