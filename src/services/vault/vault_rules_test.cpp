@@ -71,6 +71,30 @@ TEST_F(VaultRules, ASubnetLetsInWhatItHadWhenItsRuleWasWritten) {
   EXPECT_EQ(from("10.1.0.9"), 403);
 }
 
+// They are looked at one by one, while others wait to be read.
+TEST_F(VaultRules, AVaultWithManyRulesIsAWorkers) {
+  ASSERT_EQ(data("kv-test", "PUT", "/secrets/s", R"({"value":"v"})").status, 200);
+  const auto with_addresses = [&](int count) {
+    std::string rules;
+    for (int i = 0; i < count; ++i)
+      rules += std::string(i == 0 ? "" : ",") + R"({"value":"192.0.2.)" + std::to_string(i) + R"("})";
+    return make_vault("kv-test", R"("enableRbacAuthorization":true,"networkAcls":{"defaultAction":"Deny",)"
+                                 R"("ipRules":[)" +
+                                     rules + "]}");
+  };
+  const auto begun_by_a_read = [&] {
+    const int before = begun_;
+    EXPECT_EQ(data("kv-test", "GET", "/secrets/s").status, 200);
+    return begun_ - before;
+  };
+  ASSERT_EQ(with_addresses(64).status, 200);
+  begun_by_a_read();  // rights are known from now on
+  EXPECT_EQ(begun_by_a_read(), 1);
+  ASSERT_EQ(with_addresses(65).status, 200);
+  EXPECT_EQ(begun_by_a_read(), 0);
+  EXPECT_EQ(begun_by_a_read(), 0);
+}
+
 TEST_F(VaultRules, ASubnetWithPublicAddressesIsNotNamed) {
   ASSERT_EQ(put_network(R"("0.0.0.0/1")").status, 201);
   ASSERT_EQ(put_subnet("8.0.0.0/6").status, 201);
