@@ -275,8 +275,8 @@ Result<JsonObject> Service::cancel(WriteContext& context, const ResourceId& poli
   const Grant grant = TRY(request_grant(context.tx, policy, id));
   if (grant.holder != context.call.principal.object_id.text()) {
     TRY(need_of(context.tx, context.call.principal)(kCancelPermission, policy.text()));
-    TRY(context.require(kCancelPermission,
-                        policy.text()));  // with a fresh second factor, where one is asked for
+    // With a fresh second factor, where one is asked for.
+    TRY(context.require(kCancelPermission, policy.text()));
   }
   context.details = {{"request", id.text()}, {"requestor", grant.holder_name}, {"requestorId", grant.holder}};
   if (state_of(grant, platform_.grants.now()) != "Canceled") {

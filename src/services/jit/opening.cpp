@@ -258,8 +258,8 @@ Result<JsonObject> Service::revoke(WriteContext& context, const ResourceId& poli
   const Grant grant = TRY(opening_grant(context.tx, policy, id));
   if (grant.holder != context.call.principal.object_id.text()) {
     TRY(need_of(context.tx, context.call.principal)(kRevokePermission, policy.text()));
-    TRY(context.require(kRevokePermission,
-                        policy.text()));  // with a fresh second factor, where one is asked for
+    // With a fresh second factor, where one is asked for.
+    TRY(context.require(kRevokePermission, policy.text()));
   }
   TRY(platform_.grants.end(context, id, "UserRequested"));
   context.details = {{"opening", id.text()}, {"holder", grant.holder_name}};
