@@ -1,7 +1,7 @@
 // Many agents of one server, in one process: each enrols by the product's own messages and then runs the
 // product's own session over its own mutual TLS connection, on a thread of its own. What is played is the
 // half of an agent that keeps a firewall: it says that it has done what it was told. usage: bench_fleet
-// CONFIG COUNT
+// CONFIG COUNT [FIRST]
 //
 // Prints "enrolled SECONDS" and "connected SECONDS", each on a line, and then keeps polling until its
 // standard input ends. CONFIG is a JSON file that bench/fleet/measure writes.
@@ -67,7 +67,7 @@ struct Config {
   }
 };
 
-// A machine of ordinary size with an address of its own.
+// A machine of ordinary size with an address of its own, on a link with 250 others.
 machine::MachineFacts facts_of(size_t i) {
   machine::MachineFacts facts;
   facts.hostname = "fleet-" + std::to_string(i);
@@ -81,7 +81,8 @@ machine::MachineFacts facts_of(size_t i) {
   machine::ReportedInterface interface;
   interface.name = "eth0";
   interface.mac = "02:00:00:00:00:01";
-  interface.addresses = {{IpAddress::from_v4(0x0a800000U + static_cast<uint32_t>(i)), 9U}};
+  const auto link = static_cast<uint32_t>(i / 250), host = static_cast<uint32_t>(i % 250);
+  interface.addresses = {{IpAddress::from_v4(0x0a800000U + (link << 8U) + host + 1), 24U}};
   interface.default_route = true;
   facts.interfaces = {interface};
   return facts;
@@ -120,7 +121,7 @@ agent::Identity enrol(const Config& config, net::Client& client, size_t i) {
   return identity;
 }
 
-std::vector<agent::Identity> enrol_all(const Config& config, size_t count) {
+std::vector<agent::Identity> enrol_all(const Config& config, size_t count, size_t first) {
   std::vector<agent::Identity> identities(count);
   std::atomic<size_t> next = 0;
   net::WorkerPool pool("enrol", kEnrolTogether, kEnrolTogether);
@@ -132,7 +133,7 @@ std::vector<agent::Identity> enrol_all(const Config& config, size_t count) {
       parameters.server_name = config.domain;
       parameters.authorities_pem = config.authority_pem;
       const auto client = net::Client::make(std::move(parameters));
-      for (size_t i = 0; (i = next++) < count;) identities[i] = enrol(config, *client, i);
+      for (size_t i = 0; (i = next++) < count;) identities[i] = enrol(config, *client, first + i);
     });
   pool.stop();
   return identities;
@@ -179,15 +180,15 @@ void run_agent(agent::Identity identity, size_t i, std::atomic<size_t>& connecte
   }
 }
 
-int run(const Config& config, size_t count) {
+int run(const Config& config, size_t count, size_t first) {
   auto begin = SteadyClock::now();
-  std::vector<agent::Identity> identities = enrol_all(config, count);
+  std::vector<agent::Identity> identities = enrol_all(config, count, first);
   std::cout << "enrolled " << seconds_since(begin) << std::endl;
   begin = SteadyClock::now();
   std::atomic<size_t> connected = 0;
   net::WorkerPool pool("agent", static_cast<unsigned>(count), count);
   for (size_t i = 0; i < count; ++i)
-    pool.submit([&, i] { run_agent(std::move(identities[i]), i, connected); });
+    pool.submit([&, i] { run_agent(std::move(identities[i]), first + i, connected); });
   while (connected < count) ::usleep(10'000);
   std::cout << "connected " << seconds_since(begin) << std::endl;
   pollfd input{.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
@@ -199,10 +200,11 @@ int run(const Config& config, size_t count) {
 }  // namespace merlon::bench
 
 int main(int argc, char** argv) {
-  if (argc != 3) {
-    std::cerr << "usage: bench_fleet CONFIG COUNT\n";
+  if (argc != 3 && argc != 4) {
+    std::cerr << "usage: bench_fleet CONFIG COUNT [FIRST]\n";
     return 64;
   }
   ::signal(SIGPIPE, SIG_IGN);
-  return merlon::bench::run(merlon::bench::Config::read(argv[1]), std::stoul(argv[2]));
+  const size_t first = argc == 4 ? std::stoul(argv[3]) : 0;
+  return merlon::bench::run(merlon::bench::Config::read(argv[1]), std::stoul(argv[2]), first);
 }

@@ -270,7 +270,7 @@ TEST_F(GrantTest, TheMarkIsStoredOnceAMinuteWithoutAnyGrant) {
 }
 
 TEST_F(GrantTest, ManyThatAreDueAtOnceAllEnd) {
-  constexpr size_t kMany = 100;  // more than share a commit
+  constexpr size_t kMany = 300;  // more than share a commit
   open_many(kMany, "n", minutes(1));
   open("later", hours(1));
   const uint64_t commits = world_.store().commit_count();
@@ -282,10 +282,10 @@ TEST_F(GrantTest, ManyThatAreDueAtOnceAllEnd) {
 }
 
 TEST_F(GrantTest, OneThatCannotBeEndedHoldsUpNoOther) {
-  stuck_ = {"n1", "n70"};
-  open_many(75, "n", minutes(1));
+  stuck_ = {"n1", "n270"};
+  open_many(275, "n", minutes(1));
   clock_.advance(minutes(1));
-  EXPECT_EQ(expire(), 73U);
+  EXPECT_EQ(expire(), 273U);
   EXPECT_EQ(active(), 2U) << "what cannot be undone is not called ended";
   EXPECT_EQ(expire(), 0U);
   EXPECT_GE(tried_["n1"], 2) << "it is tried again";
@@ -295,8 +295,8 @@ TEST_F(GrantTest, OneThatCannotBeEndedHoldsUpNoOther) {
 }
 
 TEST_F(GrantTest, MoreStuckOnesThanShareACommitHoldUpNoOther) {
-  open_many(70, "stuck", minutes(1));
-  for (size_t i = 0; i < 70; ++i) stuck_.insert("stuck" + std::to_string(i));
+  open_many(270, "stuck", minutes(1));
+  for (size_t i = 0; i < 270; ++i) stuck_.insert("stuck" + std::to_string(i));
   const Grant last = open("good", minutes(2));
   clock_.advance(minutes(2));
   EXPECT_EQ(expire(), 1U);
