@@ -21,9 +21,9 @@ Index::Index(std::string root_group)
     : root_scope_(std::string(kManagementGroups) + ascii_lower(root_group)) {}
 
 Index::Subject& Index::subject(const Uuid& id) {
-  const auto [at, made] = subjects_.try_emplace(id.text());
-  if (made) at->second.id = id;
-  return at->second;
+  const auto [subject, made] = subjects_.try_emplace(id.text());
+  if (made) subject.id = id;
+  return subject;
 }
 
 void Index::drop_if_unused(Subject& subject) {
@@ -33,35 +33,35 @@ void Index::drop_if_unused(Subject& subject) {
 }
 
 void Index::drop_if_unused(const std::string& normal_scope) {
-  const auto at = places_.find(normal_scope);
-  if (at == places_.end() || at->second.grants != 0 || !at->second.denials.empty()) return;
-  free_numbers_.push_back(at->second.number);
-  places_.erase(at);
+  const Place* place = places_.find(normal_scope);
+  if (place == nullptr || place->grants != 0 || !place->denials.empty()) return;
+  free_numbers_.push_back(place->number);
+  places_.erase(normal_scope);
 }
 
 Index::Place& Index::place(const std::string& normal_scope) {
-  const auto [at, made] = places_.try_emplace(normal_scope);
-  if (!made) return at->second;
+  const auto [place, made] = places_.try_emplace(normal_scope);
+  if (!made) return place;
   if (free_numbers_.empty()) {
-    at->second.number = places_made_++;
+    place.number = places_made_++;
   } else {
-    at->second.number = free_numbers_.back();
+    place.number = free_numbers_.back();
     free_numbers_.pop_back();
   }
-  return at->second;
+  return place;
 }
 
 void Index::take_grant(const Uuid& id) {
-  const auto holder = holders_.find(id.text());
-  if (holder == holders_.end()) return;
-  Subject& subject = *holder->second;
-  holders_.erase(holder);
+  Subject* const* holder = holders_.find(id.text());
+  if (holder == nullptr) return;
+  Subject& subject = **holder;
+  holders_.erase(id.text());
   const auto at = std::ranges::find_if(subject.grants, [&](const auto& grant) { return grant->id == id; });
   MERLON_CHECK(at != subject.grants.end());
   const std::string scope = (*at)->normal_scope;
   subject.places.erase(subject.places.begin() + (at - subject.grants.begin()));
   subject.grants.erase(at);
-  --places_.find(scope)->second.grants;
+  --places_.find(scope)->grants;
   drop_if_unused(scope);
   drop_if_unused(subject);
 }
@@ -72,7 +72,7 @@ void Index::apply(IndexChanges::Assignment change) {
   Place& at_scope = place(change.grant->normal_scope);
   ++at_scope.grants;
   Subject& holder = subject(change.grant->principal_id);
-  holders_.insert_or_assign(change.id.text(), &holder);
+  holders_.try_emplace(change.id.text()).first = &holder;
   const auto [first, end] = std::ranges::equal_range(holder.places, at_scope.number);
   auto at = first - holder.places.begin();
   while (at < end - holder.places.begin() && holder.grants[static_cast<size_t>(at)]->id < change.id) ++at;
@@ -140,24 +140,24 @@ void Index::apply(const std::vector<IndexChanges::Membership>& changes) {
 
 void Index::apply(const HierarchyFacts& facts) {
   above_.clear();
-  ByText<std::string> parents;
-  for (const ManagementGroup& group : facts.groups) parents.insert_or_assign(group.key(), group.parent);
+  TextTable<std::string> parents;
+  for (const ManagementGroup& group : facts.groups) parents.try_emplace(group.key()).first = group.parent;
   const std::string root = root_scope_.substr(kManagementGroups.size());
   const auto chain_from = [&](std::string group) {
     std::vector<std::string> chain;
     while (!group.empty() && group != root && chain.size() <= Hierarchy::kLevelsMax) {
       chain.push_back(std::string(kManagementGroups) + group);
-      const auto parent = parents.find(group);
-      group = parent == parents.end() ? std::string() : parent->second;
+      const std::string* parent = parents.find(group);
+      group = parent == nullptr ? std::string() : *parent;
     }
     chain.push_back(root_scope_);
     return chain;
   };
   for (const ManagementGroup& group : facts.groups)
     if (group.key() != root)
-      above_.insert_or_assign(std::string(kManagementGroups) + group.key(), chain_from(group.parent));
+      above_.try_emplace(std::string(kManagementGroups) + group.key()).first = chain_from(group.parent);
   for (const SubscriptionPlace& place : facts.places)
-    above_.insert_or_assign("/subscriptions/" + place.subscription, chain_from(place.parent));
+    above_.try_emplace("/subscriptions/" + place.subscription).first = chain_from(place.parent);
 }
 
 void Index::apply(IndexChanges changes) {
@@ -166,35 +166,34 @@ void Index::apply(IndexChanges changes) {
   if (!changes.memberships.empty()) apply(changes.memberships);
   if (changes.hierarchy) apply(*changes.hierarchy);
   if (changes.roles.empty()) return;
-  for (auto& [id, subject] : subjects_)
+  subjects_.for_each([&](Subject& subject) {
     for (const auto& grant : subject.grants)
       for (const IndexChanges::Role& role : changes.roles)
         if (grant->role_id == role.id) grant->role = role.role;
+  });
 }
 
-void Index::add_place(std::string_view scope, std::vector<const Place*>& places) const {
-  const auto at = places_.find(scope);
-  if (at != places_.end()) places.push_back(&at->second);
-}
-
-// Nearest first, as Access::scopes_around has them.
-std::vector<const Index::Place*> Index::places_around(const ScopePath& scope) const {
-  std::vector<const Place*> places;
-  places.reserve(16);
-  for (size_t i = 0; i < scope.count(); ++i) add_place(scope.nearest(i), places);
+// Nearest first, as Access::scopes_around has them; where each is looked for is being fetched.
+std::vector<Index::Around> Index::scopes_around(const ScopePath& scope) const {
+  std::vector<Around> around;
+  around.reserve(16);
+  const auto add = [&](std::string_view text) {
+    around.push_back({text, TextTable<Place>::hash(text)});
+    places_.prefetch(around.back().hash);
+  };
+  for (size_t i = 0; i < scope.count(); ++i) add(scope.nearest(i));
   if (scope.count() > 0) {
     const std::string_view outermost = scope.nearest(scope.count() - 1);
     const bool is_group = is_management_group(outermost);
     if (is_group || outermost.starts_with("/subscriptions/")) {
-      const auto above = above_.find(outermost);
-      if (above != above_.end())
-        for (const std::string& group : above->second) add_place(group, places);
+      if (const auto* above = above_.find(outermost))
+        for (const std::string& group : *above) add(group);
       else if (outermost != root_scope_)
-        add_place(root_scope_, places);
+        add(root_scope_);
     }
   }
-  add_place("/", places);
-  return places;
+  add("/");
+  return around;
 }
 
 // The principal and its groups, those of them that hold anything. Their memory is asked for before it is
@@ -216,20 +215,28 @@ std::vector<const Index::Subject*> Index::holders_of(const Subject* self) {
 
 Verdict Index::judge(const Question& question, const ScopePath& scope, const Uuid& principal, Timestamp now,
                      const std::function<void(const Asked&, const Verdict&)>& use) const {
-  const auto found = subjects_.find(principal.text());
-  const Subject* self = found == subjects_.end() ? nullptr : &found->second;
+  const auto whose = TextTable<Subject>::hash(principal.text());
+  subjects_.prefetch(whose);
+  const std::vector<Around> around = scopes_around(scope);
+  subjects_.prefetch_behind(whose);
+  for (const Around& at : around) places_.prefetch_behind(at.hash);
+  const Subject* self = subjects_.find(whose, principal.text());
   const std::vector<const Subject*> holders = holders_of(self);
   Candidates candidates;
   candidates.grants.reserve(16);
-  for (const Place* place : places_around(scope)) {
+  for (const Around& here : around) {
+    const Place* place = places_.find(here.hash, here.text);
+    if (place == nullptr) continue;
     for (const CompiledDenial& denial : place->denials) candidates.denials.push_back(&denial);
     if (place->grants == 0) continue;
     const size_t first = candidates.grants.size();
     for (const Subject* holder : holders) {
       const std::vector<uint32_t>& places = holder->places;
       for (auto at = std::ranges::lower_bound(places, place->number);
-           at != places.end() && *at == place->number; ++at)
+           at != places.end() && *at == place->number; ++at) {
         candidates.grants.push_back(holder->grants[static_cast<size_t>(at - places.begin())].get());
+        __builtin_prefetch(&candidates.grants.back()->role);
+      }
     }
     if (candidates.grants.size() > first + 1)
       std::ranges::sort(candidates.grants.begin() + static_cast<std::ptrdiff_t>(first),

@@ -8,12 +8,12 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "access/decide.h"
 #include "access/hierarchy.h"
 #include "access/scope.h"
+#include "access/text_table.h"
 
 namespace merlon::access {
 
@@ -70,12 +70,10 @@ class Index {
     std::vector<const Subject*> all_groups;              // transitive
     bool is_current = true;                              // all_groups
   };
-  struct TextHash {
-    using is_transparent = void;
-    size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+  struct Around {  // a scope at or above a question's
+    std::string_view text;
+    uint64_t hash;
   };
-  template <class T>
-  using ByText = std::unordered_map<std::string, T, TextHash, std::equal_to<>>;
 
   void apply(IndexChanges::Assignment change);
   void apply(IndexChanges::Denial change);
@@ -87,17 +85,17 @@ class Index {
   Place& place(const std::string& normal_scope);
   void drop_if_unused(const std::string& normal_scope);
   static void bring_up_to_date(Subject& subject);
-  std::vector<const Place*> places_around(const ScopePath& scope) const;
-  void add_place(std::string_view scope, std::vector<const Place*>& places) const;
+  std::vector<Around> scopes_around(const ScopePath& scope) const;
   static std::vector<const Subject*> holders_of(const Subject* self);
 
-  ByText<Place> places_;
+  TextTable<Place> places_;
   uint32_t places_made_ = 0;
   std::vector<uint32_t> free_numbers_;  // of places that are gone
-  ByText<Subject> subjects_;
-  ByText<Subject*> holders_;  // of each assignment, by its id
+  TextTable<Subject> subjects_;
+  TextTable<Subject*> holders_;  // of each assignment, by its id
   std::string root_scope_;
-  ByText<std::vector<std::string>> above_;  // groups around a group or a placed subscription, nearest first
+  TextTable<std::vector<std::string>>
+      above_;  // groups around a group or a placed subscription, nearest first
 };
 
 }  // namespace merlon::access

@@ -183,7 +183,7 @@ Result<int> tunnel(Context& context, const TunnelOptions& options) {
   return kDone;
 }
 
-using ClientCommand = std::function<Result<std::vector<std::string>>(const Tunnels&, uint16_t local)>;
+using ClientCommand = std::function<Result<std::vector<std::string>>(Tunnels&, uint16_t local)>;
 
 Result<int> run_through(Context& context, const TunnelOptions& options, uint16_t port,
                         const ClientCommand& command) {
@@ -197,10 +197,10 @@ Result<int> run_through(Context& context, const TunnelOptions& options, uint16_t
 }
 
 // Which host key ssh has to expect.
-Result<std::vector<std::string>> host_key_options(Context& context, const Tunnels& tunnels,
+Result<std::vector<std::string>> host_key_options(Context& context, Tunnels& tunnels,
                                                   const std::string& machine) {
   // The key is the machine's, whatever port it is reached at.
-  if (!tunnels.ends_ssh()) return std::vector<std::string>{"-o", "HostKeyAlias=" + machine};
+  if (!TRY(tunnels.ends_ssh())) return std::vector<std::string>{"-o", "HostKeyAlias=" + machine};
   Api api = TRY(Api::open(context));
   const SshIdentity identity = TRY(fetch_ssh_identity(context, api, tunnels.machine_id(), ""));
   return std::vector<std::string>{"-o", "UserKnownHostsFile=" + identity.known_hosts_path, "-o",
@@ -210,7 +210,7 @@ Result<std::vector<std::string>> host_key_options(Context& context, const Tunnel
 Result<int> ssh(Context& context, const TunnelOptions& options) {
   const uint16_t port = TRY(read_port(options.port, "--resource-port", 1));
   return run_through(context, options, port,
-                     [&](const Tunnels& tunnels, uint16_t local) -> Result<std::vector<std::string>> {
+                     [&](Tunnels& tunnels, uint16_t local) -> Result<std::vector<std::string>> {
                        std::vector<std::string> arguments = {"ssh", "-p", std::to_string(local)};
                        for (std::string& word : TRY(host_key_options(context, tunnels, options.machine)))
                          arguments.push_back(std::move(word));
@@ -238,7 +238,7 @@ Result<int> rdp(Context& context, const TunnelOptions& options) {
   const uint16_t port = TRY(read_port(options.port, "--resource-port", 1));
   if (!options.file.empty()) return write_rdp_file(context, options, port);
   return run_through(
-      context, options, port, [&](const Tunnels&, uint16_t local) -> Result<std::vector<std::string>> {
+      context, options, port, [&](Tunnels&, uint16_t local) -> Result<std::vector<std::string>> {
         std::vector<std::string> arguments = {"xfreerdp", "/v:127.0.0.1:" + std::to_string(local)};
         if (!options.user.empty()) arguments.push_back("/u:" + options.user);
         arguments.insert(arguments.end(), options.command.begin(), options.command.end());

@@ -8,13 +8,6 @@
 namespace merlon::cli {
 namespace {
 
-constexpr uint16_t kSshPort = 22;
-
-bool bool_in(const JsonObject& host, std::string_view feature) {
-  const JsonObject* properties = object_at(host, "properties");
-  return properties != nullptr && bool_at(*properties, feature).value_or(false);
-}
-
 std::string form_of(const std::vector<std::pair<std::string, std::string>>& fields) {
   std::string form;
   for (const auto& [name, value] : fields)
@@ -43,7 +36,6 @@ struct Tunnels::State {
   std::string machine_id;
   uint16_t port = 0;
   bool developer = false;
-  bool records = false;
 };
 
 Result<JsonObject> bastions(Api& api) {
@@ -81,7 +73,6 @@ Result<Tunnels> Tunnels::make(const Context& context, const TunnelWish& wish) {
                           ? wish.machine
                           : TRY(api.machine(wish.machine, wish.resource_group)).vm_id;
   state->port = wish.port;
-  state->records = bool_in(host, "enableSessionRecording");
   state->developer = text_at(host, "sku.name") == "Developer";
   const net::Url url = TRY(net::parse_https_url("https://" + text_at(host, "properties.dnsName")));
   const net::Url server = TRY(net::parse_https_url(api.session().login().endpoint));
@@ -101,11 +92,9 @@ Result<Tunnels> Tunnels::make(const Context& context, const TunnelWish& wish) {
   return Tunnels(std::move(state));
 }
 
-bool Tunnels::ends_ssh() const { return state_->records && state_->port == kSshPort; }
-
 const std::string& Tunnels::machine_id() const { return state_->machine_id; }
 
-Result<net::TunnelTarget> Tunnels::open() {
+Result<JsonObject> Tunnels::ask_tokens() {
   const std::lock_guard lock(state_->mutex);
   const Secret token = TRY(state_->api->session().access_token());
   net::ClientRequest request;
@@ -118,7 +107,13 @@ Result<net::TunnelTarget> Tunnels::open() {
                           {"aztoken", std::string(token.expose_text())}});
   const net::Response response = TRY(state_->client->send(request));
   if (response.status != 200) return std::unexpected(refusal(response));
-  const JsonObject answer = TRY(parse_json_object(response.body));
+  return parse_json_object(response.body);
+}
+
+Result<bool> Tunnels::ends_ssh() { return text_at(TRY(ask_tokens()), "sshEndsAt") == "bastion"; }
+
+Result<net::TunnelTarget> Tunnels::open() {
+  const JsonObject answer = TRY(ask_tokens());
   net::TunnelTarget target = state_->target;
   target.token = TRY(require_string(answer, "authToken"));
   const std::string once = net::percent_encode(TRY(require_string(answer, "websocketToken")));

@@ -36,15 +36,16 @@ class Tunnels {
  public:
   static Result<Tunnels> make(const Context& context, const TunnelWish& wish);
   Result<net::TunnelTarget> open();
-  // The bastion ends SSH in them, since it records: it is its host key that is shown there, and no sign-in is
-  // asked for.
-  bool ends_ssh() const;
+  // The bastion ends SSH in them, since it records or limits what is inside: it is its host key that is shown
+  // there, and no sign-in is asked for. Asks the bastion.
+  Result<bool> ends_ssh();
   const std::string& machine_id() const;
   Result<std::string> rdp_file();               // for a client that goes through the bastion's gateway
   void close(const net::TunnelTarget& target);  // tells the server; what it answers does not matter any more
 
  private:
   struct State;
+  Result<JsonObject> ask_tokens();
   explicit Tunnels(std::shared_ptr<State> state) : state_(std::move(state)) {}
   std::shared_ptr<State> state_;
 };

@@ -65,6 +65,8 @@ class Player {
     context_.out << recording::TerminalGuard::reset() << std::flush;
   }
   void at_once(bool yes) { pace_.at_once = yes; }
+  // For whoever looks on: commands and files as well, and what is sent where nothing echoes it.
+  void tells_what_no_screen_shows() { tells_ = true; }
 
  private:
   Result<bool> show(const recording::CastEvent& event) {
@@ -82,7 +84,25 @@ class Player {
     }
     shown_ = true;
     if (event.code == 'o') context_.out << guard_.pass(event.data);
+    if (tells_ && event.code == 'i') tell("input", event.data);
+    if (tells_ && event.code == 'e') tell_fact(event.data);
     return static_cast<bool>(context_.out);
+  }
+
+  void tell_fact(const std::string& data) {
+    auto fact = parse_json_object(data);
+    if (!fact) return;
+    const std::string kind = text_at(*fact, "kind");
+    const std::string command = text_at(*fact, "command");
+    fact->erase("kind");
+    tell(kind, kind == "command" && !command.empty() ? command : to_text(*fact));
+  }
+
+  void tell(std::string_view what, std::string_view text) {
+    context_.out << std::flush;
+    for (const std::string_view line : split(text, '\n'))
+      if (!line.empty()) context_.err << "\r\n[" << printable(what) << "] " << printable(line);
+    context_.err << "\r\n" << std::flush;
   }
 
   Context& context_;
@@ -91,6 +111,7 @@ class Player {
   recording::CastForm form_ = recording::CastForm::v3;
   double seconds_ = 0;
   bool shown_ = false;
+  bool tells_ = false;
   recording::TerminalGuard guard_;
 };
 
@@ -147,6 +168,7 @@ struct WatchOptions {
 Result<int> watch(Context& context, const WatchOptions& options) {
   const SignalWatch signals;
   Player player(context, signals, {.at_once = true});
+  player.tells_what_no_screen_shows();
   Api api = TRY(Api::open(context));
   const std::string path = TRY(recording_path(api, options.recording, options.scope));
   return follow(context, api, player, signals, path, [] { return Result<void>(); });
@@ -160,6 +182,7 @@ struct JoinOptions {
 Result<int> join(Context& context, const JoinOptions& options) {
   const SignalWatch signals;
   Player player(context, signals, {.at_once = true});
+  player.tells_what_no_screen_shows();
   Api api = TRY(Api::open(context));
   const JsonObject host = TRY(bastion_or_only(api, options.bastion));
   const std::string scope = TRY(scope_path(text_at(host, "id")));

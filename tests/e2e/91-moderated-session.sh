@@ -80,6 +80,8 @@ wait_for 20 "what was typed meanwhile arrives" says ada.out typed-while-waiting
 echo under-his-eyes >&8
 wait_for 20 "and goes on" says ada.out under-his-eyes
 wait_for 20 "bob sees it" says bob.out under-his-eyes
+wait_for 20 "and what was sent" says bob.err '\[input\] under-his-eyes'
+says bob.err '\[command\]' || fail "bob is not told which command runs: $(<"$MERLON_TMP/bob.err")"
 leave
 wait_for 30 "ada is told that he has left" says ada.err 'moderator has left'
 echo typed-when-alone >&8

@@ -197,19 +197,7 @@ Result<void> Service::check_sign_in(WriteContext& context, const WayIn& way, con
 
 Result<Limits> Service::limits_of(WriteContext& context, const WayIn& way, const Judged& judged) {
   const auto all = TRY(policies(context.tx, judged.host.id));
-  std::vector<SessionPolicy> concerned;
-  if (!all.empty()) {
-    Concerned who;
-    who.target = judged.target.id;
-    who.principals = TRY(platform_.core.access.principal_and_groups(context.tx, way.caller.object_id));
-    for (const ResourceId& scope : {judged.host.id, judged.target.id})
-      for (const access::RoleAssignment& assignment : TRY(platform_.core.access.assignments(
-               context.tx, scope.text(), access::Access::Reach::at_and_above)))
-        if (std::ranges::find(who.principals, assignment.principal_id) != who.principals.end())
-          who.roles.insert(assignment.role_definition_id);
-    for (const SessionPolicy& policy : all)
-      if (concerns(policy, who, way)) concerned.push_back(policy);
-  }
+  const auto concerned = TRY(concerning(context.tx, all, way, judged.host, judged.target.id));
   const Limits limits = TRY(apply(concerned, judged.host, way, judged.target.id));
   for (const SessionPolicy& policy : concerned) {
     const bool is_program = way.caller.kind != identity::PrincipalKind::user && !judged.link;
@@ -323,6 +311,11 @@ Result<Session> Service::session_of(WriteContext& context, const WayIn& way, con
     session.holder_name = way.holder->name;
   }
   session.start = now;
+  session.ends_protocol = way.ends_protocol;
+  session.channels = judged.limits.channels;
+  session.justification = way.justification;
+  if (std::ranges::find(way.caller.amr, identity::kMfa) != way.caller.amr.end())
+    session.factor_age = std::max(Duration(0), context.call.now - way.caller.auth_time);
   session.keep_after_grant = judged.limits.keeps_after_grant;
   session.recording = judged.limits.recording;
   session.moderation = judged.limits.moderation;
@@ -363,6 +356,7 @@ Result<Admission> Service::register_session(WriteContext& context, const WayIn& 
                       .logins = session.logins,
                       .channels = judged.limits.channels,
                       .recording = session.recording,
+                      .recording_kept = judged.limits.kept,
                       .start = session.start,
                       .deadline = session.deadline,
                       .idle_max = judged.limits.idle_max};

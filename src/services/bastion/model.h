@@ -119,6 +119,7 @@ struct Admission {
   std::optional<std::vector<std::string>> logins{};  // the only ones, where policies name some
   Channels channels;
   Recording recording = Recording::off;
+  std::optional<Duration> recording_kept{};  // after the end; none: until somebody deletes it
   // Azure's rights for Merlon's own certificates: Microsoft.Compute/virtualMachines/login/action and
   // loginAsAdmin/action.
   bool may_log_in = false;

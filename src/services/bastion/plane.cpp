@@ -124,11 +124,19 @@ Result<WayIn> Service::asked_way(store::Reader& reader, const net::Request& requ
   return way;
 }
 
-// Whether somebody ends SSH inside the tunnel: where sessions are recorded.
+// Whether somebody ends SSH inside the tunnel: where sessions are recorded, and where a policy for this
+// person limits what nobody sees in an opaque one. What cannot be found here judge() refuses with a sentence.
 bool Service::ends_ssh(store::Reader& reader, const WayIn& way) {
   if (!ssh_end_ || way.protocol != Protocol::ssh) return false;
   const auto host = host_named(reader, way.bastion);
-  return host && *host && (*host)->recording;
+  if (!host || !*host) return false;
+  if ((*host)->recording) return true;
+  const auto all = policies(reader, (*host)->id);
+  if (!all || std::ranges::none_of(*all, limits_inside)) return false;
+  const auto target = find_target(reader, way, *host);
+  if (!target) return false;
+  const auto concerned = concerning(reader, *all, way, **host, target->id);
+  return concerned && std::ranges::any_of(*concerned, limits_inside);
 }
 
 Result<JsonObject> Service::give_tokens(const net::Request& request) {
@@ -146,6 +154,9 @@ Result<JsonObject> Service::give_tokens(const net::Request& request) {
   const std::string websocket = new_token(platform_.core.random);
   JsonObject answer = {
       {"authToken", auth}, {"nodeId", server_}, {"websocketToken", websocket}, {"username", way.caller.name}};
+  // Beyond Azure's answer: whose host key a client sees in the tunnel, and who asks for no key of the
+  // person's.
+  answer["sshEndsAt"] = way.ends_protocol ? "bastion" : "machine";
   TRY(as_caller(way, [&](WriteContext& context) -> Result<void> {
     const Judged judged = TRY(judge(context, way, false));
     const TenantId& tenant = platform_.core.tenant;

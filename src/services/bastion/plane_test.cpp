@@ -156,6 +156,22 @@ TEST_F(PlaneTest, ATunnelIsOpaqueUnlessSomebodyEndsSshInIt) {
   EXPECT_EQ(plan.descriptor, 78) << "whoever ends SSH inside it can hold it";
 }
 
+TEST_F(PlaneTest, SshIsEndedInATunnelForWhomAPolicyLimitsInside) {
+  EXPECT_EQ(tokens(ada_).at("sshEndsAt"), "machine");
+  set_policy("owner-only", {{"appliesTo", JsonObject{{"principalIds", JsonArray{owner_.id.text()}}}},
+                            {"channels", JsonObject{{"forwarding", false}}}});
+  bastion_->end_ssh_with([](const Admission& admission) -> Result<int> {
+    EXPECT_FALSE(admission.channels.forwarding);
+    return 79;
+  });
+  EXPECT_EQ(tokens(ada_).at("sshEndsAt"), "machine");
+  const Answer given = tokens(owner_);
+  EXPECT_EQ(given.at("sshEndsAt"), "bastion");
+  net::TunnelPlan plan;
+  EXPECT_EQ(redeem(given.at("websocketToken"), &plan), "in");
+  EXPECT_EQ(plan.descriptor, 79);
+}
+
 // The value of a line of an .rdp file.
 std::string line_of(const std::string& file, const std::string& name) {
   const size_t at = file.find(name + ":");

@@ -81,11 +81,12 @@ bool is_in_any(const ResourceId& target, const std::vector<std::string>& scopes)
   return std::ranges::any_of(scopes, [&](const std::string& scope) { return target.is_within(scope); });
 }
 
-// By a link nobody logs in as themselves.
+// By a link nobody logs in as themselves, and what a program is called its owners write as they like.
 std::vector<std::string> logins_for(const std::vector<std::string>& patterns, const WayIn& way) {
   std::vector<std::string> logins;
   for (const std::string& pattern : patterns) {
-    if (pattern == "{user}" && way.transport == Transport::link) continue;
+    const bool is_own = way.transport != Transport::link && way.caller.kind == identity::PrincipalKind::user;
+    if (pattern == "{user}" && !is_own) continue;
     const std::string& name = way.caller.name;
     logins.push_back(pattern == "{user}" ? name.substr(0, name.find('@')) : pattern);
   }
@@ -138,8 +139,7 @@ Result<void> check(const SessionPolicy& policy, const WayIn& way, const Resource
   if (policy.private_only && net::is_public_address(address))
     return refused(
         policy, fmt::format("lets nobody in from a public address, and you come from {}.", address.text()));
-  const bool limits_channels = policy.channels != Channels();
-  if (may_hold_ssh(way) && !way.ends_protocol && (policy.logins || limits_channels))
+  if (may_hold_ssh(way) && !way.ends_protocol && limits_inside(policy))
     return refused(policy,
                    "limits logins or channels, which cannot be seen inside an opaque tunnel. Connect "
                    "with plain ssh through the bastion.");
@@ -212,6 +212,8 @@ Shape policy_shape() {
            optional("mfaWithin", text().describe("ISO 8601, age of the sign-in with a second factor")),
            optional("sourceNetworks", array_of(text().with_check(check_prefix)).with_range(0, kListMax)),
            optional("recording", text_of({"require", "bestEffort"})), optional("privateOnly", boolean()),
+           optional("recordingRetention",
+                    text().describe("ISO 8601, after the session's end; for ever when absent")),
            optional("moderation", text_of({"pause", "end"})
                                       .describe("a moderator must be there; what happens when they leave")),
            optional("reach",
@@ -247,6 +249,7 @@ Result<SessionPolicy> read_policy(const ResourceId& bastion, const std::string& 
   for (const std::string& source : texts_at(properties, "sourceNetworks"))
     if (const auto prefix = IpPrefix::parse(source)) policy.sources.push_back(*prefix);
   if (const auto recording = string_at(properties, "recording")) policy.recording = recording_of(*recording);
+  policy.kept = TRY(duration_at(properties, "recordingRetention"));
   if (const auto moderation = string_at(properties, "moderation"))
     policy.moderation = *moderation == "end" ? Moderation::end : Moderation::pause;
   if (const auto reach = string_at(properties, "reach"))
@@ -255,6 +258,8 @@ Result<SessionPolicy> read_policy(const ResourceId& bastion, const std::string& 
   policy.justification_required = bool_at(properties, "justificationRequired").value_or(false);
   return policy;
 }
+
+bool limits_inside(const SessionPolicy& policy) { return policy.logins || policy.channels != Channels(); }
 
 std::string some_of(const std::vector<std::string>& names) {
   constexpr size_t kShown = 5;
@@ -288,6 +293,7 @@ Result<Limits> apply(const std::vector<SessionPolicy>& policies, const Host& hos
     tighten(limits.channels, policy.channels);
     tighten(limits.idle_max, policy.idle_max);
     tighten(limits.lasts_max, policy.lasts_max);
+    if (policy.kept) limits.kept = std::max(limits.kept.value_or(*policy.kept), *policy.kept);
     if (policy.moderation)
       limits.moderation = std::max(limits.moderation.value_or(*policy.moderation), *policy.moderation);
     limits.reach = std::max(limits.reach, policy.reach);

@@ -25,13 +25,13 @@ struct SessionPolicy {
   std::vector<Protocol> protocols;
   // What it limits.
   std::optional<std::vector<std::string>> machines;  // ids of machines, groups or subscriptions
-  std::optional<std::vector<std::string>>
-      logins;                     // "{user}" is what stands before the @ in the caller's name
-  std::vector<IpPrefix> sources;  // none: from everywhere
+  std::optional<std::vector<std::string>> logins;  // "{user}" is what stands before the @ in a person's name
+  std::vector<IpPrefix> sources;                   // none: from everywhere
   Channels channels;
   std::optional<Duration> idle_max, lasts_max, mfa_within;
   std::optional<bool> keeps_after_grant;
   std::optional<Recording> recording;
+  std::optional<Duration> kept;  // a recording, after the session's end
   std::optional<Moderation> moderation;
   ReachBy reach = ReachBy::automatic;
   bool private_only = false;
@@ -53,6 +53,8 @@ struct Concerned {
 // A way that nobody looks into may be SSH, and is treated as such, unless it leads to Remote Desktop's own
 // port.
 bool concerns(const SessionPolicy& policy, const Concerned& who, const WayIn& way);
+// It limits what only whoever ends the protocol can see: logins and channels.
+bool limits_inside(const SessionPolicy& policy);
 // For a sentence: a policy may name a hundred.
 std::string some_of(const std::vector<std::string>& names);
 
@@ -63,6 +65,7 @@ struct Limits {
   std::optional<Duration> idle_max, lasts_max;
   bool keeps_after_grant = false;
   Recording recording = Recording::off;
+  std::optional<Duration> kept;  // the longest that one names; none: until somebody deletes it
   std::optional<Moderation> moderation;
   ReachBy reach = ReachBy::automatic;  // agent where one says so, else direct where one does
 };

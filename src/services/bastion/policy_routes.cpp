@@ -20,6 +20,7 @@ using resource::WriteContext;
 
 constexpr size_t kNameMax = 64;
 constexpr size_t kPoliciesMax = 100;
+constexpr Duration kKeptLeast = std::chrono::days(1);
 
 JsonObject shown(const ResourceId& bastion, const StoredPolicy& policy) {
   return {{"id", policy_id(bastion, policy.name)},
@@ -88,6 +89,10 @@ Result<net::Response> put_policy(Service& service, WriteContext& context) {
                     "or leave 'recording' out.",
                     host.id.name()),
         "properties.recording");
+  if (read.kept && *read.kept < kKeptLeast)
+    return fail(ErrorKind::invalid, "InvalidRequestContent",
+                "'recordingRetention' must be a day (P1D) or more: a recording is evidence.",
+                "properties.recordingRetention");
   if (!existing && TRY(service.policies(context.tx, host.id)).size() >= kPoliciesMax)
     return fail(ErrorKind::conflict, "TooManySessionPolicies",
                 fmt::format("A bastion has at most {} session policies.", kPoliciesMax));

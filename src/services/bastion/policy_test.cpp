@@ -211,6 +211,26 @@ TEST_F(PolicyTest, AsksForAFreshSecondFactor) {
   EXPECT_NE(code(bastion_->admit(asked)), "admitted");
 }
 
+// Its owners call a program what they like.
+TEST_F(PolicyTest, NoLoginIsAProgramsOwn) {
+  set_policy("own", {{"logins", JsonArray{"{user}"}}});
+  WayIn asked = way(ada_);
+  asked.login = "ada";
+  EXPECT_EQ(code(bastion_->admit(asked)), "admitted");
+  asked.caller.kind = identity::PrincipalKind::service_principal;
+  EXPECT_EQ(code(bastion_->admit(asked)), "SessionPolicyViolation");
+}
+
+TEST_F(PolicyTest, ARecordingIsKeptAsLongAsTheLongestSays) {
+  set_policy("bad", {{"recordingRetention", "PT1H"}}, 400);
+  call(owner_, "PUT", kHostId,
+       host_body("Premium", "net", {{"enableTunneling", true}, {"enableSessionRecording", true}}), 200);
+  EXPECT_EQ(must(bastion_->admit(way(ada_))).recording_kept, std::nullopt);
+  set_policy("short", {{"recordingRetention", "P30D"}});
+  set_policy("long", {{"recordingRetention", "P90D"}});
+  EXPECT_EQ(must(bastion_->admit(way(ada_))).recording_kept, std::chrono::hours(24 * 90));
+}
+
 TEST_F(PolicyTest, TurningRecordingOnEndsWhatRunsUnrecorded) {
   const Admission admission = must(bastion_->admit(way(ada_)));
   std::string reason;

@@ -103,6 +103,10 @@ JsonObject Session::to_json() const {
   if (deadline) json["deadline"] = to_rfc3339(*deadline);
   if (lasts_until) json["lastsUntil"] = to_rfc3339(*lasts_until);
   if (keep_after_grant) json["keepAfterGrant"] = true;
+  if (ends_protocol) json["endsProtocol"] = true;
+  json["channels"] = channels.to_json();
+  put_text(json, "justification", justification);
+  if (factor_age) json["factorAgeMs"] = factor_age->count();
   put_text(json, "grant", grant);
   if (grant_own) json["grantOwn"] = true;
   put_text(json, "correlation", correlation);
@@ -154,6 +158,11 @@ Result<Session> Session::from_json(const JsonObject& json) {
   session.deadline = TRY(optional_time_at(json, "deadline"));
   session.lasts_until = TRY(optional_time_at(json, "lastsUntil"));
   session.keep_after_grant = bool_at(json, "keepAfterGrant").value_or(false);
+  session.ends_protocol = bool_at(json, "endsProtocol").value_or(false);
+  if (const JsonObject* channels = object_at(json, "channels"))
+    session.channels = Channels::from_json(*channels);
+  session.justification = text_at(json, "justification");
+  if (const auto age = int_at(json, "factorAgeMs")) session.factor_age = Duration(*age);
   session.grant = text_at(json, "grant");
   session.grant_own = bool_at(json, "grantOwn").value_or(false);
   session.by_agent = bool_at(json, "byAgent").value_or(false);

@@ -39,9 +39,14 @@ struct Session {
   Timestamp start;
   std::optional<Timestamp> deadline;     // as it was said at the start; a grant may be prolonged
   std::optional<Timestamp> lasts_until;  // by the policies
-  bool keep_after_grant = false;         // a grant whose time is over does not end it
-  std::string grant;                     // of just-in-time access; may be empty
-  bool grant_own = false;                // to be given back
+  // What it began with: policies that are written later are held against it (policy_standing.cpp).
+  bool ends_protocol = false;
+  Channels channels;
+  std::string justification;
+  std::optional<Duration> factor_age;  // of the second factor at the start; none: there was none
+  bool keep_after_grant = false;       // a grant whose time is over does not end it
+  std::string grant;                   // of just-in-time access; may be empty
+  bool grant_own = false;              // to be given back
   Recording recording = Recording::off;
   // A moderator must look on; who does, and when they last said so.
   std::optional<Moderation> moderation;

@@ -147,6 +147,22 @@ class Service final : public Bastion {
   Result<bool> has_data_right(store::Reader& reader, const identity::Principal& caller,
                               std::string_view action, std::string_view scope);
 
+  // policy_standing.cpp: the policies of now, for sessions of before.
+  struct Look {  // what one look at all of them has read already, by the bastion's id
+    std::map<std::string, Host> hosts{};
+    std::map<std::string, std::vector<SessionPolicy>> policies{};
+  };
+  struct Standing {
+    std::optional<Notice> end{};  // it could not begin like this any more
+    std::optional<Timestamp> lasts_until{};
+    bool keeps_after_grant = true;
+  };
+  // Those of `all` that concern who comes in.
+  Result<std::vector<SessionPolicy>> concerning(store::Reader& reader, const std::vector<SessionPolicy>& all,
+                                                const WayIn& way, const Host& host,
+                                                const resource::ResourceId& target);
+  Result<Standing> standing_of(store::Reader& reader, const Session& session, Look& look);
+
   // plane.cpp
   Result<std::string> plane_host(const net::Request& request);
   Result<JsonObject> give_tokens(const net::Request& request);
@@ -193,9 +209,11 @@ class Service final : public Bastion {
     Timestamp held_since{};
   };
   Result<void> end_session(resource::WriteContext& context, const Session& session, const Ended& how);
+  // `look`: rights and policies are asked anew; nullptr: only what is over is said.
   Result<std::optional<Notice>> verdict_on(store::Reader& reader, const Session& session, Timestamp now,
-                                           bool thorough);
-  Result<std::vector<Notice>> judge_own(store::Reader& reader, const Uuid& id, Timestamp now, bool examine);
+                                           Look* look);
+  Result<std::optional<Notice>> rights_gone(store::Reader& reader, const Session& session);
+  Result<std::vector<Notice>> judge_own(store::Reader& reader, const Uuid& id, Timestamp now, Look* look);
   std::optional<Notice> not_judged(const Uuid& id, const Error& error, Timestamp now);
   Result<void> look_at_own(Timestamp now);
   std::optional<Notice> moderation_of(const Session& session, Timestamp now);  // moderation.cpp

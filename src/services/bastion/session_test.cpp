@@ -245,6 +245,63 @@ TEST_F(SessionTest, GoesWithTheBastionAndWithTheMachine) {
   EXPECT_EQ(heard(), "end BastionDeleted;");
 }
 
+// Nobody stays in by policies of before: each of these is written while a session runs that it would refuse.
+TEST_F(SessionTest, APolicyThatIsWrittenWhileItRunsBindsItToo) {
+  make_setting();
+  const std::string path = kHostId + "/providers/Merlon.Bastion/sessionPolicies/late";
+  const auto after = [&](const JsonObject& policy) {
+    notices_.clear();
+    const Admission admission = run(ada_);
+    set_policy("late", policy);
+    pass(std::chrono::seconds(3));
+    const std::string said = heard();
+    must(bastion_->ended(admission.session, {}));
+    EXPECT_EQ(send(owner_, "DELETE", path).status, 200);
+    return said;
+  };
+  const std::string put_out = "end SessionPolicyChanged;";
+  EXPECT_EQ(after({{"logins", JsonArray{"deploy"}}}), put_out);
+  EXPECT_EQ(after({{"channels", JsonObject{{"forwarding", false}}}}), put_out);
+  EXPECT_EQ(after({{"sourceNetworks", JsonArray{"10.0.0.0/8"}}}), put_out);
+  EXPECT_EQ(after({{"privateOnly", true}}), "");  // 198.51.100.7 is a documentation network
+  EXPECT_EQ(after({{"virtualMachineIds", JsonArray{kMachines + "other"}}}), put_out);
+  EXPECT_EQ(after({{"mfaWithin", "PT10M"}}), put_out);
+  EXPECT_EQ(after({{"justificationRequired", true}}), put_out);
+  EXPECT_EQ(after({{"maximumTime", "PT2S"}}), "end DeadlinePassed;");
+  EXPECT_EQ(after({{"maximumTime", "PT1H"}}), "");
+  EXPECT_EQ(after({{"logins", JsonArray{"admin"}}, {"idleTimeout", "PT5M"}}), "");
+  const JsonObject others = {{"principalIds", JsonArray{owner_.id.text()}}};
+  EXPECT_EQ(after({{"appliesTo", others}, {"logins", JsonArray{"deploy"}}}), "");
+}
+
+TEST_F(SessionTest, APolicyThatIsLiftedEndsNothing) {
+  make_setting();
+  set_policy("early", {{"maximumTime", "PT1H"}, {"channels", JsonObject{{"forwarding", false}}}});
+  run(ada_);
+  call(owner_, "DELETE", kHostId + "/providers/Merlon.Bastion/sessionPolicies/early", {}, 200);
+  pass(std::chrono::seconds(3));
+  EXPECT_EQ(heard(), "");
+  pass(std::chrono::hours(1));
+  EXPECT_NE(heard().find("end DeadlinePassed;"), std::string::npos);  // its time is what it was promised
+}
+
+// A login is named inside such a tunnel, so that the right to it is looked at there, too.
+TEST_F(SessionTest, WhoLosesTheLoginRoleLosesATunnelThatTheBastionEnds) {
+  make_setting();
+  WayIn tunnel = way(ada_);
+  tunnel.transport = Transport::tunnel;
+  tunnel.login.clear();
+  const Admission admission = must(bastion_->admit(tunnel));
+  bastion_->watch(admission.session, [this](const Notice& notice) { notices_.push_back(notice); });
+  must(bastion_->name_login(admission.session, "admin"));
+  pass(std::chrono::seconds(3));
+  EXPECT_EQ(heard(), "");
+  unassign_all(ada_);
+  assign(ada_.id, kReaderRole, kRg);
+  pass(std::chrono::seconds(3));
+  EXPECT_EQ(heard(), "end RightsRemoved;");
+}
+
 TEST_F(SessionTest, ADeadServersSessionsAreEndedAtTheNextStart) {
   make_setting();
   set_jit("web-1");

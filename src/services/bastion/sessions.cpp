@@ -227,10 +227,10 @@ std::vector<Uuid> Service::live_ids() const {
 }
 
 // Of a session whose login was judged when it began (docs/decisions/0034): who has lost the right to it opens
-// no further shell over a connection of before.
+// no further shell over a connection of before. A tunnel has no login until whoever ends SSH in it names one.
 Result<bool> Service::may_log_in_still(store::Reader& reader, const identity::Principal& caller,
                                        const Session& session) {
-  const bool is_judged = session.transport == Transport::plain_ssh || session.transport == Transport::browser;
+  const bool is_judged = session.ends_protocol && session.transport != Transport::link;
   if (!is_judged || session.login.empty() || session.target.contains("bh-hostconnect")) return true;
   if (TRY(has_data_right(reader, caller, kAdminLogin, session.target_text))) return true;
   const std::string& name = session.person_name;
@@ -238,38 +238,46 @@ Result<bool> Service::may_log_in_still(store::Reader& reader, const identity::Pr
          TRY(has_data_right(reader, caller, kUserLogin, session.target_text));
 }
 
+Result<std::optional<Notice>> Service::rights_gone(store::Reader& reader, const Session& session) {
+  const identity::PastSignIn sign_in{.principal = session.person,
+                                     .is_person = session.is_person,
+                                     .session_id = session.sign_in,
+                                     .stamp = session.stamp};
+  if (!TRY(identity::still_holds(reader, platform_.core.directory, sign_in)))
+    return std::optional(end_notice("SignInEnded", "Your sign-in has ended."));
+  identity::Principal caller;
+  caller.object_id = session.person;
+  caller.kind =
+      session.is_person ? identity::PrincipalKind::user : identity::PrincipalKind::service_principal;
+  if (!TRY(may_read(reader, caller, kHostRead, session.bastion_text)) ||
+      (!session.target.contains("bh-hostconnect") &&
+       !TRY(may_read(reader, caller, kMachineRead, session.target_text))) ||
+      !TRY(may_log_in_still(reader, caller, session)))
+    return std::optional(
+        end_notice("RightsRemoved", "You have no right any more to reach the machine this way."));
+  return std::optional<Notice>();
+}
+
 Result<std::optional<Notice>> Service::verdict_on(store::Reader& reader, const Session& session,
-                                                  Timestamp now, bool thorough) {
+                                                  Timestamp now, Look* look) {
   using Verdict = std::optional<Notice>;
   if (!session.end_asked_reason.empty())
     return Verdict(end_notice(session.end_asked_reason, message_of(session.end_asked_reason)));
-  std::optional<Timestamp> deadline = session.lasts_until;
+  Standing standing{.end = {}, .lasts_until = session.lasts_until};
+  if (look != nullptr) {
+    if (auto gone = TRY(rights_gone(reader, session))) return gone;
+    standing = TRY(standing_of(reader, session, *look));
+    if (standing.end) return standing.end;
+  }
+  std::optional<Timestamp> deadline = standing.lasts_until;
   if (const auto id = Uuid::parse(session.grant)) {
     const auto grant = TRY(platform_.grants.get(reader, *id));
     const bool over = !grant || grant->state == grant::State::ended;
     const bool expired = grant && (grant->end_reason == "Expired" || (!over && grant->deadline <= now));
     if (over && !expired)
       return Verdict(end_notice("AccessRevoked", "Your access to the machine was revoked."));
-    if (!session.keep_after_grant && grant && (!deadline || grant->deadline < *deadline))
-      deadline = grant->deadline;
-  }
-  if (thorough) {
-    const identity::PastSignIn sign_in{.principal = session.person,
-                                       .is_person = session.is_person,
-                                       .session_id = session.sign_in,
-                                       .stamp = session.stamp};
-    if (!TRY(identity::still_holds(reader, platform_.core.directory, sign_in)))
-      return Verdict(end_notice("SignInEnded", "Your sign-in has ended."));
-    identity::Principal caller;
-    caller.object_id = session.person;
-    caller.kind =
-        session.is_person ? identity::PrincipalKind::user : identity::PrincipalKind::service_principal;
-    if (!TRY(may_read(reader, caller, kHostRead, session.bastion_text)) ||
-        (!session.target.contains("bh-hostconnect") &&
-         !TRY(may_read(reader, caller, kMachineRead, session.target_text))) ||
-        !TRY(may_log_in_still(reader, caller, session)))
-      return Verdict(
-          end_notice("RightsRemoved", "You have no right any more to reach the machine this way."));
+    const bool keeps = session.keep_after_grant && standing.keeps_after_grant;
+    if (!keeps && grant && (!deadline || grant->deadline < *deadline)) deadline = grant->deadline;
   }
   if (!deadline) return Verdict();
   if (*deadline <= now)
@@ -300,10 +308,11 @@ Result<void> Service::look_at_own(Timestamp now) {
   looked_ = now;
   if (examine) examined_ = now;
   next_due_ = Timestamp::max();
+  Look look;
   std::vector<std::pair<Uuid, Notice>> notices;
   TRY(platform_.core.store.read([&](store::Reader& reader) -> Result<void> {
     for (const Uuid& id : live) {
-      const auto judged = judge_own(reader, id, now, examine);
+      const auto judged = judge_own(reader, id, now, examine ? &look : nullptr);
       if (judged) {
         unjudged_.erase(id);
         for (const Notice& notice : *judged) notices.emplace_back(id, notice);
@@ -325,7 +334,7 @@ Result<void> Service::look_at_own(Timestamp now) {
 }
 
 Result<std::vector<Notice>> Service::judge_own(store::Reader& reader, const Uuid& id, Timestamp now,
-                                               bool examine) {
+                                               Look* look) {
   std::vector<Notice> notices;
   const auto session = TRY(store::get<Session>(reader, platform_.core.tenant, id.text()));
   if (!session || session->ended) {
@@ -334,7 +343,7 @@ Result<std::vector<Notice>> Service::judge_own(store::Reader& reader, const Uuid
     return notices;
   }
   if (auto notice = moderation_of(*session, now)) notices.push_back(*std::move(notice));
-  if (auto notice = TRY(verdict_on(reader, *session, now, examine))) notices.push_back(*std::move(notice));
+  if (auto notice = TRY(verdict_on(reader, *session, now, look))) notices.push_back(*std::move(notice));
   return notices;
 }
 

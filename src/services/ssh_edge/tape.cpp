@@ -49,6 +49,7 @@ Result<std::unique_ptr<Tape>> begin_tape(const resource::Core& core, recording::
       return core.directory.has_directory_role(reader, *Uuid::parse(identity::kGlobalAdministrator),
                                                person.object_id);
     }));
+  opening.keep = admission.recording_kept;
   return std::make_unique<RecorderTape>(TRY(recordings.start(opening)));
 }
 
