@@ -12,13 +12,13 @@ namespace {
 
 TEST(TextTable, IsAsTheStandardsOverRandomChanges) {
   for (unsigned seed = 1; seed <= 20; ++seed) {
-    std::mt19937 random(seed);
+    std::mt19937 draw(seed);
     TextTable<int> table;
     std::map<std::string, int> model;
     for (int step = 0; step < 4'000; ++step) {
       // Few texts: each comes and goes many times, and the runs of taken slots grow and break.
-      const std::string text = "/scope/" + std::to_string(random() % 300);
-      if (random() % 5 < 3) {
+      const std::string text = "/scope/" + std::to_string(draw() % 300);
+      if (draw() % 5 < 3) {
         const auto [value, made] = table.try_emplace(text);
         EXPECT_EQ(made, !model.contains(text));
         value = step;
