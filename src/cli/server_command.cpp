@@ -66,7 +66,7 @@ std::vector<Command> server_commands() {
                 "--recordings", given.options.recordings,
                 "What recordings may take: MiB in a second of each session and of all together, beyond which "
                 "sessions are slowed down, and how many percent of the disk may be in use for a new one to "
-                "begin; session=4,server=32,disk=95 when not given")
+                "begin; session=4,server=32,burst=256,disk=95 when not given")
             .text("--advertise", given.options.advertise,
                   "ADDR:PORT where agents reach this very server, when several share one database and name: "
                   "agents that ask another one for news lead its bastion sessions there")

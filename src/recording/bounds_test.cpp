@@ -85,6 +85,9 @@ TEST_F(BoundsTest, WhatIsKeptShortIsFound) {
 }
 
 TEST_F(BoundsTest, WhoSaysTooMuchIsToWait) {
+  kill();
+  limits_.burst_each = 0;
+  boot();
   auto recorder = start();
   ASSERT_TRUE(recorder->output("a prompt"));
   EXPECT_EQ(recorder->wait(), Duration(0));

@@ -34,14 +34,17 @@ Result<RecordingLimits> parse_recording_limits(std::string_view text) {
       limits.rate_each = uint64_t{*value} << 20U;
     else if (name == "server" && value)
       limits.rate_all = uint64_t{*value} << 20U;
+    else if (name == "burst" && value)
+      limits.burst_each = uint64_t{*value} << 20U;
     else if (name == "disk" && value)
       limits.disk_percent = *value;
     else
       return fail(
           ErrorKind::invalid, "InvalidOption",
           "'" + std::string(part) +
-              "' is no limit of recordings. Give --recordings some of session=4,server=32,disk=95: MiB "
-              "in a second of each session and of all together, and how many percent of the disk may "
+              "' is no limit of recordings. Give --recordings some of session=4,server=32,burst=256,disk=95: "
+              "MiB in a second of each session and of all together, MiB that one may send at once before "
+              "that, and how many percent of the disk may "
               "be in use for a new one to begin.");
   }
   return limits;

@@ -17,13 +17,15 @@ struct RecordingLimits {
   // slowed down (rate.h).
   uint64_t rate_each = uint64_t{4} << 20U;
   uint64_t rate_all = uint64_t{32} << 20U;
+  // What one may send at once before that, having been quiet; fewer where many are busy.
+  uint64_t burst_each = uint64_t{256} << 20U;
   // How full the disk may be for something new to begin, in percent; half way from there to the end what runs
   // ends too.
   unsigned disk_percent = 95;
   unsigned disk_percent_running() const { return (100 + disk_percent) / 2; }
 };
 
-// "session=4,server=32,disk=95": MiB in a second, and percent. What is not named is as above.
+// "session=4,server=32,burst=256,disk=95": MiB in a second, MiB, and percent. What is not named is as above.
 Result<RecordingLimits> parse_recording_limits(std::string_view text);
 
 }  // namespace merlon::recording

@@ -1,4 +1,5 @@
-// Token buckets that hold one second's worth, and may be overdrawn by what came at once.
+// Token buckets, that may be overdrawn by what came at once. What one holds shrinks with its rate where many
+// are busy, so that all of them together do not hold more than the server's share of it.
 #include "recording/rate.h"
 
 #include <algorithm>
@@ -29,10 +30,11 @@ void RateShare::set_busy(RateAccount& account, bool is_busy) {
 
 void RateShare::settle(RateAccount& account, Duration now) {
   const double per_second = rate();
+  const double most = saved_ * per_second / each_;
   if (!std::exchange(account.begun_, true))
-    account.balance_ = per_second;
+    account.balance_ = most;
   else
-    account.balance_ = std::min(per_second, account.balance_ + per_second * seconds(now - account.balanced_));
+    account.balance_ = std::min(most, account.balance_ + per_second * seconds(now - account.balanced_));
   account.balanced_ = now;
   if (now - account.counted_since_ < kWindow) return;
   set_busy(account, account.counted_ > kLittle || account.balance_ < 0);

@@ -1,9 +1,11 @@
-// How fast sessions may be recorded: each by a rate of its own, and all together by the server's, which those
-// share that have much to say at the moment. What they have said is recorded, all of it; whoever has said too
-// much is not listened to for a while, so that their session is as slow as its recording. Who says little is
-// never made to wait for the others.
+// How fast sessions may be recorded: each by a rate of its own with something saved up, so that a long file
+// is shown at once, and all together by the server's rate, which those share that have much to say at the
+// moment. What they have said is recorded, all of it; whoever has said too much is not listened to for a
+// while, so that their session is as slow as its recording. Who says little is never made to wait for the
+// others.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -27,7 +29,11 @@ class RateAccount {
 
 class RateShare {
  public:
-  RateShare(uint64_t each, uint64_t all) : each_(static_cast<double>(each)), all_(static_cast<double>(all)) {}
+  // Bytes in a second of each and of all together, and what one may save up.
+  RateShare(uint64_t each, uint64_t all, uint64_t saved)
+      : each_(static_cast<double>(each)),
+        all_(static_cast<double>(all)),
+        saved_(static_cast<double>(std::max(each, saved))) {}
 
   void spend(RateAccount& account, uint64_t bytes, Duration now);
   // Of one that has said nothing for a while: call it now and then.
@@ -41,7 +47,7 @@ class RateShare {
   double rate() const;  // bytes in a second of each that is busy
   void set_busy(RateAccount& account, bool is_busy);
 
-  const double each_, all_;
+  const double each_, all_, saved_;
   std::atomic<size_t> busy_ = 0;
 };
 

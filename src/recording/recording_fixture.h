@@ -100,7 +100,7 @@ class RecordingTest : public ::testing::Test {
     auto measured = std::make_unique<MeasuredBlobs>(*std::move(blobs));
     disk_ = measured.get();
     all_ = std::make_unique<Recordings>(*database_, *seal_, *ledger_, std::move(measured), clock_, random_,
-                                        tenant_);
+                                        tenant_, limits_);
   }
   // As kill -9: nothing is ended.
   void kill() {
@@ -200,6 +200,7 @@ class RecordingTest : public ::testing::Test {
   std::unique_ptr<ledger::Ledger> ledger_;
   std::unique_ptr<FillingStore> database_;
   MeasuredBlobs* disk_ = nullptr;
+  RecordingLimits limits_;  // of the next that is opened
   std::unique_ptr<Recordings> all_;
 };
 

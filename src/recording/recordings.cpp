@@ -130,7 +130,7 @@ Recordings::Recordings(store::Store& store, const seal::Seal& seal, ledger::Ledg
       random_(random),
       tenant_(std::move(tenant)),
       limits_(limits),
-      rates_(limits.rate_each, limits.rate_all) {}
+      rates_(limits.rate_each, limits.rate_all, limits.burst_each) {}
 
 Recordings::~Recordings() = default;
 

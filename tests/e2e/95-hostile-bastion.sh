@@ -8,6 +8,7 @@
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/bastion.sh"
 sshd_more='AcceptEnv *' # the bastion is what lets no variable through
+server_more=(--recordings burst=4)
 machine_behind_bastion
 make_front Standard Tunneling
 web_2=$group/providers/Microsoft.Compute/virtualMachines/web-2

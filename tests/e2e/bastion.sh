@@ -2,13 +2,14 @@
 # bastion come; a bastion "front" in its network; people with certificates of their own. Sourced after lib.sh.
 # shellcheck shell=bash disable=SC2034,SC2154
 ssh_port=2022
+server_more=()
 bastion=${address4[server]}
 
 # machine_behind_bastion: network, server, sshd on 22, web-1 enrolled; `sshd_more` is what its sshd has
-# beside that, `sshd_ports` where it listens.
+# beside that, `sshd_ports` where it listens, `server_more` what the server is told beside that.
 machine_behind_bastion() {
   make_network
-  start_server --bastion-ssh "$bastion:$ssh_port"
+  start_server --bastion-ssh "$bastion:$ssh_port" "${server_more[@]}"
   merlon ssh known-hosts --pattern "*" >"$MERLON_TMP/bastion_hosts"
   api GET /providers/Merlon.Bastion/sshAuthorities
   mkdir -p "$MERLON_TMP/sshd"
