@@ -35,6 +35,27 @@ client() { # client RESOURCE WHAT...: the tunnel, as eve
 
 # -- one token for twenty at once
 equal "one token lets one in" '{"TokenNotValid":19,"in":1}' "$(client "$(vm)" replay 20 </dev/null | jq -c .)"
+
+# -- what a policy limits inside holds in a tunnel of a bastion that records nothing, and for the session that runs
+inside() { # inside CHANNELS: what eve may not do
+  api PUT "$front/providers/Merlon.Bastion/sessionPolicies/inside" \
+    "{\"properties\":{\"appliesTo\":{\"principalIds\":[\"$eve_id\"]},\"channels\":{$1}}}"
+  [[ $status =~ ^20 ]] || fail "a session policy: $status $answer"
+}
+by_tunnel() { as eve bastion ssh web-1 -g rg --user admin "$@"; }
+inside '"shell":false'
+equal "a command goes through her tunnel" web-1 "$(by_tunnel -- hostname 2>>"$MERLON_TMP/tunnel.log" </dev/null)"
+not by_tunnel </dev/null >"$MERLON_TMP/shell.log" 2>&1 || fail "a shell, which the policy forbids"
+grep -q 'policy lets' "$MERLON_TMP/shell.log" || fail "she is not told why: $(<"$MERLON_TMP/shell.log")"
+{ by_tunnel -- 'echo inside; sleep 60' </dev/null >"$MERLON_TMP/inside.out" 2>"$MERLON_TMP/inside.log" || true; } &
+inside=$!
+wait_for 20 "her command runs" grep -q inside "$MERLON_TMP/inside.out"
+inside '"shell":false,"commands":false'
+wait_for 10 "a policy that is changed ends it" ended "$inside"
+put_out() { merlon bastion session list -n front --output json | jq -e 'any(.value[].properties; .endReason == "SessionPolicyChanged")' >/dev/null; }
+wait_for 10 "and that is on the record" put_out
+api DELETE "$front/providers/Merlon.Bastion/sessionPolicies/inside"
+is_status "the policy is lifted" 200
 set_front Premium Tunneling SessionRecording
 
 to="admin+web-1@$bastion"
