@@ -167,6 +167,12 @@ Result<std::optional<Resource>> Documents::get(store::Reader& reader, const Reso
   return std::optional<Resource>(TRY(read(*row)));
 }
 
+Result<size_t> Documents::bytes_read_for(store::Reader& reader, const ResourceId& id) const {
+  if (types_.find_embedded(id.type()) != nullptr) return bytes_read_for(reader, id.parent());
+  const auto row = TRY(reader.get(table(), core_.tenant, id.key()));
+  return row ? row->body.size() : 0;
+}
+
 Result<std::vector<Resource>> Documents::list(store::Reader& reader, std::string_view type,
                                               std::string_view scope) const {
   std::vector<Resource> found;

@@ -21,6 +21,8 @@ class Documents {
 
   // Elements of a parent's document (subnets, security rules) too.
   Result<std::optional<Resource>> get(store::Reader& reader, const ResourceId& id) const;
+  // Bytes of what is read for it: the whole parent's, for an element. 0 where there is nothing.
+  Result<size_t> bytes_read_for(store::Reader& reader, const ResourceId& id) const;
   Result<std::vector<Resource>> list(store::Reader& reader, std::string_view type,
                                      std::string_view scope) const;
   // Everything whose id begins with `prefix`, in the order of ids.

@@ -13,6 +13,8 @@ namespace {
 constexpr size_t kPathsMax = 10;
 constexpr size_t kStepsMax = 4;
 constexpr size_t kExpandedMax = 1000;  // references in one answer; the others stay as they are
+// Read for one answer: as much as one document may have. The others stay as they are here, too.
+constexpr size_t kBytesMax = size_t{4} << 20U;
 constexpr size_t kEchoBytesMax = 100;
 
 std::unexpected<Error> refused(const std::string& what) {
@@ -59,6 +61,10 @@ class Expansion {
     const auto id = ResourceId::parse(reference.at("id").get_string());
     if (!id || id->provider().empty() || expanded_ == kExpandedMax) return {};
     ++expanded_;
+    // Of each: a document that is named twice is read twice, and is twice in the answer.
+    const size_t bytes = TRY(state_.documents.bytes_read_for(reader_, *id));
+    if (bytes > bytes_left_) return {};
+    bytes_left_ -= bytes;
     if (!TRY(permitted(state_.core, reader_, call_.principal, id->type() + "/read", id->text()))) return {};
     if (auto found = TRY(state_.documents.get(reader_, *id))) reference = std::move(found->body);
     return {};
@@ -68,6 +74,7 @@ class Expansion {
   const Call& call_;
   store::Reader& reader_;
   size_t expanded_ = 0;
+  size_t bytes_left_ = kBytesMax;
 };
 
 }  // namespace

@@ -48,6 +48,38 @@ TEST_F(Shown, ExpandShowsNobodyMoreThanTheyMayRead) {
             1U);
 }
 
+// One request, and a document of megabytes for each of a thousand references: what is not expanded stays a
+// reference.
+TEST_F(Shown, ExpandPutsInNoMoreThanItsShare) {
+  std::string rules, subnets;
+  for (int i = 0; i < 1000; ++i)
+    rules += (i == 0 ? "" : ",") + (R"({"name":"r)" + std::to_string(i)) +
+             R"(","properties":{"description":")" + std::string(140, 'd') +
+             R"(","protocol":"Tcp","access":"Allow","direction":"Inbound","priority":)" +
+             std::to_string(200 + i) +
+             R"(,"sourceAddressPrefix":"*","sourcePortRange":"*","destinationAddressPrefix":"*",)" +
+             R"("destinationPortRange":"22"}})";
+  const Answer large = put_security_group("large", rules);
+  ASSERT_EQ(large.status, 201) << large.text.substr(0, 300);
+  ASSERT_GT(large.text.size(), 500'000U);
+  for (int i = 0; i < 40; ++i)
+    subnets += (i == 0 ? "" : ",") + (R"({"name":"s)" + std::to_string(i)) +
+               R"(","properties":{"addressPrefix":"10.8.)" + std::to_string(i) +
+               R"(.0/24","networkSecurityGroup":{"id":")" + kProvider + R"(networkSecurityGroups/large"}}})";
+  make(kProvider + "virtualNetworks/wide",
+       R"({"location":"local","properties":{"addressSpace":{"addressPrefixes":["10.8.0.0/16"]},"subnets":[)" +
+           subnets + "]}}");
+  const Answer seen =
+      get(kProvider + "virtualNetworks/wide" + version() + "&$expand=subnets/networkSecurityGroup");
+  ASSERT_EQ(seen.status, 200);
+  size_t expanded = 0;
+  for (const Json& each : *array_at(seen.body, "properties.subnets"))
+    if (object_at(each.as_object(), "properties.networkSecurityGroup.properties") != nullptr) ++expanded;
+  EXPECT_GT(expanded, 2U);
+  EXPECT_LT(expanded, 9U);
+  EXPECT_LT(seen.text.size(), size_t{5} << 20U);
+}
+
 TEST_F(Shown, ExpandRefusesWhatTheTypeDoesNotHave) {
   EXPECT_EQ(get(kGroupId + version() + "&$expand=secrets").code(), "InvalidExpandQueryOption");
   EXPECT_EQ(get(kGroupId + version() + "&$expand=subnets/a/b/c/d").code(), "InvalidExpandQueryOption");

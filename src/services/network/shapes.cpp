@@ -188,15 +188,20 @@ Shape route_table_shape() {
 }
 
 Shape virtual_network_shape() {
-  return document(object(
-      {required("addressSpace", object({required("addressPrefixes", array_of(prefix()))})),
-       optional("dhcpOptions", object({optional("dnsServers", array_of(text()))})),
-       optional("subnets", array_of(subnet_shape()).with_range(0, 3000)),
-       optional("virtualNetworkPeerings", array_of(peering_shape())),
-       optional("enableDdosProtection", boolean()), optional("enableVmProtection", boolean()),
-       optional("ddosProtectionPlan", reference()), optional("bgpCommunities", anything()),
-       optional("encryption", anything()), optional("flowTimeoutInMinutes", integer().with_range(4, 30)),
-       read_only("resourceGuid", text()), read_only("provisioningState", text())}));
+  return document(
+      object({required("addressSpace", object({required("addressPrefixes", array_of(prefix()))})),
+              optional("dhcpOptions", object({optional("dnsServers", array_of(text()))})),
+              optional("subnets", array_of(subnet_shape()).with_range(0, 3000)),
+              optional("virtualNetworkPeerings", array_of(peering_shape())),
+              optional("enableDdosProtection", boolean()), optional("enableVmProtection", boolean()),
+              optional("ddosProtectionPlan", reference()),
+              optional("bgpCommunities", object({required("virtualNetworkCommunity", text()),
+                                                 read_only("regionalCommunity", text())})),
+              optional("encryption",
+                       object({required("enabled", boolean()),
+                               optional("enforcement", text_of({"AllowUnencrypted", "DropUnencrypted"}))})),
+              optional("flowTimeoutInMinutes", integer().with_range(4, 30)),
+              read_only("resourceGuid", text()), read_only("provisioningState", text())}));
 }
 
 Shape network_interface_shape() {
