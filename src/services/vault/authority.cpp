@@ -11,30 +11,47 @@ std::string caller(const Asked& asked) {
   return "appid=" + asked.principal.app_id.text() + ";oid=" + asked.principal.object_id.text();
 }
 
+// What is asked: a data action at the thing, or the word that stands for it in access policies.
+struct Wanted {
+  std::string action;  // after "Microsoft.KeyVault/vaults/"
+  std::string place;   // after the vault's id; empty: the vault itself
+  std::string kind;    // of permissions
+  std::string word;
+};
+
+Wanted wanted_of(const Asked& asked) {
+  Wanted wanted{.action = std::string(asked.operation->action),
+                .place = {},
+                .kind = std::string(asked.operation->policy_kind),
+                .word = std::string(asked.operation->policy_word)};
+  // A role may be given for one secret or key (Microsoft Learn, "Provide access to Key Vault with Azure
+  // RBAC").
+  if (!asked.arguments.empty())
+    wanted.place = "/" + std::string(asked.operation->object_folder) + "/" + asked.arguments[0];
+  return wanted;
+}
+
 // The right is there; is the person's sign-in fresh enough for it?
 Result<void> check_step_up(const resource::Core& core, store::Reader& reader, const Asked& asked,
-                           const access::Decision& decision) {
+                           const Wanted& wanted, const access::Decision& decision) {
   // Nobody is there who could prove themselves anew: whoever has lent it has done so then.
   if (asked.by_server) return {};
-  const std::string action = "Microsoft.KeyVault/vaults/" + asked.operation->action;
+  const std::string action = "Microsoft.KeyVault/vaults/" + wanted.action;
   const auto need = TRY(
       resource::StepUps(core).missing(reader, asked.principal, action, asked.vault().resource_id, decision));
   if (!need) return {};
   return std::unexpected(resource::step_up_needed(*need, action, asked.vault().resource_id));
 }
 
-Result<std::string> check_roles(const resource::Core& core, store::Reader& reader, const Asked& asked) {
+Result<std::string> check_roles(const resource::Core& core, store::Reader& reader, const Asked& asked,
+                                const Wanted& wanted) {
   access::Question question;
-  question.action = "Microsoft.KeyVault/vaults/" + asked.operation->action;
-  question.scope = asked.vault().resource_id;
-  // A role may be given for one secret or key (Microsoft Learn, "Provide access to Key Vault with Azure
-  // RBAC").
-  if (!asked.arguments.empty())
-    question.scope += "/" + asked.operation->object_folder + "/" + asked.arguments[0];
+  question.action = "Microsoft.KeyVault/vaults/" + wanted.action;
+  question.scope = asked.vault().resource_id + wanted.place;
   question.kind = access::ActionKind::data;
   const access::Decision decision = TRY(core.access.check(reader, asked.principal, question));
   if (decision.allowed) {
-    TRY(check_step_up(core, reader, asked, decision));
+    TRY(check_step_up(core, reader, asked, wanted, decision));
     return decision.assignment_id;
   }
   return fault(ErrorKind::forbidden, "Forbidden",
@@ -44,19 +61,20 @@ Result<std::string> check_roles(const resource::Core& core, store::Reader& reade
                "ForbiddenByRbac");
 }
 
-bool has_word(const JsonObject& policy, const Operation& operation) {
-  const JsonArray* words = array_at(policy, "permissions." + operation.policy_kind);
+bool has_word(const JsonObject& policy, const Wanted& wanted) {
+  const JsonArray* words = array_at(policy, "permissions." + wanted.kind);
   if (words == nullptr) return false;
   return std::ranges::any_of(*words, [&](const Json& word) {
     if (!word.is_string()) return false;
     const std::string_view text = word.get_string();
-    return ascii_iequal(text, operation.policy_word) ||
-           (ascii_iequal(text, "manageissuers") && operation.policy_word.ends_with("issuers")) ||
-           (ascii_iequal(text, "all") && operation.policy_word != "purge");
+    return ascii_iequal(text, wanted.word) ||
+           (ascii_iequal(text, "manageissuers") && wanted.word.ends_with("issuers")) ||
+           (ascii_iequal(text, "all") && wanted.word != "purge");
   });
 }
 
-Result<std::string> check_policies(const resource::Core& core, store::Reader& reader, const Asked& asked) {
+Result<std::string> check_policies(const resource::Core& core, store::Reader& reader, const Asked& asked,
+                                   const Wanted& wanted) {
   const auto holders = TRY(core.access.principal_and_groups(reader, asked.principal.object_id));
   const auto holds = [&](const JsonObject& policy) {
     const auto holder = Uuid::parse(string_at(policy, "objectId").value_or(""));
@@ -67,16 +85,21 @@ Result<std::string> check_policies(const resource::Core& core, store::Reader& re
   };
   if (const JsonArray* policies = array_at(asked.vault().properties, "accessPolicies"))
     for (const Json& policy : *policies)
-      if (holds(policy.as_object()) && has_word(policy.as_object(), *asked.operation)) {
-        TRY(check_step_up(core, reader, asked, {}));
+      if (holds(policy.as_object()) && has_word(policy.as_object(), wanted)) {
+        TRY(check_step_up(core, reader, asked, wanted, {}));
         return "access policy";
       }
   return fault(ErrorKind::forbidden, "Forbidden",
-               "The user, group or application '" + caller(asked) + "' does not have " +
-                   asked.operation->policy_kind + " " + asked.operation->policy_word +
-                   " permission on key vault '" + asked.vault().name + ";location=" + asked.vault().location +
-                   "'. Whoever may change the vault can add an access policy.",
+               "The user, group or application '" + caller(asked) + "' does not have " + wanted.kind + " " +
+                   wanted.word + " permission on key vault '" + asked.vault().name + ";location=" +
+                   asked.vault().location + "'. Whoever may change the vault can add an access policy.",
                "AccessDenied");
+}
+
+Result<std::string> check(const resource::Core& core, store::Reader& reader, const Asked& asked,
+                          const Wanted& wanted) {
+  return asked.vault().uses_rbac() ? check_roles(core, reader, asked, wanted)
+                                   : check_policies(core, reader, asked, wanted);
 }
 
 }  // namespace
@@ -127,7 +150,17 @@ Result<void> check_trusted_service(const Vault& vault) {
 }
 
 Result<std::string> check_right(const resource::Core& core, store::Reader& reader, const Asked& asked) {
-  return asked.vault().uses_rbac() ? check_roles(core, reader, asked) : check_policies(core, reader, asked);
+  return check(core, reader, asked, wanted_of(asked));
+}
+
+Result<void> check_issuer_right(const resource::Core& core, store::Reader& reader, const Asked& asked,
+                                std::string_view issuer) {
+  TRY(check(core, reader, asked,
+            {.action = "certificatecas/read",
+             .place = "/certificates/issuers/" + std::string(issuer),
+             .kind = "certificates",
+             .word = "getissuers"}));
+  return {};
 }
 
 }  // namespace merlon::vault

@@ -404,6 +404,36 @@ TEST_F(CertificateTest, WhoMayReadMayNotMake) {
   EXPECT_EQ(data_as(bearer, "kv-one", "GET", "/certificates/contacts").status, 403);
 }
 
+// Whoever has one certificate of the vault would else have any name signed by any of its authorities.
+TEST_F(CertificateTest, ARightAtOneCertificateIsNoneAtTheVaultsAuthorities) {
+  constexpr const char* kOfficer = "a4417e6f-fecd-4de8-b567-7b0420556985";  // Key Vault Certificates Officer
+  make_authority();
+  ASSERT_EQ(ask("PUT", "/certificates/issuers/house",
+                R"({"provider":"Merlon","credentials":{"account_id":"root"}})")
+                .status,
+            200);
+  const Person eve = make_person("eve");
+  assign(eve, kOfficer, vault_id("kv-one") + "/certificates/dev");
+  const std::string bearer = token(eve, "https://vault.merlon.localhost:8443");
+  const auto as_eve = [&](const char* method, const std::string& path, const std::string& body) {
+    return data_as(bearer, "kv-one", method, path, body);
+  };
+  const std::string by_house = R"({"policy":)" + policy("house") + "}";
+  EXPECT_EQ(as_eve("POST", "/certificates/dev/create", by_house).inner(), "ForbiddenByRbac");
+  EXPECT_EQ(ask("GET", "/certificates/dev").status, 404);
+  ASSERT_EQ(as_eve("POST", "/certificates/dev/create", R"({"policy":)" + policy("Self") + "}").status, 202);
+  EXPECT_EQ(as_eve("PATCH", "/certificates/dev/policy", policy("house")).inner(), "ForbiddenByRbac");
+  EXPECT_EQ(as_eve("PATCH", "/certificates/dev", by_house).inner(), "ForbiddenByRbac");
+  const std::string value = ask("GET", "/secrets/dev").at("value");
+  EXPECT_EQ(as_eve("POST", "/certificates/dev/import",
+                   R"({"value":")" + value + R"(","policy":)" + policy("house") + "}")
+                .inner(),
+            "ForbiddenByRbac");
+  EXPECT_EQ(ask("GET", "/certificates/dev").at("policy.issuer.name"), "Self");
+  assign(eve, kOfficer, vault_id("kv-one"));
+  EXPECT_EQ(as_eve("POST", "/certificates/dev/create", by_house).status, 202);
+}
+
 TEST_F(CertificateTest, OneIsImportedAsItIs) {
   ASSERT_EQ(create("web", policy("Self")).status, 202);
   const std::string value = ask("GET", "/secrets/web").at("value");

@@ -136,6 +136,14 @@ Result<void> Certificates::make(Asked& asked) const {
   return {};
 }
 
+// Of whoever writes the policy: the timer has it signed again later, in nobody's name.
+Result<void> Certificates::require_issuer(const Asked& asked, store::Reader& reader,
+                                          const JsonObject& policy) const {
+  const std::string issuer = issuer_of(policy);
+  if (issuer == kSelf || issuer == kUnknown) return {};
+  return check_issuer_right(objects_.core(), reader, asked, issuer);
+}
+
 // The certificate's record with the policy that the request brings; refused while another version is under
 // way.
 Result<Certificate> Certificates::to_change(Asked& asked, store::Transaction& tx, JsonObject policy) const {
@@ -150,6 +158,7 @@ Result<Certificate> Certificates::to_change(Asked& asked, store::Transaction& tx
                  "The certificate '" + name.name +
                      "' has a request under way. Merge its certificate, or cancel it, before making another.",
                  "PendingCertificate");
+  if (TRY(policy_in(asked.body)) != nullptr) TRY(require_issuer(asked, tx, policy));
   if (certificate.policy_created == 0) certificate.policy_created = to_seconds(asked.now);
   if (certificate.policy != policy) certificate.policy_updated = to_seconds(asked.now);
   certificate.policy = std::move(policy);
@@ -306,6 +315,7 @@ Result<Answer> Certificates::update(Asked& asked, store::Transaction& tx) const 
   Certificate certificate = TRY(require(tx, version.name));
   if (const JsonObject* given = TRY(policy_in(asked.body))) {
     certificate.policy = TRY(read_certificate_policy(*given, certificate.policy));
+    TRY(require_issuer(asked, tx, certificate.policy));
     certificate.policy_updated = to_seconds(asked.now);
     TRY(store::put(tx, objects_.core().tenant, certificate));
   }
@@ -331,6 +341,7 @@ Result<Answer> Certificates::policy(Asked& asked, store::Reader& reader) const {
 Result<Answer> Certificates::set_policy(Asked& asked, store::Transaction& tx) const {
   Certificate certificate = TRY(require(tx, asked.object(Kind::certificates)));
   certificate.policy = TRY(read_certificate_policy(asked.body, certificate.policy));
+  TRY(require_issuer(asked, tx, certificate.policy));
   certificate.policy_updated = to_seconds(asked.now);
   TRY(store::put(tx, objects_.core().tenant, certificate));
   TRY(schedule(tx, certificate));

@@ -68,6 +68,7 @@ class Certificates {
 
  private:
   Result<void> require_names_free(store::Reader& reader, const ObjectName& name) const;
+  Result<void> require_issuer(const Asked& asked, store::Reader& reader, const JsonObject& policy) const;
   Result<Certificate> to_change(Asked& asked, store::Transaction& tx, JsonObject policy) const;
   Result<void> wait_for_merge(store::Transaction& tx, const Vault& vault, Certificate& certificate,
                               const CertificateKey& key) const;

@@ -154,5 +154,9 @@ Result<void> check_network(Platform& platform, store::Reader& reader, const Vaul
 Result<void> check_trusted_service(const Vault& vault);
 // The vault's own way of deciding: roles, or access policies, never both. Returns what allowed it.
 Result<std::string> check_right(const resource::Core& core, store::Reader& reader, const Asked& asked);
+// Whoever has an authority sign for them has to be let at it: a right at their own certificate alone would be
+// one to any name in anybody's.
+Result<void> check_issuer_right(const resource::Core& core, store::Reader& reader, const Asked& asked,
+                                std::string_view issuer);
 
 }  // namespace merlon::vault
