@@ -8,6 +8,7 @@
 #include "base/time_text.h"
 #include "identity/second_factor_sign_in.h"
 #include "identity/sessions.h"
+#include "services/bastion/logins.h"
 #include "services/bastion/service.h"
 #include "services/bastion/tokens.h"
 
@@ -105,6 +106,8 @@ Result<Link> Service::make_link(WriteContext& context, const Host& host, const s
                 "A shareable link leads to a virtual machine. Give its resource id.", "vms");
   const Judged judged = TRY(judge(context, way, false));
   TRY(check_link_login(context.tx, way.caller, way.caller.name, wish.login, judged.target));
+  if (!wish.login.empty())
+    TRY(require_fresh_login(platform_.core, context.tx, way.caller, wish.login, judged.target.id.text()));
   for (const Link& earlier :
        TRY(store::find<Link>(context.tx, tenant, "place", host.id.key() + "\n" + judged.target.id.key()))) {
     if (earlier.maker != way.caller.object_id) continue;

@@ -1,4 +1,5 @@
 // Shareable links: who may make them, what they are good for, and that they end.
+#include "resource/step_up.h"
 #include "services/bastion/bastion_fixture.h"
 #include "services/bastion/links.h"
 
@@ -232,6 +233,29 @@ TEST_F(LinkTest, ItGivesTheOneLoginThatItsMakerHasAndNoOther) {
   assign(ada_.id, kReaderRole, kRg);
   EXPECT_EQ(code(go_in(ends)), "LinkMakerLacksRight");
   EXPECT_EQ(must(bastion_->link_of(with_cookie(ends))).uses_left, 1);
+}
+
+// A link is a login that outlives its making: it is made with the factor that the login asks for.
+TEST_F(LinkTest, ALoginThatAsksForAFreshSecondFactorIsGivenToNobodyWithoutOne) {
+  assign(ada_.id, kAdministratorLogin, kRg);
+  must(world_.store().write([&](store::Transaction& tx) {
+    return resource::StepUps(core()).put(
+        tx, kRg, "logins",
+        {{"id", resource::step_up_id(kRg, "logins")},
+         {"name", "logins"},
+         {"properties",
+          {{"scope", kRg},
+           {"maxAgeMinutes", 5},
+           {"actions", JsonArray{"Microsoft.Compute/virtualMachines/loginAsAdmin/action"}},
+           {"roleDefinitionIds", JsonArray()}}}});
+  }));
+  const JsonObject wish = vms("web-1", {{"login", "admin"}});
+  const Answer refused = send(ada_, "POST", kHostId + "/createShareableLinks", wish);
+  EXPECT_EQ(refused.status, 401) << to_text(refused.body);
+  EXPECT_FALSE(refused.headers.value_or("WWW-Authenticate", "").empty());
+  Person proven = ada_;
+  proven.amr = {"pwd", "mfa"};
+  token_of(make(proven, wish));
 }
 
 TEST_F(LinkTest, APolicyThatAsksForASecondFactorHoldsForLinksToo) {

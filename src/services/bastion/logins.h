@@ -10,4 +10,9 @@ namespace merlon::bastion {
 Result<void> set_logins(const resource::Core& core, store::Reader& reader, const WayIn& way,
                         Admission& admission);
 
+// Of somebody who has the right to this login: whether it is there now, so that they may give it to others.
+Result<void> require_fresh_login(const resource::Core& core, store::Reader& reader,
+                                 const identity::Principal& caller, const std::string& login,
+                                 const std::string& target);
+
 }  // namespace merlon::bastion
