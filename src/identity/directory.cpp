@@ -41,6 +41,15 @@ Result<void> check_redirects(const Application& application) {
   return {};
 }
 
+// Services that are asked for by their appId take api://{appId} for themselves as well, and tokens for an
+// application's own identifiers need nobody's consent (Microsoft Entra docs, identifier-uri-restrictions).
+bool names_another(std::string_view uri, const Uuid& app_id, const TenantId& tenant) {
+  if (!ascii_istarts_with(uri, "api://")) return false;
+  for (const std::string_view segment : split(uri.substr(6), '/'))
+    if (const auto id = Uuid::parse(segment); id && *id != app_id && *id != tenant.id) return true;
+  return false;
+}
+
 }  // namespace
 
 Result<User> Directory::create_user(store::Transaction& tx, User user) {
@@ -119,6 +128,11 @@ Result<void> Directory::check_application(store::Reader& reader, const Applicati
       return bad_request(
           "Invalid value specified for property 'identifierUris': '" + uri + "' " + *problem + ".",
           "identifierUris");
+    if (names_another(uri, application.app_id, tenant_))
+      return bad_request("Invalid value specified for property 'identifierUris': '" + uri +
+                             "' holds the id of another application. Only the application's own appId (" +
+                             application.app_id.text() + ") may stand there.",
+                         "identifierUris");
     const auto holder = TRY(application_by_identifier(reader, uri));
     if (holder && holder->id != application.id)
       return bad_request("Another object with the same value for property identifierUris already exists.",

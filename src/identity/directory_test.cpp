@@ -217,6 +217,28 @@ TEST_F(DirectoryTest, IdentifierUrisNameOneApplicationAndNoBuiltInApi) {
   EXPECT_TRUE(make("api://orders"));
 }
 
+// Who asks for it by its appId takes api://{appId} for it as well.
+TEST_F(DirectoryTest, NobodyClaimsAnotherApplicationsId) {
+  const World::App payroll = world.make_app("payroll");
+  World::App other = world.make_app("other");
+  const auto claim = [&](const std::string& uri) {
+    other.application.identifier_uris = {uri};
+    return world.store->write(
+        [&](store::Transaction& tx) { return world.directory->update_application(tx, other.application); });
+  };
+  const std::string foreign = payroll.application.app_id.text();
+  const std::string tenant = world.directory->tenant().text();
+  std::string upper = foreign;
+  for (char& c : upper)
+    if (c >= 'a' && c <= 'f') c = static_cast<char>(c - 'a' + 'A');
+  EXPECT_FALSE(claim("api://" + foreign));
+  EXPECT_FALSE(claim("API://" + upper + "/orders"));
+  EXPECT_FALSE(claim("api://" + tenant + "/" + foreign));
+  EXPECT_FALSE(claim("api://00000000-1111-4222-8333-444444444444"));
+  EXPECT_TRUE(claim("api://" + other.application.app_id.text()));
+  EXPECT_TRUE(claim("api://" + tenant + "/orders"));
+}
+
 TEST_F(DirectoryTest, PasswordsHaveToBeGoodEnough) {
   for (const std::string& weak :
        {std::string(), std::string("short1A"), std::string("alllowercase"), std::string("lower1234"),

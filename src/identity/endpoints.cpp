@@ -75,6 +75,10 @@ Endpoints::Endpoints(store::Store& store, ledger::Ledger& ledger, Directory& dir
 
 Endpoints::~Endpoints() = default;
 
+void Endpoints::ask_fresh_where(std::function<Result<bool>(store::Reader&)> guarded) {
+  state_->graph.ask_fresh_where(std::move(guarded));
+}
+
 std::optional<net::Response> Endpoints::handle(const net::Request& request, const std::string& origin) {
   if (request.segments.empty()) return std::nullopt;
   if (ascii_iequal(request.segments.front(), "v1.0"))

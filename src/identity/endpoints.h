@@ -20,6 +20,8 @@ class Endpoints {
   Endpoints(store::Store& store, ledger::Ledger& ledger, Directory& directory, Issuer& issuer,
             const Clock& clock, Random& random, IssuerAccess foreign_issuers);
   ~Endpoints();
+  // Graph::ask_fresh_where(). Before the first request.
+  void ask_fresh_where(std::function<Result<bool>(store::Reader&)> guarded);
   // Nothing when the path is not one of identity's. Blocks (store, Argon2id): call it on a worker. `origin`
   // is "https://host:port" of the request.
   std::optional<net::Response> handle(const net::Request& request, const std::string& origin);

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "base/time_text.h"
 #include "identity/reply.h"
+#include "identity/second_factor_sign_in.h"
 #include "identity/sign_in_error.h"
 #include "identity/step_up_error.h"
 
@@ -51,6 +52,8 @@ Result<JsonObject> only_selected(const GraphCall& call, JsonObject body) {
   for (const auto& [name, value] : selected(body, query.select)) chosen[name] = value;
   return chosen;
 }
+
+constexpr Duration kFresh = std::chrono::minutes(15);
 
 std::unexpected<Error> denied() {
   return fail(
@@ -200,22 +203,33 @@ Result<void> Graph::authorize(store::Reader& reader, const GraphRoute& route, Gr
   call.reads_directory =
       administrator || TRY(directory_.has_directory_role(reader, *Uuid::parse(kDirectoryReaders), who));
   if (!call.reads_directory) call.owned = TRY(directory_.owned(reader, who));
+  bool allowed = false;
   switch (route.permission) {
     case GraphPermission::signed_in:
     case GraphPermission::read_self:
     case GraphPermission::write_self:
-      return {};
+      allowed = true;
+      break;
     case GraphPermission::read_directory:
-      if (call.reads_directory) return {};
+      allowed = call.reads_directory;
       break;
     case GraphPermission::write_directory:
-      if (administrator) return {};
+      allowed = administrator;
       break;
     case GraphPermission::write_owned:
-      if (administrator || TRY(owns_first_argument(reader, call))) return {};
+      allowed = administrator || TRY(owns_first_argument(reader, call));
       break;
   }
-  return denied();
+  if (!allowed) return denied();
+  return require_fresh(reader, route, call);
+}
+
+Result<void> Graph::require_fresh(store::Reader& reader, const GraphRoute& route, const GraphCall& call) {
+  if (!route.opens_a_way() || call.principal.kind != PrincipalKind::user || !guarded_) return {};
+  const bool mfa = std::ranges::find(call.principal.amr, kMfa) != call.principal.amr.end();
+  if (mfa && clock_.now() - call.principal.auth_time <= kFresh) return {};
+  if (!TRY(guarded_(reader))) return {};
+  return std::unexpected(step_up_error("'" + std::string(route.action) + "' in the directory", kFresh, {}));
 }
 
 // An application that holds a directory role, or that acts for whoever signs in to it, is its administrators'

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <any>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -78,6 +79,12 @@ struct GraphRoute {
   schema::Shape (*shape)() = nullptr;  // of the body, when there is one
   GraphPrepare prepare = nullptr;      // slow work before the transaction, for who may do it
   bool counts = false;                 // a list's /$count, which answers with a number as text
+  bool only_takes = false;             // a change that lets nobody in and makes nobody more than they were
+  // A change of who gets in, and as what: credentials, members, owners, what is switched on.
+  bool opens_a_way() const {
+    return write != nullptr && method != "DELETE" && !only_takes &&
+           (permission == GraphPermission::write_directory || permission == GraphPermission::write_owned);
+  }
 };
 
 // In graph_routes.cpp. The first row that fits answers.
@@ -94,6 +101,11 @@ class Graph {
         clock_(clock),
         random_(random),
         passwords_(passwords) {}
+  // Where there are step-up policies (which `guarded` finds out), a change that opens a way takes a person's
+  // sign-in with a second factor of the last minutes: by credentials of a program, which has no second
+  // factor, or as somebody else, they would be got round (docs/identity.md, Step-up).
+  using Guarded = std::function<Result<bool>(store::Reader&)>;
+  void ask_fresh_where(Guarded guarded) { guarded_ = std::move(guarded); }
   // `segments` without "v1.0".
   net::Response handle(const net::Request& request, const std::string& origin,
                        const std::vector<std::string>& segments);
@@ -104,6 +116,7 @@ class Graph {
   Result<net::Response> run_read(const GraphRoute& route, GraphCall& call);
   Result<net::Response> run_write(const GraphRoute& route, GraphCall& call);
   Result<void> authorize(store::Reader& reader, const GraphRoute& route, GraphCall& call);
+  Result<void> require_fresh(store::Reader& reader, const GraphRoute& route, const GraphCall& call);
   Result<bool> owns_first_argument(store::Reader& reader, const GraphCall& call);
   Result<void> read_body(store::Reader& reader, const GraphRoute& route, GraphCall& call);
   Result<void> hash_password(GraphCall& call, const std::string& user_principal_name);
@@ -117,6 +130,7 @@ class Graph {
   const Clock& clock_;
   Random& random_;
   PasswordGate& passwords_;
+  Guarded guarded_;
 };
 
 }  // namespace merlon::identity

@@ -58,7 +58,8 @@ std::vector<GraphRoute> user_routes() {
        .pattern = "users/{id}/revokeSignInSessions",
        .permission = kWrite,
        .action = "microsoft.directory/users/invalidateAllRefreshTokens",
-       .write = revoke_user_sessions},
+       .write = revoke_user_sessions,
+       .only_takes = true},
   };
 }
 
@@ -135,7 +136,8 @@ std::vector<GraphRoute> application_routes() {
        .permission = kWriteOwned,
        .action = "microsoft.directory/applications/credentials/update",
        .write = remove_password,
-       .shape = removed_password},
+       .shape = removed_password,
+       .only_takes = true},
       {.method = "POST",
        .pattern = "applications/{id}/addKey",
        .permission = kWriteOwned,
@@ -147,7 +149,8 @@ std::vector<GraphRoute> application_routes() {
        .permission = kWriteOwned,
        .action = "microsoft.directory/applications/credentials/update",
        .write = remove_password,
-       .shape = removed_password},
+       .shape = removed_password,
+       .only_takes = true},
   };
 }
 
@@ -291,6 +294,7 @@ std::vector<GraphRoute> principal_credential_routes() {
         .method = "POST", .pattern = pattern, .permission = kWrite, .action = kPrincipalCredentials};
     one.write = write;
     one.shape = shape;
+    one.only_takes = write == remove_password;
     rows.push_back(one);
   };
   row("servicePrincipals/{id}/addPassword", add_password, new_password);

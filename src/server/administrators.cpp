@@ -3,6 +3,7 @@
 #include "server/administrators.h"
 
 #include "identity/bootstrap.h"
+#include "server/bootstrap_roles.h"
 
 namespace merlon::server {
 namespace {
@@ -43,6 +44,7 @@ Result<net::Response> create_administrator(const resource::Core& core, WriteCont
   owner.created_by = context.call.principal.object_id.text();
   TRY(core.access.assign(context.tx, std::move(owner)));
   const bool retired = TRY(identity::retire_bootstrap(context.tx, core.directory));
+  TRY(take_roles_of_retired_bootstrap(core, context.tx));
   context.details["userPrincipalName"] = user.user_principal_name;
   context.details["objectId"] = user.id.text();
   context.details["bootstrapRetired"] = retired;

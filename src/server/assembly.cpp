@@ -10,6 +10,7 @@
 #include "net/fetch.h"
 #include "net/local_address.h"
 #include "resource/call.h"
+#include "resource/step_up.h"
 #include "server/administrators.h"
 #include "server/backup_notes.h"
 #include "server/state_schema.h"
@@ -67,6 +68,9 @@ Result<std::unique_ptr<Assembly>> Assembly::assemble(std::unique_ptr<store::Serv
   a->endpoints_ = std::make_unique<identity::Endpoints>(
       *a->store_, *a->ledger_, *a->directory_, *a->issuer_, clock, random,
       identity::IssuerAccess{net::fetch, parameters.private_issuers});
+  a->endpoints_->ask_fresh_where([&core = *a->core_](store::Reader& reader) -> Result<bool> {
+    return !TRY(core.known_rows->is_empty(reader, resource::StepUps::table(), core.tenant));
+  });
   a->manager_ = resource::Manager::make(*a->core_);
   a->begun_writes_ = dynamic_cast<resource::BegunWrites*>(a->manager_.get());
   a->grants_ = std::make_unique<grant::Grants>(*a->core_, *a->manager_);

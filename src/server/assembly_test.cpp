@@ -1,6 +1,8 @@
 // The whole server without sockets: bootstrap, sign-in, enrolment, policy, request, expiry, and the ledger of
 // it all.
+#include "identity/bootstrap.h"
 #include "server/assembly_fixture.h"
+#include "server/bootstrap_roles.h"
 
 namespace merlon::server {
 namespace {
@@ -146,6 +148,31 @@ TEST_F(AssemblyTest, OnlyAGlobalAdministratorMakesAdministrators) {
   }
   token_ = admin;
   call("POST", "/providers/Merlon.Identity/administrators?api-version=2024-05-01", wanted, 201);
+}
+
+// Switched on again by a Global Administrator and given a secret, it would own everything as a program.
+TEST_F(AssemblyTest, TheRetiredBootstrapHasNoRoleAnyMore) {
+  const auto roles = [&] {
+    return *store::read_value<size_t>(assembly_->store(), [&](store::Reader& reader) -> Result<size_t> {
+      const auto id = TRY(identity::bootstrap_service_principal(reader, assembly_->core().directory));
+      return TRY(store::find<access::RoleAssignment>(reader, assembly_->core().tenant, "principal",
+                                                     id->text()))
+          .size();
+    });
+  };
+  const auto take = [&] {
+    return assembly_->store().write(
+        [&](store::Transaction& tx) { return take_roles_of_retired_bootstrap(assembly_->core(), tx); });
+  };
+  EXPECT_EQ(roles(), 1U);
+  ASSERT_TRUE(take());
+  EXPECT_EQ(roles(), 1U) << "it is in use";
+  ASSERT_TRUE(assembly_->store().write([&](store::Transaction& tx) -> Result<void> {
+    const auto id = TRY(identity::bootstrap_service_principal(tx, assembly_->core().directory));
+    return assembly_->core().directory.set_enabled(tx, *id, false);
+  }));
+  ASSERT_TRUE(take());
+  EXPECT_EQ(roles(), 0U);
 }
 
 TEST_F(AssemblyTest, TheLedgerOfItVerifies) {

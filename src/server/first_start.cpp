@@ -3,6 +3,7 @@
 
 #include "base/time_text.h"
 #include "identity/bootstrap.h"
+#include "server/bootstrap_roles.h"
 #include "server/private_file.h"
 
 namespace merlon::server {
@@ -65,7 +66,11 @@ Result<void> first_start(Assembly& assembly, const std::string& state_dir, const
   identity::Directory& directory = assembly.core().directory;
   return assembly.store().write([&](store::Transaction& tx) -> Result<void> {
     const auto credential = TRY(identity::bootstrap(tx, directory, lifetime));
-    if (!credential) return identity::ensure_well_known(tx, directory);
+    if (!credential) {
+      TRY(identity::ensure_well_known(tx, directory));
+      // One that an earlier version retired kept them.
+      return take_roles_of_retired_bootstrap(assembly.core(), tx);
+    }
     TRY(make_owner(assembly, tx, *credential));
     TRY(record(assembly, tx, "Merlon.Identity/bootstrap/action", *credential));
     return write_private_file(state_dir + "/bootstrap.json",
