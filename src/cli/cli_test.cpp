@@ -302,6 +302,21 @@ TEST_F(CommandTest, TheLedgerIsShownOldestFirstWithoutEscapes) {
   EXPECT_EQ(asked(kEntries, "$filter"), "startswith(action,'Merlon.Jit/') and startswith(resource,'/x')");
 }
 
+TEST_F(CommandTest, TheTailGoesOnWhereAPageIsShort) {
+  server.on(kEntries, [](const net::Request& request) {
+    const bool first = request.query.find("$skiptoken") == nullptr;
+    net::Response response;
+    response.headers.set("Content-Type", "application/json");
+    response.body =
+        first ? R"({"value":[],"nextLink":"https://x/providers/Merlon.Ledger/entries?$skiptoken=Nw&$top=20"})"
+              : R"({"value":[{"index":1,"action":"Found","decision":"allowed"}]})";
+    return response;
+  });
+  ASSERT_EQ(world.run({"ledger", "tail", "--action", "Found"}), kDone) << world.err.str();
+  EXPECT_THAT(world.out.str(), HasSubstr("Found"));
+  EXPECT_EQ(asked(kEntries, "$skiptoken"), "Nw");
+}
+
 TEST_F(CommandTest, AnExportIsWrittenAsItCame) {
   server.on("GET /providers/Merlon.Ledger/export", [](const net::Request&) {
     net::Response response;

@@ -22,6 +22,8 @@ constexpr std::string_view kEntries = "/providers/Merlon.Ledger/entries";
 constexpr auto kFollowEvery = std::chrono::seconds(1);
 constexpr int64_t kPageMax = 100;
 
+enum class Pages { first, until_full };
+
 struct TailOptions {
   std::string count = "20", action, resource;
   bool follow = false;
@@ -58,14 +60,30 @@ Result<std::string> filter_query(const TailOptions& options) {
   return "&$filter=" + join(terms, "%20and%20");
 }
 
-// The newest `count`, oldest first.
-Result<std::vector<JsonObject>> newest(Api& api, int64_t count, const std::string& filter) {
-  const Answer answer =
-      TRY(api.get(std::string(kEntries), kMerlonVersion, "$top=" + std::to_string(count) + filter));
+// Where the list goes on, out of its nextLink; it has base64url alone.
+std::string place_of(const JsonObject& page) {
+  static constexpr std::string_view kName = "skiptoken=";
+  const std::string link = string_at(page, "nextLink").value_or("");
+  const size_t at = link.find(kName);
+  if (at == std::string::npos) return {};
+  const size_t begin = at + kName.size();
+  return link.substr(begin, link.find('&', begin) - begin);
+}
+
+// The newest `count`, oldest first. Pages are short where the filter takes few of those that were looked at.
+Result<std::vector<JsonObject>> newest(Api& api, int64_t count, const std::string& filter, Pages pages) {
   std::vector<JsonObject> entries;
-  if (const JsonArray* values = array_at(answer.body, "value"))
-    for (const Json& value : *values)
-      if (value.is_object()) entries.push_back(value.get_object());
+  const std::string query = "$top=" + std::to_string(count) + filter;
+  std::string place;
+  do {
+    const Answer answer = TRY(api.get(std::string(kEntries), kMerlonVersion,
+                                      place.empty() ? query : query + "&$skiptoken=" + place));
+    if (const JsonArray* values = array_at(answer.body, "value"))
+      for (const Json& value : *values)
+        if (value.is_object()) entries.push_back(value.get_object());
+    place = place_of(answer.body);
+  } while (pages == Pages::until_full && !place.empty() && entries.size() < static_cast<size_t>(count));
+  if (entries.size() > static_cast<size_t>(count)) entries.resize(static_cast<size_t>(count));
   std::reverse(entries.begin(), entries.end());
   return entries;
 }
@@ -74,7 +92,7 @@ Result<std::vector<JsonObject>> newest(Api& api, int64_t count, const std::strin
 Result<int> follow(Context& context, const SignalWatch& signals, Api& api, int64_t last,
                    const std::string& filter) {
   while (!signals.wait(kFollowEvery)) {
-    const auto entries = newest(api, kPageMax, filter);
+    const auto entries = newest(api, kPageMax, filter, Pages::first);
     if (!entries && entries.error().kind == ErrorKind::unavailable) continue;
     if (!entries) return std::unexpected(entries.error());
     const int64_t first = entries->empty() ? last + 1 : int_at(entries->front(), "index").value_or(0);
@@ -103,7 +121,7 @@ Result<int> tail(Context& context, const TailOptions& options) {
   Api api = TRY(Api::open(context));
   const std::string filter = TRY(filter_query(options));
   int64_t last = -1;
-  for (const JsonObject& entry : TRY(newest(api, count, filter))) {
+  for (const JsonObject& entry : TRY(newest(api, count, filter, Pages::until_full))) {
     show_entry(context, entry);
     last = int_at(entry, "index").value_or(last);
   }

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "base/time_text.h"
+#include "resource/ledger_walk.h"
 #include "resource/paging.h"
 #include "resource/query_filter.h"
 #include "resource/state.h"
@@ -12,8 +13,6 @@ namespace merlon::resource {
 namespace {
 
 constexpr size_t kPageDefault = 200;
-constexpr size_t kLookedAtMost = 20'000;  // entries, for one page
-constexpr size_t kBatch = 500;
 
 struct EventFilter {
   ledger::Filter ledger;
@@ -141,28 +140,25 @@ Result<std::optional<uint64_t>> position_of(const Page& page) {
   return std::optional(index);
 }
 
+// Azure's pages may be short, or empty: a filter that little fits does not go through everything at once.
 Result<net::Response> list_events(const State& state, const Call& call, store::Reader& reader) {
   const EventFilter filter = TRY(filter_of(state, call));
   const Page page = TRY(page_of(call, kPageDefault));
-  std::optional<uint64_t> after = TRY(position_of(page));
-  std::vector<std::string> values;
-  const auto unfinished = [&] {
-    return text_response(200, list_text(values, next_link(call, std::to_string(*after))));
+  const auto wanted = [&filter](const ledger::RecordedEntry& recorded) {
+    const auto id = ResourceId::parse(recorded.entry.resource);
+    return id && fits(filter, recorded.entry, *id);
   };
-  for (size_t looked_at = 0;;) {
-    const auto batch = TRY(state.core.ledger.list(reader, filter.ledger, after, kBatch, true));
-    for (const auto& recorded : batch) {
-      if (values.size() == page.top) return unfinished();
-      after = recorded.index;
-      const auto id = ResourceId::parse(recorded.entry.resource);
-      if (id && fits(filter, recorded.entry, *id))
-        values.push_back(to_text(event_json(state, recorded, *id)));
-    }
-    if (batch.size() < kBatch) return text_response(200, list_text(values));
-    // Azure's pages may be short, or empty: a filter that little fits does not go through everything at once.
-    looked_at += batch.size();
-    if (looked_at >= kLookedAtMost) return unfinished();
-  }
+  const LedgerPage found = TRY(walk_ledger(state.core, reader,
+                                           {.filter = filter.ledger,
+                                            .after = TRY(position_of(page)),
+                                            .top = page.top,
+                                            .descending = true,
+                                            .wanted = wanted}));
+  std::vector<std::string> values;
+  for (const ledger::RecordedEntry& recorded : found.entries)
+    values.push_back(to_text(event_json(state, recorded, TRY(ResourceId::parse(recorded.entry.resource)))));
+  return text_response(
+      200, list_text(values, found.next ? next_link(call, std::to_string(*found.next)) : std::string()));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "base/text.h"
 #include "base/time_text.h"
+#include "resource/ledger_walk.h"
 #include "resource/paging.h"
 #include "resource/query_filter.h"
 #include "resource/state.h"
@@ -80,18 +81,13 @@ Result<net::Response> list_entries(const State& state, const Call& call, store::
   const Page page = TRY(page_of(call, kPageDefault));
   std::optional<uint64_t> after;
   if (!page.after.empty()) after = TRY(number(page.after, "$skiptoken"));
-  const auto entries = TRY(state.core.ledger.list(reader, filter, after, page.top + 1, !ascending));
+  const LedgerPage found = TRY(
+      walk_ledger(state.core, reader,
+                  {.filter = std::move(filter), .after = after, .top = page.top, .descending = !ascending}));
   std::vector<std::string> values;
-  std::string next;
-  for (const auto& recorded : entries) {
-    if (values.size() == page.top) {
-      next = next_link(call, std::to_string(*after));
-      break;
-    }
-    after = recorded.index;
-    values.push_back(to_text(entry_json(recorded)));
-  }
-  return text_response(200, list_text(values, next));
+  for (const auto& recorded : found.entries) values.push_back(to_text(entry_json(recorded)));
+  return text_response(
+      200, list_text(values, found.next ? next_link(call, std::to_string(*found.next)) : std::string()));
 }
 
 Result<net::Response> prove_growth(const State& state, const Call& call, store::Reader& reader) {
