@@ -107,7 +107,8 @@ Entry DenialCounter::Summary::entry() const {
                    {"reasons", to_json(reasons)}};
   if (overflow) {
     entry.details["overflow"] = true;
-    entry.details["callersPerMinuteMax"] = static_cast<int64_t>(kCallersPerMinuteMax);
+    entry.details["callersPerMinuteMax"] =
+        static_cast<int64_t>(of_stranger ? kStrangersPerMinuteMax : kCallersPerMinuteMax);
   }
   return entry;
 }
@@ -122,22 +123,24 @@ void DenialCounter::note(const Entry& entry) {
   summary.addresses.add(summary.first.actor.address);
   summary.reasons.add(summary.first.reason);
   summary.source_is_prefix = summary.first.actor.object_id.empty();
+  summary.of_stranger = summary.source_is_prefix;
   Key key{std::chrono::floor<std::chrono::minutes>(entry.time),
           summary.source_is_prefix ? source_prefix(entry.actor.address)
                                    : summary.first.actor.kind + "/" + summary.first.actor.object_id,
           summary.first.action, entry.decision};
   const std::lock_guard lock(mutex_);
-  add_locked(std::move(key), std::move(summary));
+  add_locked(summary.of_stranger ? strangers_ : known_, std::move(key), std::move(summary));
 }
 
-void DenialCounter::add_locked(Key key, Summary summary) {
-  if (const auto found = counts_.find(key); found != counts_.end()) {
+void DenialCounter::add_locked(Room& room, Key key, Summary summary) {
+  if (const auto found = room.counts.find(key); found != room.counts.end()) {
     found->second.add(summary);
     return;
   }
-  const auto minute = per_minute_.find(key.minute);
-  const size_t callers = minute == per_minute_.end() ? 0 : minute->second;
-  if (summary.overflow || callers >= kCallersPerMinuteMax || counts_.size() >= kCallersMax) {
+  const auto minute = room.per_minute.find(key.minute);
+  const size_t callers = minute == room.per_minute.end() ? 0 : minute->second;
+  const bool is_full = room.counts.size() >= 2 * room.per_minute_max;
+  if (summary.overflow || callers >= room.per_minute_max || is_full) {
     // One counter takes the rest, of whatever minute: minutes too could be without number.
     summary.overflow = true;
     summary.source_is_prefix = false;
@@ -147,33 +150,36 @@ void DenialCounter::add_locked(Key key, Summary summary) {
     summary.first.reason = "TooManyCallers";
     summary.first.request_id.clear();
     summary.first.correlation_id.clear();
-    key.caller.clear();  // no caller has the empty name
+    key.caller = room.overflow_caller;
     key.action = kOverflowAction;
     key.decision = Decision::denied;
-    if (counts_.size() >= kCallersMax) key.minute = counts_.begin()->first.minute;
-    counts_[std::move(key)].add(summary);
+    if (is_full) key.minute = room.counts.begin()->first.minute;
+    room.counts[std::move(key)].add(summary);
     return;
   }
-  ++per_minute_[key.minute];
-  counts_.emplace(std::move(key), std::move(summary));
+  ++room.per_minute[key.minute];
+  room.counts.emplace(std::move(key), std::move(summary));
 }
 
 DenialCounter::Counts DenialCounter::take_finished(Timestamp now) {
   const std::lock_guard lock(mutex_);
   Counts finished;
-  // Keys begin with their minute, so the finished ones stand in front.
-  while (!counts_.empty()) {
-    const Minute minute = counts_.begin()->first.minute;
-    if (minute + std::chrono::minutes(1) > now) break;
-    per_minute_.erase(minute);
-    finished.insert(counts_.extract(counts_.begin()));
+  for (Room* room : {&known_, &strangers_}) {
+    // Keys begin with their minute, so the finished ones stand in front.
+    while (!room->counts.empty()) {
+      const Minute minute = room->counts.begin()->first.minute;
+      if (minute + std::chrono::minutes(1) > now) break;
+      room->per_minute.erase(minute);
+      finished.insert(room->counts.extract(room->counts.begin()));
+    }
   }
   return finished;
 }
 
 void DenialCounter::restore(Counts counts) {
   const std::lock_guard lock(mutex_);
-  for (auto& [key, summary] : counts) add_locked(key, std::move(summary));
+  for (auto& [key, summary] : counts)
+    add_locked(summary.of_stranger ? strangers_ : known_, key, std::move(summary));
 }
 
 }  // namespace merlon::ledger

@@ -14,8 +14,10 @@ namespace merlon::ledger {
 class DenialCounter {
  public:
   static constexpr size_t kCallersPerMinuteMax = 10'000;
-  static constexpr size_t kCallersMax =
-      2 * kCallersPerMinuteMax;  // while finished minutes wait to be written
+  // Those who have not signed in have room of their own: however many addresses ask, the refusals of the
+  // others keep their names.
+  static constexpr size_t kStrangersPerMinuteMax = 1'000;
+  // In both, while finished minutes wait to be written: as much again.
   static constexpr size_t kSamplesMax = 5;
 
   // A few of the values that were seen, and what they have in common.
@@ -33,6 +35,7 @@ class DenialCounter {
     Samples resources, addresses, reasons;
     bool overflow = false;
     bool source_is_prefix = false;  // counted by address, not by who it was
+    bool of_stranger = false;
     void add(const Summary& other);
     Entry entry() const;
   };
@@ -53,11 +56,17 @@ class DenialCounter {
   void restore(Counts counts);
 
  private:
-  void add_locked(Key key, Summary summary);
+  struct Room {
+    std::string overflow_caller;  // no caller has such a name
+    size_t per_minute_max = 0;
+    Counts counts{};
+    std::map<Minute, size_t> per_minute{};
+  };
+  void add_locked(Room& room, Key key, Summary summary);
 
   std::mutex mutex_;
-  Counts counts_;
-  std::map<Minute, size_t> per_minute_;
+  Room known_{.overflow_caller = "known", .per_minute_max = kCallersPerMinuteMax};
+  Room strangers_{.overflow_caller = "strangers", .per_minute_max = kStrangersPerMinuteMax};
 };
 
 }  // namespace merlon::ledger

@@ -1,6 +1,8 @@
 // Denials by the thousand: few entries, true counts, bounded memory.
 #include "ledger/denial_counter.h"
 
+#include <algorithm>
+#include <map>
 #include <thread>
 
 #include "base/ip.h"
@@ -115,34 +117,59 @@ TEST_F(DenialTest, OnlyFinishedMinutesAreWritten) {
 }
 
 TEST_F(DenialTest, CallersBeyondTheBoundShareOneEntry) {
-  constexpr size_t kCallers = DenialCounter::kCallersPerMinuteMax + 2345;
-  for (size_t i = 0; i < kCallers; ++i)
+  constexpr size_t kStrangers = DenialCounter::kStrangersPerMinuteMax + 2345;
+  for (size_t i = 0; i < kStrangers; ++i)
     ledger_->note_denial(denial(IpAddress::from_v4(static_cast<uint32_t>(0x0a000000 + (i << 8))).text()));
+  for (size_t i = 0; i < DenialCounter::kCallersPerMinuteMax + 67; ++i)
+    ledger_->note_denial(denial_of("user" + std::to_string(i)));
+  ASSERT_TRUE(ledger_->flush(Timestamp::max()));
+  EXPECT_EQ(head().size, DenialCounter::kStrangersPerMinuteMax + DenialCounter::kCallersPerMinuteMax + 2);
+  std::map<int64_t, int64_t> overflow;  // by the bound
+  for (const auto& recorded : list({.resource_prefix = {},
+                                    .action_prefix = "Merlon.Ledger/",
+                                    .from = {},
+                                    .to = {},
+                                    .correlation_id = {}})) {
+    const Entry& entry = recorded.entry;
+    EXPECT_EQ(bool_at(entry.details, "overflow"), true);
+    EXPECT_EQ(bool_at(entry.details, "summary"), true);
+    overflow[int_at(entry.details, "callersPerMinuteMax").value_or(0)] = entry.count;
+  }
+  const std::map<int64_t, int64_t> expected{
+      {static_cast<int64_t>(DenialCounter::kStrangersPerMinuteMax), 2345},
+      {static_cast<int64_t>(DenialCounter::kCallersPerMinuteMax), 67}};
+  EXPECT_EQ(overflow, expected);
+}
+
+TEST_F(DenialTest, MinutesThatNobodyWritesTakeBoundedMemory) {
   DenialCounter counter;
-  for (size_t i = 0; i < 5 * DenialCounter::kCallersMax; ++i) {
+  constexpr size_t kDenials = 20 * DenialCounter::kStrangersPerMinuteMax;
+  for (size_t i = 0; i < kDenials; ++i) {
     Entry entry = denial(IpAddress::from_v4(static_cast<uint32_t>(i << 8)).text());
-    entry.time += std::chrono::seconds(i / 100);  // hundreds of minutes, and nobody flushes
+    entry.time += std::chrono::seconds(i / 10);  // tens of minutes, and nobody flushes
     counter.note(entry);
   }
   const auto counts = counter.take_finished(Timestamp::max());
-  EXPECT_LE(counts.size(), DenialCounter::kCallersMax + 2);
+  EXPECT_LE(counts.size(), 2 * DenialCounter::kStrangersPerMinuteMax + 2);
   int64_t counted = 0;
   for (const auto& [key, summary] : counts) counted += summary.count;
-  EXPECT_EQ(counted, static_cast<int64_t>(5 * DenialCounter::kCallersMax));
+  EXPECT_EQ(counted, static_cast<int64_t>(kDenials));
+}
 
-  ASSERT_TRUE(ledger_->flush(Timestamp::max()));
-  EXPECT_EQ(head().size, DenialCounter::kCallersPerMinuteMax + 1);
-  std::vector<RecordedEntry> overflow;
-  for (auto& recorded : list({.resource_prefix = {},
-                              .action_prefix = "Merlon.Ledger/",
-                              .from = {},
-                              .to = {},
-                              .correlation_id = {}}))
-    overflow.push_back(recorded);
-  ASSERT_EQ(overflow.size(), 1U);
-  EXPECT_EQ(overflow[0].entry.count, 2345);
-  EXPECT_EQ(bool_at(overflow[0].entry.details, "overflow"), true);
-  EXPECT_EQ(bool_at(overflow[0].entry.details, "summary"), true);
+// However many addresses somebody has: whoever else is refused in that minute is in the ledger by name.
+TEST_F(DenialTest, StrangersTakeNobodysNameAway) {
+  for (size_t i = 0; i < DenialCounter::kCallersPerMinuteMax + 10; ++i) {
+    Entry entry = denial("192.0.2.1");
+    entry.action = "made.up" + std::to_string(i) + "/register/action";
+    ledger_->note_denial(entry);
+  }
+  ledger_->note_denial(denial_of("insider"));
+  const auto entries = flushed(clock_.now() + 2min);
+  EXPECT_LE(entries.size(), DenialCounter::kStrangersPerMinuteMax + 2);
+  const auto insiders = std::ranges::count_if(entries, [](const RecordedEntry& recorded) {
+    return recorded.entry.actor.object_id == "insider" && recorded.entry.actor.name == "bob";
+  });
+  EXPECT_EQ(insiders, 1);
 }
 
 TEST_F(DenialTest, LongTextTakesLittleMemory) {

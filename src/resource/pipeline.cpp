@@ -426,11 +426,13 @@ Result<void> Pipeline::enter_refusal(const Asked& asked, const Error& error) con
   return entered;
 }
 
+// One action for all of them: a permission may have names out of the path (providers.cpp), which would be a
+// counter for each name that a stranger makes up. What they asked for is in the resource.
 void Pipeline::note_unauthenticated(const Asked& asked, const Error& error) const {
   ledger::Entry entry;
   entry.time = asked.call.now;
   entry.actor = {"Anonymous", {}, {}, asked.call.request.peer.text()};
-  entry.action = asked.action.empty() ? "Merlon.Identity/authenticate/action" : asked.action;
+  entry.action = "Merlon.Identity/authenticate/action";
   entry.resource = asked.call.id.text();
   entry.decision = ledger::Decision::denied;
   entry.reason = error.code;
