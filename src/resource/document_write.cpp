@@ -3,6 +3,7 @@
 #include "resource/document_write.h"
 
 #include <algorithm>
+#include <set>
 
 #include "base/text.h"
 #include "resource/document_rules.h"
@@ -133,6 +134,22 @@ Result<void> check_locked_elements(State& state, WriteContext& context, const Do
   return {};
 }
 
+// Roles at a child that the whole no longer has end with it, as when it is deleted by itself: a later one of
+// that name is another.
+Result<void> forget_roles_of_removed(State& state, WriteContext& context, const DocumentWrite& write) {
+  if (write.existing == nullptr) return {};
+  std::set<std::string> seen;
+  for (const access::RoleAssignment& held :
+       TRY(state.core.access.assignments(context.tx, write.id.text(), access::Access::Reach::at_and_below))) {
+    const auto child = ResourceId::parse(held.scope);
+    const EmbeddedType* type = child ? state.types.find_embedded(child->type()) : nullptr;
+    if (type == nullptr || !seen.insert(child->key()).second) continue;
+    if (!TRY(state.documents.get(context.tx, *child)))
+      TRY(state.core.access.forget_scope(context.tx, child->text()));
+  }
+  return {};
+}
+
 JsonObject with_identity(DocumentWrite& write) {
   JsonObject out{{"id", write.id.text()}, {"name", write.id.name()}, {"type", full_type(write.type)}};
   out.reserve(out.size() + write.wanted.size());
@@ -204,6 +221,7 @@ Result<Resource> write_document(State& state, WriteContext& context, DocumentWri
   if (!context.is_system && stored.text.size() > kWrittenBytesMax)
     return std::unexpected(document_too_large(write.id, stored.text.size(), kWrittenBytesMax));
   TRY(check_locked_elements(state, context, write));
+  TRY(forget_roles_of_removed(state, context, write));
   if (!write.type.changed) return stored;
   TRY(write.type.changed(context, write.id));
   // What depends on it may have shown up in it.

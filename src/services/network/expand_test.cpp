@@ -87,6 +87,25 @@ TEST_F(Shown, ExpandRefusesWhatTheTypeDoesNotHave) {
   EXPECT_EQ(get(kGroupId + version() + "&$expand=").code(), "InvalidExpandQueryOption");
 }
 
+// Who had a role at a subnet has none at a later one of that name.
+TEST_F(Shown, ARoleAtASubnetEndsWhenAWriteOfItsNetworkLeavesItOut) {
+  const auto with = [](const std::string& subnets) {
+    return R"({"location":"local","properties":{"addressSpace":{"addressPrefixes":["10.7.0.0/16"]},"subnets":[)" +
+           subnets + "]}}";
+  };
+  const std::string network = kProvider + "virtualNetworks/other";
+  const std::string kept = R"({"name":"kept","properties":{"addressPrefix":"10.7.1.0/24"}})";
+  const std::string gone = R"({"name":"gone","properties":{"addressPrefix":"10.7.2.0/24"}})";
+  make(network, with(kept + "," + gone));
+  const std::string bob = make_person("bob", kReader, network + "/subnets/gone");
+  const std::string eve = make_person("eve", kReader, network + "/subnets/kept");
+  EXPECT_EQ(send_as(bob, "GET", network + "/subnets/gone" + version()).status, 200);
+  ASSERT_EQ(put(network, with(kept)).status, 200);
+  ASSERT_EQ(put(network, with(kept + "," + gone)).status, 200);
+  EXPECT_EQ(send_as(bob, "GET", network + "/subnets/gone" + version()).status, 403);
+  EXPECT_EQ(send_as(eve, "GET", network + "/subnets/kept" + version()).status, 200);
+}
+
 TEST_F(Shown, ThePatchOfTagsReplacesThem) {
   ASSERT_EQ(send_as(owner_, "PATCH", kGroupId, R"({"tags":{"a":"1","b":"2"}})").status, 200);
   const Answer changed = send_as(owner_, "PATCH", kGroupId, R"({"tags":{"b":"3"}})");
