@@ -13,34 +13,48 @@ namespace {
 using crypto::KeyMaterial;
 
 constexpr size_t kOpenedMax = 1024;
+constexpr Duration kOpenedFor = std::chrono::minutes(10);  // unused
 constexpr int64_t kRandomBytesMax = 128;
 
 // A version's material never changes and its name is never used again, so what is here is never stale.
-// Whether the version is still there, enabled and permitted is read each time, from the store.
+// Whether the version is still there, enabled and permitted is read each time, from the store. What nobody
+// uses goes after some minutes: a purged key is not to live on here.
 class OpenedKeys {
  public:
-  std::optional<KeyMaterial> find(const std::string& name) {
+  std::optional<KeyMaterial> find(const std::string& name, Timestamp now) {
     const std::lock_guard lock(mutex_);
+    drop_unused(now);
     const auto at = by_name_.find(name);
     if (at == by_name_.end()) return std::nullopt;
+    at->second->used = now;
     order_.splice(order_.begin(), order_, at->second);
-    return at->second->second;
+    return at->second->material;
   }
-  void keep(const std::string& name, const KeyMaterial& material) {
+  void keep(const std::string& name, const KeyMaterial& material, Timestamp now) {
     const std::lock_guard lock(mutex_);
     if (by_name_.contains(name)) return;
-    order_.emplace_front(name, material);
+    order_.push_front({name, material, now});
     by_name_[name] = order_.begin();
-    if (order_.size() <= kOpenedMax) return;
-    by_name_.erase(order_.back().first);
-    order_.pop_back();
+    if (order_.size() > kOpenedMax) drop_last();
   }
 
  private:
-  using Order = std::list<std::pair<std::string, KeyMaterial>>;
+  struct Opened {
+    std::string name;
+    KeyMaterial material;
+    Timestamp used;
+  };
+  void drop_last() {
+    by_name_.erase(order_.back().name);
+    order_.pop_back();
+  }
+  void drop_unused(Timestamp now) {
+    while (!order_.empty() && order_.back().used + kOpenedFor < now) drop_last();
+  }
+
   std::mutex mutex_;
-  Order order_;
-  std::map<std::string, Order::iterator> by_name_;
+  std::list<Opened> order_;  // the last used first
+  std::map<std::string, std::list<Opened>::iterator> by_name_;
 };
 
 struct Loaded {
@@ -98,10 +112,10 @@ class Uses {
     if (std::ranges::find(version.key_ops, op) == version.key_ops.end())
       return refused("permitted on this key", "KeyOperationForbidden");
     const std::string name = version.seal_context();
-    auto material = opened_.find(name);
+    auto material = opened_.find(name, asked.now);
     if (!material) {
       material = TRY(open(asked, version));
-      if (material) opened_.keep(name, *material);
+      if (material) opened_.keep(name, *material, asked.now);
     }
     Loaded found{std::move(known), std::move(material)};
     if (version.in_hsm) found.in_token = key_in_token(version);

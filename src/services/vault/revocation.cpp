@@ -192,15 +192,21 @@ Result<Bytes> current_revocation_list(const resource::Core& core, const std::str
   struct Known {
     Vault vault;
     std::optional<Setting> list;
+    bool can_sign = false;
   };
   const auto known = TRY(store::read_value<Known>(core.store, [&](store::Reader& reader) -> Result<Known> {
     const auto vault = TRY(store::get<Vault>(reader, core.tenant, vault_name));
     if (!vault || vault->deleted) return no_list();
     auto list = TRY(revocations.stored_list(reader, *vault, name));
-    if (!list && !TRY(authority_version(revocations.objects(), reader, *vault, name))) return no_list();
-    return Known{*vault, std::move(list)};
+    const auto authority = TRY(authority_version(revocations.objects(), reader, *vault, name));
+    const bool can_sign =
+        authority && TRY(revocations.objects().find(reader, {vault->uid, Kind::keys, authority->name.name}));
+    if (!list && !can_sign) return no_list();
+    return Known{*vault, std::move(list), can_sign};
   }));
-  if (is_fresh(known.list, now)) return der_of(*known.list);
+  // An authority whose key is deleted signs no more: its last list is what there is, and nobody who asks for
+  // it, which anybody may, makes the store write.
+  if (known.list && (!known.can_sign || is_fresh(known.list, now))) return der_of(*known.list);
   const auto made = store::write_value<Bytes>(core.store, [&](store::Transaction& tx) -> Result<Bytes> {
     const auto vault = TRY(store::get<Vault>(tx, core.tenant, vault_name));
     if (!vault || vault->deleted) return no_list();
@@ -217,7 +223,7 @@ Result<Bytes> current_revocation_list(const resource::Core& core, const std::str
     TRY(core.ledger.append(tx, entry));
     return der;
   });
-  // An authority whose key is deleted signs no more: its last list is what there is.
+  // Its key was deleted meanwhile.
   if (!made && known.list && made.error().kind == ErrorKind::not_found) return der_of(*known.list);
   return made;
 }
