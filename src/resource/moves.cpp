@@ -1,9 +1,14 @@
 // A move takes each resource away under its old id, dependents first, and makes it anew under its new id, the
 // other way round, by the hooks of its type: what a service keeps beside the document is remade, not edited.
-// What points at a moved resource from outside holds it where it is: its reference would be to nothing.
+// What points at a moved resource from outside holds it where it is: its reference would be to nothing. That
+// is looked for in a snapshot, since it goes through every document.
 #include "resource/moves.h"
 
 #include <algorithm>
+#include <any>
+#include <functional>
+#include <memory>
+#include <mutex>
 #include <set>
 
 #include "base/text.h"
@@ -86,8 +91,12 @@ Result<std::vector<Resource>> resources_of(const State& state, const Call& call,
 // Collects what is in the way, so that one answer says all of it.
 class Blockers {
  public:
-  Blockers(const State& state, store::Reader& reader, const MovePlan& plan)
-      : state_(state), reader_(reader), plan_(plan) {
+  Blockers(const State& state, store::Reader& reader, const MovePlan& plan, SearchedReferences& searched)
+      : state_(state),
+        reader_(reader),
+        plan_(plan),
+        searched_(searched),
+        source_name_("/" + ascii_lower(plan.source.name()) + "/") {
     for (const Resource& resource : plan.resources) moving_.insert(resource.id.key());
   }
 
@@ -135,15 +144,31 @@ class Blockers {
   }
 
   Result<void> check_references() {
+    const auto mark = reader_.state_mark({&Documents::table().name, 1});
+    if (mark && mark == searched_.mark) return {};
+    searched_.mark = mark;
     store::Range range{.prefix = ascii_lower(state_.subscription_path()) + "/", .after = {}, .after_key = {}};
     for (;;) {
       const auto rows = TRY(reader_.scan(Documents::table(), state_.core.tenant, range));
       for (const auto& row : rows) {
-        if (!moving_.contains(row.key)) TRY(check_references_of(row));
+        if (moving_.contains(row.key)) continue;
+        const size_t hash = std::hash<std::string>{}(row.body);
+        const auto before = searched_.without.find(row.key);
+        if (before != searched_.without.end() && before->second == hash) continue;
+        if (may_refer(row)) TRY(check_references_of(row));
+        searched_.without.insert_or_assign(row.key, hash);
       }
       if (rows.size() < range.limit) return {};
       range.after = rows.back().key;
     }
+  }
+
+  // By its type and text, without parsing it: each id of what moves has the group's name in it.
+  bool may_refer(const store::Row& row) const {
+    const auto id = ResourceId::parse(row.key);
+    const ResourceType* type = id ? state_.types.find(id->type()) : nullptr;
+    if (id && (type == nullptr || type->links.empty())) return false;
+    return ascii_lower(row.body).find(source_name_) != std::string::npos;
   }
 
   Result<void> check_references_of(const store::Row& row) {
@@ -167,6 +192,8 @@ class Blockers {
   const State& state_;
   store::Reader& reader_;
   const MovePlan& plan_;
+  SearchedReferences& searched_;
+  std::string source_name_;  // as a segment, in lower case
   std::set<std::string> moving_;
   std::vector<ErrorDetail> found_;
 };
@@ -247,7 +274,8 @@ Result<void> take_away(State& state, WriteContext& context, const MovePlan& plan
 }
 
 Result<net::Response> move_resources(State& state, WriteContext& context) {
-  const MovePlan plan = TRY(plan_move(state, context.call, context.tx));
+  auto searched = std::any_cast<SearchedReferences>(context.call.gathered);
+  const MovePlan plan = TRY(plan_move(state, context.call, context.tx, searched));
   TRY(carry_out_move(state, context, plan));
   context.details = {{"targetResourceGroup", plan.target.text()},
                      {"resources", static_cast<int64_t>(plan.resources.size())}};
@@ -255,9 +283,29 @@ Result<net::Response> move_resources(State& state, WriteContext& context) {
   return Operations::accepted_at_subscription(context.call, operation);
 }
 
+// Each goes through all documents, so that many at once would be all that the workers do.
+Result<std::unique_lock<std::mutex>> take_turn(std::mutex& turns) {
+  std::unique_lock turn(turns, std::try_to_lock);
+  if (!turn)
+    return fail(ErrorKind::conflict, "ResourceMoveInProgress",
+                "Another move is being looked at; one is at a time. Nothing was moved. Try again in a few "
+                "seconds.");
+  return turn;
+}
+
+Result<Gathered> search_references(const State& state, const Call& call) {
+  SearchedReferences searched;
+  TRY(state.core.store.read([&](store::Reader& reader) -> Result<void> {
+    TRY(plan_move(state, call, reader, searched));
+    return {};
+  }));
+  return Gathered::of(std::move(searched));
+}
+
 // It changes nothing, so it needs no transaction.
 Result<net::Response> validate_move(const State& state, const Call& call, store::Reader& reader) {
-  const MovePlan plan = TRY(plan_move(state, call, reader));
+  SearchedReferences searched;
+  const MovePlan plan = TRY(plan_move(state, call, reader, searched));
   TRY(state.locks.check(reader, plan.source.text(), Change::write));
   TRY(state.locks.check(reader, plan.target.text(), Change::write));
   return empty_response(204);
@@ -269,13 +317,14 @@ Result<ResourceId> MovePlan::moved(const ResourceId& id) const {
   return ResourceId::parse(target.text() + id.text().substr(source.text().size()));
 }
 
-Result<MovePlan> plan_move(const State& state, const Call& call, store::Reader& reader) {
+Result<MovePlan> plan_move(const State& state, const Call& call, store::Reader& reader,
+                           SearchedReferences& searched) {
   TRY(state.groups.require(reader, call.id));
   MovePlan plan;
   plan.source = call.id;
   plan.target = TRY(target_of(state, call, reader));
   plan.resources = TRY(resources_of(state, call, reader));
-  auto blockers = TRY(Blockers(state, reader, plan).find());
+  auto blockers = TRY(Blockers(state, reader, plan, searched).find());
   if (!blockers.empty()) return std::unexpected(move_failed(plan, std::move(blockers)));
   return plan;
 }
@@ -302,12 +351,17 @@ Result<void> carry_out_move(State& state, WriteContext& context, const MovePlan&
 }
 
 void add_move_routes(State& state, const AddRoute& add) {
+  const auto turns = std::make_shared<std::mutex>();
   Route move;
   move.method = "POST";
   move.path = std::string(kPath) + "moveResources";
   move.permission = std::string(kPermission) + "moveResources/action";
   move.summary = "Moves resources to another resource group: all of them, or none.";
   move.body = move_shape();
+  move.gather = [&state, turns](const Call& call) -> Result<Gathered> {
+    const auto turn = TRY(take_turn(*turns));
+    return search_references(state, call);
+  };
   move.write = [&state](WriteContext& context) { return move_resources(state, context); };
   add(std::move(move));
   Route validate;
@@ -316,7 +370,8 @@ void add_move_routes(State& state, const AddRoute& add) {
   validate.permission = std::string(kPermission) + "validateMoveResources/action";
   validate.summary = "Says whether resources could be moved to another resource group, and what holds them.";
   validate.body = move_shape();
-  validate.read = [&state](const Call& call, store::Reader& reader) {
+  validate.read = [&state, turns](const Call& call, store::Reader& reader) -> Result<net::Response> {
+    const auto turn = TRY(take_turn(*turns));
     return validate_move(state, call, reader);
   };
   add(std::move(validate));

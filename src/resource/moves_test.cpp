@@ -1,5 +1,6 @@
 // Moves between resource groups: what goes along, what holds a resource where it is, and that a refused move
 // moves nothing.
+#include "resource/documents.h"
 #include "resource/resource_fixture.h"
 
 namespace merlon::resource {
@@ -93,6 +94,21 @@ TEST_F(MovesTest, EverythingThatIsInTheWayIsNamedAndNothingMoves) {
   send("PUT", kBoxes + "/b/notes/n", "{}");
   EXPECT_THAT(details(move({kBoxes + "/b/items/pen"})), ElementsAre("ResourceMoveNotSupported"));
   EXPECT_THAT(details(move({kBoxes + "/b/notes/n"})), ElementsAre("ResourceMoveNotSupported"));
+}
+
+// What cannot refer to what moves is passed over by its type and its text; to parse every document of the
+// subscription, inside the one transaction, held up every other write.
+TEST_F(MovesTest, DocumentsThatCannotReferToItAreNotParsed) {
+  make_lid("lid");
+  must(store_->write([&](store::Transaction& tx) -> Result<void> {
+    for (const std::string& key : {ascii_lower(there_ + "/boxes/large"), ascii_lower(kLids + "/large")})
+      TRY(tx.put(Documents::table(), core_->tenant, {key, "not parsed", {std::nullopt, std::nullopt}}));
+    return {};
+  }));
+  EXPECT_EQ(validate({kLids + "/lid"}).status, 204);
+  EXPECT_EQ(move({kLids + "/lid"}).status, 202);
+  EXPECT_EQ(send("PUT", kSubscription + "/tagNames/room").status, 201);
+  EXPECT_EQ(send("DELETE", kSubscription + "/tagNames/room").status, 200);
 }
 
 // An id has 2,048 characters at most, and a group's name may be longer there than here.

@@ -1,5 +1,6 @@
 // "/subscriptions/{s}/tagNames": the tag names and values in use, and those that somebody set up beforehand
 // so that people find them (`az tag`). Setting one up tags nothing, and needs no tag to have been set up.
+#include <any>
 #include <array>
 #include <map>
 
@@ -62,7 +63,9 @@ Result<TagNames> all_names(const State& state, store::Reader& reader) {
   store::Range range{.prefix = ascii_lower(state.subscription_path()) + "/", .after = {}, .after_key = {}};
   for (;;) {
     const auto rows = TRY(reader.scan(Documents::table(), state.core.tenant, range));
-    for (const auto& row : rows) count(names, TRY(state.documents.read(row)).body);
+    for (const auto& row : rows) {
+      if (row.body.find(R"("tags":)") != std::string::npos) count(names, TRY(state.documents.read(row)).body);
+    }
     if (rows.size() < range.limit) return names;
     range.after = rows.back().key;
   }
@@ -83,6 +86,13 @@ JsonObject name_json(const State& state, const TagName& name) {
           {"tagName", name.shown},
           {"count", count_json(name.total())},
           {"values", std::move(values)}};
+}
+
+// Before the transaction, for which everything else waits: this goes through all documents. What was set up
+// is an aid to people, so a name that came into use in between does no harm.
+Result<Gathered> gather_names(const State& state) {
+  return Gathered::of(TRY(store::read_value<TagNames>(
+      state.core.store, [&](store::Reader& reader) { return all_names(state, reader); })));
 }
 
 Result<net::Response> list_names(const State& state, store::Reader& reader) {
@@ -113,7 +123,7 @@ Result<void> check_name(const std::string& name) {
 Result<net::Response> set_up(const State& state, WriteContext& context, bool with_value) {
   const std::string& name = context.call.parameter("tagName");
   TRY(check_name(name));
-  auto names = TRY(all_names(state, context.tx));
+  const auto& names = std::any_cast<const TagNames&>(context.call.gathered);
   const auto known = names.find(key_of(name));
   const std::string shown = known == names.end() ? name : known->second.shown;
   if (!with_value) {
@@ -151,7 +161,7 @@ Error in_use(const std::string& what, int64_t uses) {
 
 Result<net::Response> take_away(const State& state, WriteContext& context, bool with_value) {
   const std::string& name = context.call.parameter("tagName");
-  const auto names = TRY(all_names(state, context.tx));
+  const auto& names = std::any_cast<const TagNames&>(context.call.gathered);
   const auto known = names.find(key_of(name));
   if (known == names.end()) return empty_response(204);
   if (with_value) {
@@ -194,9 +204,11 @@ void add_tag_name_routes(State& state, const AddRoute& add) {
   for (const bool with_value : {false, true}) {
     const std::string what = with_value ? "a value of a tag name" : "a tag name";
     Route put = name_route("PUT", with_value, "write", "Sets up " + what + ".");
+    put.gather = [&state](const Call&) { return gather_names(state); };
     put.write = [&state, with_value](WriteContext& context) { return set_up(state, context, with_value); };
     add(std::move(put));
     Route remove = name_route("DELETE", with_value, "delete", "Deletes " + what + " that nothing carries.");
+    remove.gather = [&state](const Call&) { return gather_names(state); };
     remove.write = [&state, with_value](WriteContext& context) {
       return take_away(state, context, with_value);
     };
