@@ -18,6 +18,10 @@ constexpr size_t kDueRead = 4096;   // are looked at together
 // Ended grants that a subject keeps, to be looked at; the ledger has all of them.
 constexpr size_t kEndedKept = 100;
 
+// One opening of sixteen, by chance: to look for what a subject keeps reads all of it. Not a count: the
+// openings of one request share a transaction.
+bool looks_for_old_ones(const Uuid& id) { return id.text().ends_with('0'); }
+
 // The highest server time that was ever acted on, so that a stepped-back clock cannot prolong a grant.
 const store::TableSpec& clock_table() {
   static const store::TableSpec spec{"grant_clock", {}};
@@ -118,7 +122,7 @@ Result<Grant> Grants::open(store::Transaction& tx, Grant grant) {
   grant.state = State::active;
   grant.end_reason.clear();
   grant.ended.reset();
-  TRY(forget_oldest(tx, grant.subject));
+  if (looks_for_old_ones(grant.id)) TRY(forget_oldest(tx, grant.subject));
   TRY(store::put(tx, core_.tenant, grant));
   TRY(mark(tx, time));
   tx.after_commit([this] { note_active(); });
