@@ -15,6 +15,7 @@ using agent::NftForm;
 using Kind = RuleVerdict::Kind;
 
 constexpr std::string_view kOurs = "inet merlon";
+constexpr std::string_view kIdentities = "inet merlon_identity";
 constexpr unsigned kDepthMax = 16;  // NFT_JUMP_STACK_SIZE
 constexpr Duration kForEver = std::chrono::hours(24 * 365 * 100);
 
@@ -163,6 +164,16 @@ Result<void> KernelModel::remove(Draft& draft, const std::vector<std::string>& w
   return {};
 }
 
+// No machine of the simulator has identities: the table is only ever taken down, wherever it stands.
+Result<void> KernelModel::change_identities(Draft& draft, const std::vector<std::string>& words,
+                                            const std::string& line) {
+  if (words[1] != "table") return refused(line);
+  if (words[0] == "delete" && !draft.has_identities) return missing(line);
+  if (words[0] != "add" && words[0] != "delete") return refused(line);
+  draft.has_identities = words[0] == "add";
+  return {};
+}
+
 Result<std::string> KernelModel::list(const Draft& draft, const std::string& line) const {
   JsonArray listing = {JsonObject{{"metainfo", JsonObject()}}};
   const auto words = first_words(line, 6);
@@ -194,7 +205,12 @@ Result<std::string> KernelModel::run_line(Draft& draft, const std::string& line,
   const auto words = first_words(line, 5);
   if (words.size() < 2) return refused(line);
   if (words[0] == "list" || words[0] == "get") return list(draft, line);
-  if (words.size() < 4 || words[2] + " " + words[3] != kOurs) return refused(line);
+  const std::string table = words.size() < 4 ? std::string() : words[2] + " " + words[3];
+  if (table == kIdentities) {
+    TRY(change_identities(draft, words, line));
+    return std::string();
+  }
+  if (table != kOurs) return refused(line);
   draft.changes = true;
   draft.commit.ours = true;
   if (words[0] == "add") {
@@ -208,10 +224,11 @@ Result<std::string> KernelModel::run_line(Draft& draft, const std::string& line,
 }
 
 Result<std::string> KernelModel::run(const std::string& commands, NftForm form) {
-  Draft draft{.table = table_, .commit = {}};
+  Draft draft{.table = table_, .has_identities = has_identities_};
   std::string output;
   for (const std::string_view line : split(commands, '\n'))
     if (!trim(line).empty()) output += TRY(run_line(draft, std::string(trim(line)), form));
+  has_identities_ = draft.has_identities;
   if (draft.changes) {
     table_ = std::move(draft.table);
     commits_.push_back(draft.commit);
@@ -263,12 +280,14 @@ size_t KernelModel::open_elements() const {
 }
 
 void KernelModel::flush_ruleset() {
+  has_identities_ = false;
   if (!table_) return;
   table_.reset();
   commits_.push_back({.ours = true, .removed = true});
 }
 
 void KernelModel::start_anew() {
+  has_identities_ = false;
   table_.reset();
   commits_.clear();
 }

@@ -64,13 +64,16 @@ class KernelModel {
   };
   struct Draft {  // of a transaction
     std::optional<Table> table;
-    Commit commit;
+    bool has_identities = false;
+    Commit commit{};
     bool changes = false;
   };
 
   Result<std::string> run_line(Draft& draft, const std::string& line, agent::NftForm form);
   Result<void> add(Draft& draft, const std::vector<std::string>& words, const std::string& line);
   Result<void> remove(Draft& draft, const std::vector<std::string>& words, const std::string& line);
+  Result<void> change_identities(Draft& draft, const std::vector<std::string>& words,
+                                 const std::string& line);
   Result<void> change_elements(Draft& draft, const std::string& set, const std::string& line, bool add);
   Result<std::string> list(const Draft& draft, const std::string& line) const;
   RuleVerdict::Kind walk(const std::string& chain, const Packet& packet, unsigned depth);
@@ -79,6 +82,7 @@ class KernelModel {
   RuleCache& rules_;
   std::function<Duration()> running_;
   std::optional<Table> table_;
+  bool has_identities_ = false;  // the table of redirections to identities, which no modelled packet meets
   std::deque<Commit> commits_;
   KernelBug bug_ = KernelBug::none;
 };

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "agent/firewall.h"
+#include "agent/firewall_identity.h"
 #include "simulate/seeded_random.h"
 #include "simulate/world_clock.h"
 
@@ -107,6 +108,18 @@ TEST_F(KernelTest, ASessionOlderThanEnforcementGoesOnAndNoOther) {
   segment.begins_flow = false;
   truth += hours(3);
   EXPECT_FALSE(kernel.passes(segment));
+}
+
+// A machine that is removed takes down its redirections, whether it has any or not.
+TEST_F(KernelTest, TheTableOfIdentitiesIsTakenDownWhereverItStands) {
+  ASSERT_TRUE(run("add table inet merlon\n"));
+  const size_t commits = kernel.commits();
+  EXPECT_FALSE(run("delete table inet merlon_identity"));
+  EXPECT_TRUE(run(agent::identity_text({}, false)));
+  EXPECT_TRUE(run(agent::identity_text({}, false)));
+  EXPECT_EQ(kernel.commits(), commits) << "the rules' own table is as it was";
+  EXPECT_TRUE(kernel.has_table());
+  EXPECT_FALSE(run("add chain inet merlon_identity output"));
 }
 
 TEST_F(KernelTest, ItTellsWhoeverListens) {
