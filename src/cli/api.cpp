@@ -109,9 +109,9 @@ Result<JsonObject> Api::list(const std::string& path, std::string_view version, 
   return fail(ErrorKind::internal, "EndlessList", "The list at " + path + " has no end. Nothing was shown.");
 }
 
-Result<net::Response> Api::raw(const std::string& path, std::string_view version) {
+Result<net::Response> Api::raw(const std::string& path, std::string_view version, const std::string& query) {
   net::ClientRequest request;
-  request.target = target_of(path, version, {});
+  request.target = target_of(path, version, query);
   request.timeout = std::chrono::minutes(10);
   net::Response response = TRY(session_->send(std::move(request)));
   if (response.status < 200 || response.status > 299) return std::unexpected(error_of(response));

@@ -50,7 +50,7 @@ class Api {
   Result<Answer> remove(const std::string& path, std::string_view version);
   // Every page of a list, as one {"value": […]}.
   Result<JsonObject> list(const std::string& path, std::string_view version, const std::string& query = {});
-  Result<net::Response> raw(const std::string& path, std::string_view version);
+  Result<net::Response> raw(const std::string& path, std::string_view version, const std::string& query = {});
 
   Result<std::string> subscription_id();  // "/subscriptions/…": the only one
   Result<std::string> group_id(const std::string& resource_group);

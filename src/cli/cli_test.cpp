@@ -331,6 +331,18 @@ TEST_F(CommandTest, AnExportIsWrittenAsItCame) {
   EXPECT_THAT(world.err.str(), HasSubstr("holds no signed head"));
 }
 
+TEST_F(CommandTest, AnExportGoesOnPartByPart) {
+  server.on("GET /providers/Merlon.Ledger/export", [](const net::Request& request) {
+    net::Response response;
+    const bool is_first = *request.query.find("from") == "0";
+    response.body = is_first ? "{\"index\":0}\n" : "{\"head\":{}}\n";
+    if (is_first) response.headers.set("x-merlon-continued-at", "1");
+    return response;
+  });
+  ASSERT_EQ(world.run({"ledger", "export"}), kDone);
+  EXPECT_EQ(world.out.str(), "{\"index\":0}\n{\"head\":{}}\n");
+}
+
 TEST_F(CommandTest, StatusSaysWhatItMaySee) {
   server.on("GET /healthz", JsonObject{{"status", "ok"}});
   server.on("GET /subscriptions/sub/providers/Merlon.Jit/openings",

@@ -14,6 +14,7 @@
 #include "cli/output.h"
 #include "cli/private_files.h"
 #include "cli/until_signal.h"
+#include "ledger/export_part.h"
 
 namespace merlon::cli {
 namespace {
@@ -132,9 +133,14 @@ struct NoOptions {};
 
 Result<int> export_ledger(Context& context, const NoOptions&) {
   Api api = TRY(Api::open(context));
-  const net::Response response = TRY(api.raw("/providers/Merlon.Ledger/export", kMerlonVersion));
-  context.out << response.body;
-  return kDone;
+  for (std::string from = "0";;) {
+    const net::Response part =
+        TRY(api.raw("/providers/Merlon.Ledger/export", kMerlonVersion, "from=" + net::percent_encode(from)));
+    context.out << part.body;
+    const std::string* next = part.headers.find(ledger::kContinuedAtHeader);
+    if (next == nullptr || !context.out) return kDone;
+    from = *next;
+  }
 }
 
 Result<int> head(Context& context, const NoOptions&) {

@@ -3,6 +3,7 @@
 
 #include "crypto/key.h"
 #include "ledger/export_format.h"
+#include "ledger/export_part.h"
 #include "ledger/head_signer.h"
 #include "ledger/ledger_fixture.h"
 
@@ -296,6 +297,35 @@ TEST_F(VerifyTest, TenThousandEntries) {
   EXPECT_EQ(report->witnesses_confirmed, 3U);
   lines[7777].replace(lines[7777].find("ticket"), 6, "reason");
   expect_refused(lines, "LedgerEntryChanged", "Line 7778: entry 7777");
+}
+
+// However it is cut, and though it grows meanwhile, the parts are one file that verifies.
+TEST_F(VerifyTest, ItsPartsAreTheWholeExport) {
+  append_many(12, 700);
+  std::string file;
+  size_t parts = 0;
+  uint64_t from = 0;
+  for (;;) {
+    const auto part = export_part(*store_, *ledger_, tenant_, from, 20'000);
+    ASSERT_TRUE(part) << part.error().message;
+    file += part->text;
+    ++parts;
+    if (!part->continued_at) break;
+    EXPECT_LT(part->text.size(), 30'000U);
+    EXPECT_GT(*part->continued_at, from);
+    from = *part->continued_at;
+    if (parts == 2) append_many(712, 3);
+  }
+  EXPECT_GT(parts, 5U);
+  std::istringstream lines(file);
+  const auto report =
+      verify_export(lines, {.public_key_pem = ledger_->public_key_pem(), .witnesses = {at_5_}});
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_EQ(report->entries, head().size);
+  std::string whole;
+  for (const std::string& line : export_all()) whole += line + "\n";
+  EXPECT_EQ(file, whole);
+  EXPECT_EQ(export_part(*store_, *ledger_, tenant_, head().size + 1, 1).error().code, "InvalidLedgerRange");
 }
 
 TEST_F(VerifyTest, AnExportStopsWhenItsReceiverDoes) {

@@ -1,10 +1,12 @@
 // The ledger over HTTP: entries, the signed head, proofs that it only ever grew, and the whole of it to
 // verify elsewhere.
 #include <charconv>
+#include <memory>
 
 #include "base/bytes.h"
 #include "base/text.h"
 #include "base/time_text.h"
+#include "ledger/export_part.h"
 #include "resource/ledger_walk.h"
 #include "resource/paging.h"
 #include "resource/query_filter.h"
@@ -14,6 +16,7 @@ namespace merlon::resource {
 namespace {
 
 constexpr size_t kPageDefault = 100;
+constexpr size_t kExportBytesMax = size_t{16} << 20U;
 
 Result<uint64_t> number(std::string_view text, std::string_view name) {
   uint64_t value = 0;
@@ -103,14 +106,18 @@ Result<net::Response> prove_growth(const State& state, const Call& call, store::
   return json_response(200, {{"from", from}, {"to", to}, {"proof", std::move(proof)}});
 }
 
-// Of the ledger's whole length, so it is made outside of any transaction.
-Result<Gathered> export_text(const State& state) {
-  std::string text;
-  TRY(state.core.ledger.export_lines([&text](const std::string& line) -> Result<void> {
-    text.append(line).append("\n");
-    return {};
-  }));
-  return Gathered::of(std::move(text));
+// A part, and in a header where the next one begins.
+Result<net::Response> export_lines(const State& state, const Call& call) {
+  const std::string* text = call.request.query.find("from");
+  const uint64_t from = text == nullptr ? 0 : TRY(number(*text, "from"));
+  ledger::ExportPart part =
+      TRY(ledger::export_part(state.core.store, state.core.ledger, state.core.tenant, from, kExportBytesMax));
+  net::Response response = empty_response(200);
+  response.headers.set("Content-Type", "application/x-ndjson; charset=utf-8");
+  if (part.continued_at)
+    response.headers.set(std::string(ledger::kContinuedAtHeader), std::to_string(*part.continued_at));
+  response.body = std::move(part.text);
+  return response;
 }
 
 Route ledger_route(std::string name, std::string permission, std::string summary) {
@@ -144,14 +151,15 @@ void add_ledger_routes(State& state, const AddRoute& add) {
     return prove_growth(state, call, reader);
   };
   add(std::move(growth));
-  Route whole =
-      ledger_route("export", "export/read", "The whole ledger as JSON lines, for 'merlon ledger verify'.");
-  whole.gather = [&state](const Call&) { return export_text(state); };
+  Route whole = ledger_route("export", "export/read",
+                             "The ledger as JSON lines, for 'merlon ledger verify', in parts: "
+                             "x-merlon-continued-at says 'from' of the "
+                             "next.");
+  whole.gather = [&state](const Call& call) -> Result<Gathered> {
+    return Gathered::of(std::make_shared<net::Response>(TRY(export_lines(state, call))));
+  };
   whole.read = [](const Call& call, store::Reader&) -> Result<net::Response> {
-    net::Response response = empty_response(200);
-    response.headers.set("Content-Type", "application/x-ndjson; charset=utf-8");
-    response.body = std::any_cast<const std::string&>(call.gathered);
-    return response;
+    return std::move(*std::any_cast<const std::shared_ptr<net::Response>&>(call.gathered));
   };
   add(std::move(whole));
 }
