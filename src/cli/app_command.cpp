@@ -100,6 +100,24 @@ struct ConsentOptions {
   bool withdraw = false;
 };
 
+// Those who own an application can have left a way in to it, which counts for more from now on.
+Result<std::string> ways_in(Api& api, const std::string& app_id) {
+  const JsonObject application = TRY(find_application(api, app_id));
+  std::string text;
+  for (const char* kind : {"passwordCredentials", "keyCredentials"})
+    if (const JsonArray* all = array_at(application, kind))
+      for (const Json& each : *all)
+        text += "  " + std::string(std::string_view(kind).starts_with("p") ? "secret " : "certificate ") +
+                printable(text_at(each.as_object(), "keyId")) + " " +
+                printable(text_at(each.as_object(), "displayName")) + "\n";
+  for (const char* place : {"web.redirectUris", "publicClient.redirectUris", "spa.redirectUris"})
+    if (const JsonArray* all = array_at(application, place))
+      for (const Json& uri : *all)
+        if (uri.is_string()) text += "  codes arrive at " + printable(uri.get_string()) + "\n";
+  if (text.empty()) return std::string();
+  return "Whoever has one of these acts for them. Look whether all are meant:\n" + text;
+}
+
 Result<int> consent(Context& context, const ConsentOptions& options) {
   Api api = TRY(Api::open(context));
   const JsonObject principal = TRY(find_service_principal(api, options.who));
@@ -109,7 +127,8 @@ Result<int> consent(Context& context, const ConsentOptions& options) {
   show(context, {{"id", id}, {"granted", !options.withdraw}},
        printable(text_at(principal, "displayName")) +
            (options.withdraw ? " gets no more tokens for people.\n"
-                             : " may act for whoever signs in through it, as far as they may themselves.\n"));
+                             : " may act for whoever signs in through it, as far as they may themselves.\n" +
+                                   TRY(ways_in(api, text_at(principal, "appId")))));
   return kDone;
 }
 

@@ -149,16 +149,43 @@ Result<GraphOutcome> rotate_signing_key(const GraphCall& call, store::Transactio
 
 schema::Shape consent() { return schema::object({schema::required("granted", schema::boolean())}); }
 
+namespace {
+
+// What its owners have put there until now, and could use from now on: its secrets and certificates, and
+// where the codes of people who sign in through it arrive.
+Result<void> add_ways_in(const GraphCall& call, store::Reader& reader, const Uuid& principal,
+                         JsonObject& details) {
+  const auto found = TRY(store::get<ServicePrincipal>(reader, call.tenant(), principal.text()));
+  const auto application =
+      found ? TRY(call.directory.application_by_app_id(reader, found->app_id)) : std::optional<Application>();
+  if (!application) return {};
+  JsonArray credentials, redirects;
+  for (const PasswordCredential& password : application->passwords)
+    credentials.push_back(JsonObject{{"keyId", password.id.text()}, {"displayName", password.display_name}});
+  for (const CertificateCredential& certificate : application->certificates)
+    credentials.push_back(JsonObject{{"keyId", certificate.id.text()},
+                                     {"displayName", certificate.display_name},
+                                     {"thumbprint", certificate.sha1_thumbprint_hex}});
+  for (const RedirectUri& redirect : application->redirect_uris) redirects.emplace_back(redirect.uri);
+  details["credentials"] = std::move(credentials);
+  details["redirectUris"] = std::move(redirects);
+  return {};
+}
+
+}  // namespace
+
 Result<GraphOutcome> set_consent(const GraphCall& call, store::Transaction& tx) {
   const Uuid id = TRY(call.id_argument(0));
   const bool granted = TRY(require_bool(call.body, "granted"));
   if (!granted) tx.urgent();
   TRY(call.directory.set_acts_for_users(tx, id, granted));
+  JsonObject details = {{"granted", granted}, {"scope", "user_impersonation"}};
+  if (granted) TRY(add_ways_in(call, tx, id, details));
   return GraphOutcome{.status = 204,
                       .body = {},
                       .resource = "servicePrincipals/" + id.text(),
                       .action = {},
-                      .details = {{"granted", granted}, {"scope", "user_impersonation"}}};
+                      .details = std::move(details)};
 }
 
 }  // namespace merlon::identity::graph

@@ -104,7 +104,14 @@ TEST_F(GraphSessionsTest, RedirectUrisAndConsentOfAnApplication) {
   const std::string consent = "servicePrincipals/" + admin.principal.id.text() + "/merlon.consent";
   EXPECT_EQ(call(sign_in_for_token(), "POST", consent, R"({"granted":true})").status, 403);
   EXPECT_EQ(call(admins, "POST", consent, R"({"granted":true})").status, 204);
-  EXPECT_EQ(world.entries("microsoft.directory/servicePrincipals/managePermissionGrantsForAll").size(), 2U);
+  const auto consents = world.entries("microsoft.directory/servicePrincipals/managePermissionGrantsForAll");
+  ASSERT_EQ(consents.size(), 2U);
+  const auto granted = std::ranges::find_if(
+      consents, [](const ledger::Entry& entry) { return entry.decision == ledger::Decision::allowed; });
+  ASSERT_NE(granted, consents.end());
+  const JsonArray* credentials = array_at(granted->details, "credentials");
+  ASSERT_NE(credentials, nullptr) << "what the application has when it is consented to";
+  EXPECT_EQ(credentials->size(), 1U);
 }
 
 TEST_F(GraphSessionsTest, ARefreshTokenIsRevokedByWhoHasIt) {

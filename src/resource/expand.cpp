@@ -61,11 +61,13 @@ class Expansion {
     const auto id = ResourceId::parse(reference.at("id").get_string());
     if (!id || id->provider().empty() || expanded_ == kExpandedMax) return {};
     ++expanded_;
-    // Of each: a document that is named twice is read twice, and is twice in the answer.
+    if (!TRY(permitted(state_.core, reader_, call_.principal, id->type() + "/read", id->text()))) return {};
+    // Of each: a document that is named twice is read twice, and is twice in the answer. The first for which
+    // there is no room is the last that is looked at.
     const size_t bytes = TRY(state_.documents.bytes_read_for(reader_, *id));
+    if (bytes > bytes_left_) expanded_ = kExpandedMax;
     if (bytes > bytes_left_) return {};
     bytes_left_ -= bytes;
-    if (!TRY(permitted(state_.core, reader_, call_.principal, id->type() + "/read", id->text()))) return {};
     if (auto found = TRY(state_.documents.get(reader_, *id))) reference = std::move(found->body);
     return {};
   }
